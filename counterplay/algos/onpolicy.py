@@ -1,0 +1,103 @@
+"""What policy-gradient learners share: decisions cut out of a chunk, rated, and nets unrolled."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from counterplay.maths import lambda_returns
+from counterplay.models.nets import ActorCritic
+from counterplay.rollout import Chunk, select
+from counterplay.seats import Seating
+
+
+Sum = Callable[[Array], Array]
+
+
+class Rows(NamedTuple):
+    """Decisions to learn from: R rows of W slots, W = T for recurrent nets and 1 for others."""
+
+    obs: Array
+    legal: Bool[Array, "*k R W A"]
+    action: Int[Array, "*k R W"]
+    log_pi: Float[Array, "*k R W"]
+    advantage: Float[Array, "*k R W"]
+    target: Float[Array, "*k R W"]
+    alive: Bool[Array, "*k R W"]
+    contact: Bool[Array, "*k R W"]
+    memory: Float[Array, "*k R H"] | None = None
+    """Before the first slot of a row; None for nets without memory."""
+
+
+def unroll(
+    net: ActorCritic,
+    obs: Float[Array, "W F"],
+    contact: Bool[Array, " W"],
+    alive: Bool[Array, " W"],
+    memory: Float[Array, " H"] | None,
+) -> tuple[Float[Array, "W A"], Float[Array, " W"]]:
+    """Logits and values along a row: the memory is fresh at first contact, frozen while absent."""
+    if memory is None:
+        logits, value, _ = jax.vmap(net, (0, None))(obs, jnp.zeros(0))
+        return logits, value
+
+    def step(memory, slot):
+        obs, contact, alive = slot
+        memory = jnp.where(contact, 0.0, memory)
+        logits, value, after = net(obs, memory)
+        return jnp.where(alive, after, memory), (logits, value)
+
+    return lax.scan(step, memory, (obs, contact, alive))[1]
+
+
+def rows_of(
+    net: ActorCritic, seating: Seating, index: int, chunk: Chunk, gamma: float, lam: float, total: Sum
+) -> Rows:
+    """Cuts the decisions of one kind of learner (nets [K]) out of a chunk and rates them.
+
+    ``total`` sums over shards. Advantages are normalised over the live decisions of each member.
+    """
+    slots, record = chunk.slots, chunk.records[index]
+
+    def at_places(x: Array) -> Array:  # [L, T] or [L, T, N, ...] -> [K, P, T, ...]
+        if x.ndim == 2:
+            x = jnp.broadcast_to(x[:, :, None], (*x.shape, seating.num_seats))
+        return seating.take(jnp.moveaxis(x, 2, 1), index)
+
+    def value_after(net, memory, view):
+        return net(view.obs, memory)[1]
+
+    last_value = jax.vmap(jax.vmap(value_after, (None, 0, 0)))(
+        net, chunk.next_memories[index], chunk.next_views[index]
+    )
+    alive, value = at_places(slots["alive"]), record["value"]
+    discount = gamma * at_places(slots["continues"])
+    each_place = jax.vmap(jax.vmap(lambda *x: lambda_returns(*x, lam)))
+    target = each_place(
+        at_places(slots["reward"]), discount, value, last_value, at_places(slots["closing"])
+    )
+    advantage = target - value
+    over = (1, 2)
+    count = jnp.maximum(total(alive.sum(over, keepdims=True)), 1)
+    mean = total(jnp.where(alive, advantage, 0.0).sum(over, keepdims=True)) / count
+    spread = total(jnp.where(alive, (advantage - mean) ** 2, 0.0).sum(over, keepdims=True)) / count
+    advantage = (advantage - mean) / (jnp.sqrt(spread) + 1e-8)
+    rows = Rows(
+        obs=at_places(slots["obs"]),
+        legal=at_places(slots["avail_actions"]),
+        action=at_places(slots["actions"]),
+        log_pi=record["log_pi"],
+        advantage=advantage,
+        target=target,
+        alive=alive,
+        contact=alive,
+    )
+    # what an absent player's slots hold is never read: not even a NaN there can spread
+    rows = select(alive, rows, jax.tree.map(jnp.zeros_like, rows))
+    rows = rows._replace(contact=at_places(slots["contact"]))
+    if net.gru:
+        return rows._replace(memory=chunk.memories[index])
+    return jax.tree.map(lambda x: x.reshape(x.shape[0], -1, 1, *x.shape[3:]), rows)

@@ -1,0 +1,300 @@
+"""Proximal policy optimisation (Schulman et al., 2017) for several players, shared or independent.
+
+Absent players and illegal moves take no part in acting, loss, entropy or normalisation, and
+minibatches hold live decisions only. Reads top to bottom: settings, state, one iteration.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from counterplay.algos import Update
+from counterplay.algos.onpolicy import Rows, rows_of, unroll
+from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
+from counterplay.maths import (
+    chosen,
+    clipped_surrogate,
+    entropy,
+    masked_log_softmax,
+    masked_sum,
+    sample_action,
+)
+from counterplay.models.nets import ActorCritic
+from counterplay.rollout import Chunk, Lanes, collect, open_lanes, summary
+from counterplay.seats import Roster, Seating, shuffle
+from counterplay.types import Act, Env, View
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of PPO."""
+
+    seed: int = 0
+    """Seed of every random number; with several seeds, the first of them."""
+    seeds: int = 1
+    """Independent trainings in one program, seeded seed, seed + 1, ..."""
+    steps: int = 3_000_000
+    """Environment steps of each seed."""
+    lanes: int = 512
+    """Games played side by side; rounded up so that all tables get the same number."""
+    slots: int = 16
+    """Steps of every lane between two updates."""
+    match: int = 1
+    """Episodes a match; memory is carried inside a match only."""
+    epochs: int = 2
+    """Passes over the decisions of an iteration."""
+    minibatches: int = 4
+    """Parts of a full pass. Parts hold live decisions only, so fewer fill up when many left."""
+    widths: tuple[int, ...] = (128, 64)
+    """Units of the hidden layers."""
+    gru: int = 0
+    """Units of a recurrent layer; 0 for none."""
+    gamma: float = 0.99
+    """Discount a step."""
+    lam: float = 0.95
+    """Mixes one-step and long returns in the advantage estimate."""
+    learning_rate: float = 2e-3
+    """Step size of Adam at the start; falls to 0."""
+    entropy: float = 0.03
+    """Weight of the entropy bonus at the start, per nat; falls to 0."""
+    clip: float = 0.2
+    """How far a probability ratio may move before it stops counting."""
+    value_weight: float = 0.5
+    """Weight of the squared value error."""
+    max_grad_norm: float = 0.5
+    """Longer gradients are shortened to this norm."""
+    redeal: int = 50
+    """Iterations after which frozen opponents change lanes."""
+
+    def __post_init__(self):
+        for name in ("seeds", "steps", "lanes", "slots", "match", "epochs", "minibatches", "redeal"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
+        if not self.widths or min(self.widths) < 1 or self.gru < 0:
+            raise ValueError(f"ppo: widths must be positive, found {self.widths}, gru {self.gru}")
+        for name in ("gamma", "lam"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"ppo: {name} must be 0 to 1, found {getattr(self, name)}")
+
+
+class Agent(eqx.Module):
+    """The policy that PPO trains; its memory lasts for a match."""
+
+    net: ActorCritic
+
+    def begin(self, key: PRNGKeyArray, memory: Array | None) -> Float[Array, " H"]:
+        return jnp.zeros(self.net.gru) if memory is None else memory
+
+    def log_probs(self, memory: Float[Array, " H"], view: View) -> Float[Array, " A"]:
+        return masked_log_softmax(self.net(view.obs, memory)[0], view.legal)
+
+    def act(self, key: PRNGKeyArray, memory: Float[Array, " H"], view: View, greedy: bool) -> Act:
+        logits, value, memory = self.net(view.obs, memory)
+        log_pi = masked_log_softmax(logits, view.legal)
+        action = jnp.argmax(log_pi).astype(jnp.int32) if greedy else sample_action(key, log_pi)
+        return Act(action, memory, {"log_pi": chosen(log_pi, action), "value": value})
+
+
+class Learner(NamedTuple):
+    """What one kind of learner keeps, leaves [K, ...]: K = 1 shared, else one net a seat."""
+
+    net: ActorCritic
+    optimiser: Any
+
+
+class State(NamedTuple):
+    """What an iteration carries. Key and lanes differ between shards, learners do not."""
+
+    learners: tuple[Learner, ...]
+    lanes: Lanes
+    key: PRNGKeyArray
+
+
+def optimiser(config: Config) -> optax.GradientTransformation:
+    """Adam's direction; the caller multiplies by the falling step size."""
+    return optax.chain(
+        optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5)
+    )
+
+
+def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:
+    """Fresh networks, one a member."""
+    width = jax.eval_shape(env.encode, jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)).shape[0]
+    make = lambda k: ActorCritic(width, env.num_actions, config.widths, config.gru, k)
+    net = jax.vmap(make)(jr.split(key, members))
+    return Learner(net, jax.vmap(optimiser(config).init)(net))
+
+
+def loss(
+    config: Config,
+    env: Env,
+    bonus: Float[Array, ""],
+    count: Float[Array, ""],
+    net: ActorCritic,
+    rows: Rows,
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """Sum of the PPO loss over live decisions, divided by ``count``, which spans all shards."""
+    obs = jax.vmap(jax.vmap(env.encode))(rows.obs)
+    logits, value = jax.vmap(unroll, (None, 0, 0, 0, 0))(
+        net, obs, rows.contact, rows.alive, rows.memory
+    )
+    log_pi = masked_log_softmax(logits, rows.legal)
+    change = chosen(log_pi, rows.action) - rows.log_pi
+    ratio = jnp.exp(change)
+    parts = {
+        "policy_loss": clipped_surrogate(ratio, rows.advantage, config.clip),
+        "value_loss": 0.5 * (value - rows.target) ** 2,
+        "entropy": entropy(log_pi),
+        "approx_kl": ratio - 1 - change,
+        "clipped": (abs(ratio - 1) > config.clip).astype(jnp.float32),
+    }
+    parts = {name: masked_sum(x, rows.alive) / count for name, x in parts.items()}
+    total = parts["policy_loss"] + config.value_weight * parts["value_loss"]
+    return total - bonus * parts["entropy"], parts
+
+
+def learn(
+    config: Config,
+    env: Env,
+    learner: Learner,
+    rows: Rows,
+    progress: Float[Array, ""],
+    key: PRNGKeyArray,
+    axis: str | None,
+) -> tuple[Learner, dict[str, Float[Array, " K"]]]:
+    """Several passes over the rows. ``axis`` names the shards that learn together, if any."""
+    total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
+    least = (lambda x: lax.pmin(x, axis)) if axis else (lambda x: x)
+    some = rows.alive.any(2)
+    size = -(-some.shape[1] // config.minibatches)
+    parts = least(jnp.maximum(some.sum(1).min() // size, 1))  # whole minibatches of live rows
+    bonus = config.entropy * (1 - progress)
+    rate = config.learning_rate * (1 - progress)
+
+    def member(net, opt, batch: Rows):
+        count = jnp.maximum(total(batch.alive.sum().astype(jnp.float32)), 1.0)
+        (_, info), grad = eqx.filter_value_and_grad(
+            lambda n: loss(config, env, bonus, count, n, batch), has_aux=True
+        )(net)
+        step, opt = optimiser(config).update(total(grad), opt)
+        return jax.tree.map(lambda w, s: w - rate * s, net, step), opt, total(info)
+
+    def minibatch(order, i, carry):
+        net, opt, info = carry
+        here = lax.dynamic_slice_in_dim(order, i * size, size, axis=1)
+        batch = jax.tree.map(lambda x: jax.vmap(lambda y, at: y[at])(x, here), rows)
+        net, opt, new = jax.vmap(member)(net, opt, batch)
+        return net, opt, jax.tree.map(jnp.add, info, new)
+
+    def epoch(carry, key):
+        lots = jnp.where(some, jr.uniform(key, some.shape), 2.0)  # live rows first, in random order
+        order = jnp.pad(jnp.argsort(lots, axis=1), ((0, 0), (0, size)))
+        return lax.fori_loop(0, parts, lambda i, c: minibatch(order, i, c), carry), None
+
+    names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
+    nothing = {name: jnp.zeros(some.shape[0]) for name in names}
+    carry, _ = lax.scan(epoch, (*learner, nothing), jr.split(key, config.epochs))
+    net, opt, info = carry
+    return Learner(net, opt), jax.tree.map(lambda x: x / (config.epochs * parts), info)
+
+
+def init(
+    config: Config, env: Env, seating: Seating, axis: str | None, others: tuple, seed: Int[Array, ""]
+) -> State:
+    """A fresh training. With ``axis`` every shard has the same networks and its own lanes."""
+    net_key, lane_key, key = jr.split(jr.key(seed), 3)
+    if axis:
+        shard = lax.axis_index(axis)
+        lane_key, key = jr.fold_in(lane_key, shard), jr.fold_in(key, shard)
+    learning = [kind for kind in seating.kinds if kind.learner]
+    learners = tuple(
+        init_learner(config, env, kind.members, k)
+        for kind, k in zip(learning, jr.split(net_key, len(learning)), strict=True)
+    )
+    policies = seated(seating, learners, others)
+    return State(learners, open_lanes(env, seating, policies, lane_key), key)
+
+
+def seated(seating: Seating, learners: tuple[Learner, ...], others: tuple) -> tuple:
+    """One policy a kind: learners and others come in the order of their kinds."""
+    learning, fixed = iter(learners), iter(others)
+    return tuple(Agent(next(learning).net) if k.learner else next(fixed) for k in seating.kinds)
+
+
+def improve(
+    config: Config,
+    env: Env,
+    seating: Seating,
+    axis: str | None,
+    learners: tuple[Learner, ...],
+    chunk: Chunk,
+    progress: Float[Array, ""],
+    key: PRNGKeyArray,
+) -> tuple[tuple[Learner, ...], dict[str, Array]]:
+    """Every kind of learner learns from its own places of a chunk."""
+    total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
+    learning = [i for i, kind in enumerate(seating.kinds) if kind.learner]
+    keys = jr.split(key, len(learning))
+    after, infos = [], []
+    for i, learner, k in zip(learning, learners, keys, strict=True):
+        rows = rows_of(learner.net, seating, i, chunk, config.gamma, config.lam, total)
+        learner, info = learn(config, env, learner, rows, progress, k, axis)
+        after.append(learner)
+        infos.append(jax.tree.map(jnp.mean, info))
+    metrics = jax.tree.map(lambda *x: sum(x) / len(x), *infos)
+    return tuple(after), metrics | jax.tree.map(total, summary(seating, chunk))
+
+
+def iteration(
+    config: Config,
+    env: Env,
+    seating: Seating,
+    axis: str | None,
+    state: State,
+    others: tuple,
+    progress: Float[Array, ""],
+    cut: Bool[Array, ""],
+) -> tuple[State, dict[str, Array]]:
+    """Plays a chunk of slots and learns from it."""
+    key, play_key, learn_key = jr.split(state.key, 3)
+    policies = seated(seating, state.learners, others)
+    size = {"slots": config.slots, "match": config.match}
+    lanes, chunk = collect(env, seating, policies, state.lanes, play_key, cut=cut, **size)
+    learners, metrics = improve(
+        config, env, seating, axis, state.learners, chunk, progress, learn_key
+    )
+    return State(learners, lanes, key), metrics
+
+
+def train(config: Config, env: Env, roster: Roster) -> Iterator[Update]:
+    """Trains every seed; yields once an iteration. A yielded state is gone with the next one."""
+    spread = spread_over(config.seeds)
+    lanes = roster.lanes_for(config.lanes, spread.shards)
+    seating = roster.seating(lanes // spread.shards)
+    others, rest = roster.others, (env, seating, spread.axis)
+    state = start(
+        spread, lambda seed: init(config, *rest, others, seed), seed_numbers(config.seed, config.seeds)
+    )
+    began = time.perf_counter()
+    run = over_cores(spread, partial(iteration, config, *rest))
+    run = run.lower(state, others, jnp.float32(0), jnp.bool_(False)).compile()
+    compile_seconds = time.perf_counter() - began
+    chunk = lanes * config.slots
+    rounds, key = -(-config.steps // chunk), jr.key(config.seed)
+    for i in range(rounds):
+        cut = bool(others) and (i + 1) % config.redeal == 0
+        state, metrics = run(state, others, jnp.float32(i / rounds), jnp.bool_(cut))
+        if cut:
+            others = shuffle(others, jr.fold_in(key, i))
+        nets = tuple(learner.net for learner in first_shard(state.learners))
+        yield Update((i + 1) * chunk, nets, first_shard(metrics), compile_seconds)

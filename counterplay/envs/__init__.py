@@ -1,0 +1,70 @@
+"""The games by name. Listing and naming them imports neither JAX nor a game; ``make`` does.
+
+``GAME[:PRESET][,setting=value...]``, for example ``stag_hunt:6x6,view=2``; the first preset is
+the default. ``pettingzoo:MODULE``, ``gymnasium:ID``, ``lbforaging:ID`` and ``path.py:Name`` name
+games that are not ours.
+"""
+
+from dataclasses import fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from counterplay.names import read_settings, unknown
+
+if TYPE_CHECKING:
+    import counterplay.types
+
+GAMES: dict[str, str] = {
+    "stag_hunt": "counterplay.envs.stag_hunt:StagHunt",
+    "matrix": "counterplay.envs.matrix:Matrix",
+}
+"""Name -> where its settings class is."""
+
+PRESETS_OF: dict[str, tuple[str, ...]] = {
+    "stag_hunt": ("4x4", "6x6", "8x8", "two-stags"),
+    "matrix": ("pd", "chicken", "stag", "pennies", "rps"),
+}
+"""Name -> its presets, the default first; a test holds them equal to the game's own."""
+
+ABOUT: dict[str, str] = {
+    "stag_hunt": "hunters on a grid: a stag needs two in the same step, a hare one",
+    "matrix": "two players repeat a matrix game and see each other's moves",
+}
+
+FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")
+
+
+def names() -> list[str]:
+    return list(GAMES)
+
+
+def describe() -> list[tuple[str, tuple[str, ...], str]]:
+    """Name, presets and one line on each game."""
+    return [(name, PRESETS_OF[name], ABOUT[name]) for name in GAMES]
+
+
+def make(text: str) -> "counterplay.types.Env":
+    """The game that the text names, with its settings checked."""
+    if text.startswith(FOREIGN) or ".py:" in text:
+        from counterplay.envs.hosting import make_hosted
+
+        return make_hosted(text)
+    head, *pieces = text.split(",")
+    name, colon, preset = (part.strip() for part in head.partition(":"))
+    if name not in GAMES:
+        raise unknown("game", name, GAMES)
+    if not colon:
+        preset = PRESETS_OF[name][0]
+    if preset not in PRESETS_OF[name]:
+        raise unknown(f"preset of {name}", preset, PRESETS_OF[name])
+    module_name, class_name = GAMES[name].split(":")
+    module = import_module(module_name)
+    game = getattr(module, class_name)
+    wanted: dict[str, Any] = {f.name: f.type for f in fields(game) if f.type in (int, float, bool)}
+    return game(**module.PRESETS[preset] | read_settings(pieces, wanted, name))
+
+
+def game_of(env: "counterplay.types.Env") -> str | None:
+    """The name under which a game is listed, None for one that is not ours."""
+    place = f"{type(env).__module__}:{type(env).__qualname__}"
+    return next((name for name, listed in GAMES.items() if listed == place), None)

@@ -1,0 +1,86 @@
+"""Returns, masked means and policy losses: arrays in, arrays out, each with its source."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+
+def masked_sum(x: Float[Array, "*s"], mask: Bool[Array, "*s"]) -> Float[Array, ""]:
+    """Sum over entries where the mask is True; what stands elsewhere, NaN included, is unread."""
+    return jnp.where(mask, x, 0.0).sum()
+
+
+def masked_mean(x: Float[Array, "*s"], mask: Bool[Array, "*s"]) -> Float[Array, ""]:
+    """Mean over entries where the mask is True; 0 when there are none."""
+    return masked_sum(x, mask) / jnp.maximum(mask.sum(), 1)
+
+
+def masked_log_softmax(
+    logits: Float[Array, "*b A"], legal: Bool[Array, "*b A"]
+) -> Float[Array, "*b A"]:
+    """Log-probabilities over legal actions, -inf elsewhere.
+
+    With nothing legal (an absent player) every entry is -inf and every gradient zero.
+    """
+    some = legal.any(-1, keepdims=True)
+    log_pi = jax.nn.log_softmax(jnp.where(legal | ~some, logits, -jnp.inf))
+    return jnp.where(legal, log_pi, -jnp.inf)
+
+
+def entropy(log_pi: Float[Array, "*b A"]) -> Float[Array, "*b"]:
+    """Entropy in nats; actions of probability zero add nothing, to the gradient neither."""
+    possible = log_pi > -jnp.inf
+    finite = jnp.where(possible, log_pi, 0.0)
+    return -jnp.where(possible, jnp.exp(finite) * finite, 0.0).sum(-1)
+
+
+def chosen(log_pi: Float[Array, "*b A"], action: Int[Array, "*b"]) -> Float[Array, "*b"]:
+    """log_pi[action]; 0 where the action is NO_MOVE."""
+    acts = jnp.arange(log_pi.shape[-1]) == action[..., None]
+    return jnp.where(acts, log_pi, 0.0).sum(-1)
+
+
+def sample_action(key: PRNGKeyArray, log_pi: Float[Array, " A"]) -> Int[Array, ""]:
+    """Draws from exp(log_pi) by inverting its distribution function, with one random number.
+
+    Never an action of probability zero; 0 when all are.
+    """
+    reach = jnp.cumsum(jnp.exp(log_pi))
+    passed = reach <= jr.uniform(key) * reach[-1]
+    return jnp.where(reach[-1] > 0, passed.sum(dtype=jnp.int32), 0)
+
+
+def lambda_returns(
+    reward: Float[Array, " T"],
+    discount: Float[Array, " T"],
+    value: Float[Array, " T"],
+    last_value: Float[Array, ""],
+    closing: Bool[Array, " T"],
+    lam: float,
+) -> Float[Array, " T"]:
+    """G[t] = reward[t] + discount[t] ((1 - lam) value[t+1] + lam G[t+1]), value[T] = last_value.
+
+    ``discount[t]`` is gamma where the player plays on after t, else 0. At a closing slot, which
+    only shows where a truncated episode stopped, G is the value there.
+    Sutton & Barto (2018), eq. 12.18; G - value is the generalised advantage estimate of
+    Schulman et al. (2016), eq. 16.
+    """
+
+    def back(carry, slot):
+        g_next, v_next = carry
+        r, d, v, closes = slot
+        g = jnp.where(closes, v, r + d * ((1 - lam) * v_next + lam * g_next))
+        return (g, v), g
+
+    start = (last_value, last_value)
+    return lax.scan(back, start, (reward, discount, value, closing), reverse=True)[1]
+
+
+def clipped_surrogate(
+    ratio: Float[Array, "*b"], advantage: Float[Array, "*b"], clip: float
+) -> Float[Array, "*b"]:
+    """The loss of Schulman et al. (2017), eq. 7, to be minimised, one entry a decision."""
+    clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
+    return -jnp.minimum(ratio * advantage, clipped * advantage)

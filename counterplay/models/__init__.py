@@ -1,0 +1,1 @@
+"""Networks and learned models: values that hold arrays and static integers only."""

@@ -1,0 +1,70 @@
+"""Small networks for one item; batch them with ``vmap`` at the call."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+class Dense(eqx.Module):
+    """x W + b. The weight is [in, out], so a batch is one plain matrix product."""
+
+    weight: Float[Array, "I O"]
+    bias: Float[Array, " O"]
+
+    def __init__(self, inputs: int, outputs: int, scale: float, key: PRNGKeyArray):
+        """Orthogonal weights times ``scale`` (Saxe et al., 2014), bias zero."""
+        self.weight = jax.nn.initializers.orthogonal(scale)(key, (inputs, outputs))
+        self.bias = jnp.zeros(outputs)
+
+    def __call__(self, x: Float[Array, " I"]) -> Float[Array, " O"]:
+        return x @ self.weight + self.bias
+
+
+class Trunk(eqx.Module):
+    """Layers of ReLU units."""
+
+    layers: tuple[Dense, ...]
+
+    def __init__(self, inputs: int, widths: tuple[int, ...], key: PRNGKeyArray):
+        sizes = (inputs, *widths)
+        keys = jr.split(key, len(widths))
+        self.layers = tuple(
+            Dense(i, o, 2**0.5, k) for i, o, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        )
+
+    def __call__(self, x: Float[Array, " I"]) -> Float[Array, " E"]:
+        for layer in self.layers:
+            x = jax.nn.relu(layer(x))
+        return x
+
+
+class ActorCritic(eqx.Module):
+    """Action logits and a value from one observation, through a GRU when ``gru`` > 0."""
+
+    trunk: Trunk
+    cell: eqx.nn.GRUCell | None
+    policy: Dense
+    value: Dense
+    gru: int = eqx.field(static=True)
+
+    def __init__(
+        self, inputs: int, actions: int, widths: tuple[int, ...], gru: int, key: PRNGKeyArray
+    ):
+        trunk_key, cell_key, policy_key, value_key = jr.split(key, 4)
+        self.trunk = Trunk(inputs, widths, trunk_key)
+        self.cell = eqx.nn.GRUCell(widths[-1], gru, key=cell_key) if gru else None
+        width = gru or widths[-1]
+        self.policy = Dense(width, actions, 0.01, policy_key)
+        self.value = Dense(width, 1, 1.0, value_key)
+        self.gru = gru
+
+    def __call__(
+        self, obs: Float[Array, " F"], memory: Float[Array, " H"]
+    ) -> tuple[Float[Array, " A"], Float[Array, ""], Float[Array, " H"]]:
+        """Logits, value and the next memory (width ``gru``, which may be 0)."""
+        e = self.trunk(obs)
+        if self.cell is not None:
+            e = memory = self.cell(e, memory)
+        return self.policy(e), self.value(e)[0], memory

@@ -1,0 +1,117 @@
+"""The rules by name. Listing and naming them does not import JAX; ``make`` does.
+
+``NAME[:setting=value,...]``, for example ``grim:tremble=.1``. Every rule has the setting
+``tremble``: how likely its hand picks a uniform legal move instead.
+"""
+
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import Parameter, signature
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from counterplay.envs import game_of
+from counterplay.names import read_settings, unknown
+
+if TYPE_CHECKING:
+    import counterplay.opponents.rule
+    import counterplay.types
+
+ANY_GAME: dict[str, str] = {"random": "counterplay.opponents.general:random"}
+
+_STAG_HUNT = ("nearest_stag", "nearest_hare", "adaptive", "stay")
+_MATRIX = (
+    "always_cooperate",
+    "always_defect",
+    "tit_for_tat",
+    "generous_tit_for_tat",
+    "grim",
+    "win_stay_lose_shift",
+    "bully",
+)
+
+RULES: dict[str, dict[str, str]] = {
+    "stag_hunt": {name: f"counterplay.opponents.stag_hunt:{name}" for name in _STAG_HUNT},
+    "matrix": {name: f"counterplay.opponents.matrix:{name}" for name in _MATRIX},
+}
+"""Game -> name -> where the rule is made, besides the rules for any game."""
+
+
+def names(game: str | None) -> list[str]:
+    """The rules that can play a game; None asks for those that play any game."""
+    return list(_places(game))
+
+
+def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule.Rule":
+    """The rule that the text names, made for this game."""
+    name, _, rest = (part.strip() for part in text.partition(":"))
+    game = game_of(env)
+    places = _places(game)
+    if name not in places:
+        raise unknown(f"rule for {game or 'this game'}", name, places)
+    module_name, function_name = places[name].split(":")
+    factory = getattr(import_module(module_name), function_name)
+    extra = [p for p in signature(factory).parameters.values() if p.default is not Parameter.empty]
+    wanted = {parameter.name: type(parameter.default) for parameter in extra}
+    return factory(env, **read_settings(rest.split(",") if rest else (), wanted, name))
+
+
+def load_file(text: str, env: "counterplay.types.Env") -> Any:
+    """A policy from ``path/to/file.py:Name``: ``Name(env)`` where it wants the game, else ``Name()``.
+
+    What has no ``act`` but ``begin`` and ``log_probs`` is played as a rule that does not tremble.
+    """
+    path, colon, name = text.rpartition(":")
+    if not colon or not path.endswith(".py") or not name.isidentifier():
+        raise ValueError(f"an outside policy is written path/to/file.py:Name, found {text!r}")
+    module = _module(Path(path))
+    if not hasattr(module, name):
+        raise unknown(f"name in {path}", name, [n for n in vars(module) if not n.startswith("_")])
+    made = _call(getattr(module, name), env, text)
+    lacking = [need for need in ("begin", "act") if not hasattr(made, need)]
+    if lacking == ["act"] and hasattr(made, "log_probs"):
+        from counterplay.opponents.rule import Rule
+
+        return Rule(made)
+    if lacking:
+        raise ValueError(
+            f"{text} is no policy: it needs begin, and act or log_probs, lacks {lacking}"
+        )
+    return made
+
+
+def _places(game: str | None) -> dict[str, str]:
+    return RULES.get(game or "", {}) | ANY_GAME
+
+
+def _module(path: Path) -> ModuleType:
+    """Imports a file once, however often it is named."""
+    if not path.is_file():
+        raise ValueError(f"no file {str(path)!r} to load a policy from (looked in {Path.cwd()})")
+    name = f"counterplay_outside:{path.resolve()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # noqa: S101  (a .py file has a loader)
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _call(maker: Any, env: Any, text: str) -> Any:
+    if not callable(maker):
+        raise ValueError(f"{text} must be a class or function that makes a policy, found {maker!r}")
+    parameters = signature(maker).parameters.values()
+    varying = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in varying]
+    if len(needed) > 1:
+        raise ValueError(f"{text} may take the game and nothing else, but needs {needed}")
+    if needed or any(p.name == "env" for p in parameters):
+        return maker(**{needed[0] if needed else "env": env})
+    return maker()

@@ -1,0 +1,188 @@
+"""The grammar of seats: who sits where, from text to a roster.
+
+``NAME`` (a rule) | ``run:PATH[#SEED]`` | ``pool:FILE`` (one policy a line) | ``path.py:Name`` |
+``self`` (one learner shared by all such seats) | ``own`` (an independent learner a seat). A comma
+list deals several. Seats count from 0, ranges such as ``1..3`` include both ends.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from inspect import signature
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from counterplay import opponents
+from counterplay.runs import load_policy
+from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.types import Env
+
+LEARNERS = ("self", "own")
+MOST_TABLES = 64
+"""More combinations than this are not played out in full but dealt in rotation."""
+
+
+def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
+    """``("0=self", "1..3=random")`` -> {0: "self", 1: "random", ...}, every seat once."""
+    seats: dict[int, str] = {}
+    for entry in entries:
+        where, equals, who = (part.strip() for part in entry.partition("="))
+        first, _, last = where.partition("..")
+        if not equals or not who or not first.isdigit() or not (last or first).isdigit():
+            raise ValueError(f"--seat {entry!r}: expected SEAT=WHO or FIRST..LAST=WHO, as 1..3=random")
+        for seat in range(int(first), int(last or first) + 1):
+            if seat >= num_seats:
+                raise ValueError(
+                    f"--seat {entry!r}: the game has seats 0 to {num_seats - 1}, found seat {seat}"
+                )
+            if seat in seats:
+                raise ValueError(f"--seat {entry!r}: seat {seat} is taken by {seats[seat]!r} already")
+            seats[seat] = who
+    empty = [seat for seat in range(num_seats) if seat not in seats]
+    if empty:
+        raise ValueError(f"nobody sits at {', '.join(map(str, empty))}: give every seat a --seat")
+    return seats
+
+
+def split_list(text: str) -> list[str]:
+    """Splits a comma list, leaving the settings of a rule (``grim:tremble=.1,k=2``) whole."""
+    members: list[str] = []
+    for piece in text.split(","):
+        name, equals, _ = piece.partition("=")
+        if members and equals and name.strip().isidentifier():
+            members[-1] += "," + piece
+        else:
+            members.append(piece.strip())
+    return [m for member in members for m in _expand(member)]
+
+
+def _expand(member: str) -> list[str]:
+    if not member.startswith("pool:"):
+        return [member]
+    path = Path(member.removeprefix("pool:"))
+    if not path.is_file():
+        raise ValueError(f"pool: no file {str(path)!r}; expected a text file, one policy a line")
+    lines = [line.split("#!")[0].strip() for line in path.read_text().splitlines()]
+    found = [line for line in lines if line and not line.startswith("#")]
+    if not found:
+        raise ValueError(f"pool: {str(path)!r} names no policy; expected one a line")
+    return found
+
+
+@dataclass
+class _Deal:
+    """Kinds met so far; the same text always means the same kind."""
+
+    env: Env
+    kinds: list[Kind] = field(default_factory=list)
+    index: dict[Any, int] = field(default_factory=dict)
+    numbers: int = 0
+
+    def kind(self, key: Any, count: int, **fields: Any) -> int:
+        if key not in self.index:
+            self.index[key] = len(self.kinds)
+            self.kinds.append(Kind(**fields, first_id=self.numbers))
+            self.numbers += count
+        return self.index[key]
+
+    def options(self, text: str, seat: int, own_seats: list[int]) -> list[Chair]:
+        """The chairs one seat may hold, each as often as its share of lanes."""
+        if text == "self":
+            return [Chair(self.kind("self", 1, name="self", learner=True), 0)]
+        if text == "own":
+            n = len(own_seats)
+            kind = self.kind("own", n, name="own", members=n, learner=True)
+            return [Chair(kind, own_seats.index(seat))]
+        rules: list[tuple[str, Any]] = []
+        banks: dict[Any, list[tuple[str, Any]]] = {}
+        for name in split_list(text):
+            if name in LEARNERS:
+                raise ValueError(f"{name!r} learns and cannot share a seat: found {text!r}")
+            policy = find(name, self.env, seat)
+            plain = not jax.tree.leaves(policy) and hasattr(policy, "log_probs")
+            if plain:
+                rules.append((name, policy))
+            else:
+                banks.setdefault(_shape(policy), []).append((name, policy))
+        chairs = [c for key, members in banks.items() for c in self._bank(key, members)]
+        return chairs + self._mixture(rules) * (len(rules) if chairs else 1)
+
+    def _bank(self, key: Any, members: list[tuple[str, Any]]) -> list[Chair]:
+        names = tuple(name for name, _ in members)
+        policies, n = [policy for _, policy in members], len(members)
+        if is_host(policies[0]):
+            found = [(self.kind(m, 1, name=m, policy=p), 0) for m, p in members]
+            return [Chair(*chair) for chair in found]
+        fields = {"name": ",".join(names), "members": n, "policy": bank(policies)}
+        kind = self.kind((key, names), n, **fields)
+        return [Chair(kind, member) for member in range(n)]
+
+    def _mixture(self, rules: list[tuple[str, Any]]) -> list[Chair]:
+        from counterplay.opponents.rule import Mixture
+
+        if not rules:
+            return []
+        names = tuple(name for name, _ in rules)
+        policy = rules[0][1] if len(rules) == 1 else Mixture(tuple(rule for _, rule in rules))
+        return [Chair(self.kind(names, len(rules), name=",".join(names), policy=policy), 0)]
+
+    def tables(self, seats: dict[int, str]) -> Iterator[tuple[Chair, ...]]:
+        """Every combination of chairs, or where those are too many, a rotation through them."""
+        own = [seat for seat, text in sorted(seats.items()) if text == "own"]
+        options = [self.options(text, seat, own) for seat, text in sorted(seats.items())]
+        if math.prod(map(len, options)) <= MOST_TABLES:
+            yield from product(*options)
+            return
+        for turn in range(math.lcm(*map(len, options))):
+            yield tuple(chairs[(turn + seat) % len(chairs)] for seat, chairs in enumerate(options))
+
+
+def _shape(policy: Any) -> str:
+    """Equal for policies that can stand in one bank."""
+    leaves, structure = jax.tree.flatten(policy)
+    return f"{structure} {[(x.shape, str(x.dtype)) for x in leaves]}"
+
+
+def is_host(policy: Any) -> bool:
+    """Whether a policy plays in ordinary Python: its ``act`` takes the view and nothing else."""
+    return len(signature(policy.act).parameters) == 1
+
+
+def find(text: str, env: Env, seat: int) -> Any:
+    """The policy that one text names, for one seat of this game."""
+    if text.startswith("run:"):
+        return load_policy(text.removeprefix("run:"), env, seat)
+    if ".py:" in text:
+        return opponents.load_file(text, env)
+    return opponents.make(text, env)
+
+
+def roster_of(env: Env, seats: dict[int, str], label: str = "") -> Roster:
+    """A roster with fixed seats."""
+    deal = _Deal(env)
+    tables = tuple(deal.tables(seats))
+    return Roster(tuple(deal.kinds), tables, (label,) * len(tables))
+
+
+def roster_against(env: Env, focal: str, others: tuple[str, ...]) -> Roster:
+    """``focal`` in each seat in turn, each of ``others`` filling every other seat in turn."""
+    deal, n = _Deal(env), env.num_seats
+    found: dict[str, list[tuple[tuple[Chair, ...], int]]] = {}
+    for other in others:
+        found[other] = [
+            (table, seat)
+            for seat in range(n)
+            for table in deal.tables({s: focal if s == seat else other for s in range(n)})
+        ]
+    share = math.lcm(*(len(tables) for tables in found.values()))
+    rows = [
+        (table, other, seat)
+        for other, tables in found.items()
+        for table, seat in tables
+        for _ in range(share // len(tables))
+    ]
+    tables, labels, seats = zip(*rows, strict=True)
+    return Roster(tuple(deal.kinds), tables, labels, seats)

@@ -1,0 +1,297 @@
+"""Seats times game gives slots: the jitted rollout.
+
+Lanes step without stopping and reset in place from a pool of start states, so no slot is spent
+on an ended episode. Every policy is written for one seat of one lane; here all places of one kind
+of policy are gathered and called at once.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from counterplay.seats import Seating
+from counterplay.types import NO_EVENT, NO_MOVE, Act, Env, Memory, Policy, State, TimeStep, View
+
+Slots = dict[str, Array]
+"""Field -> [L, T, ...]; the slot rule of types.py."""
+
+
+class Last(eqx.Module):
+    """The last joint move of a match, kept across the reset between two episodes."""
+
+    moves: Int[Array, " N"]
+    reward: Float[Array, " N"]
+    event: Int[Array, " N"]
+    visible: Bool[Array, "N N"]
+
+    @classmethod
+    def nothing(cls, num_seats: int) -> "Last":
+        n = num_seats
+        return cls(
+            jnp.full(n, NO_MOVE, jnp.int32),
+            jnp.zeros(n),
+            jnp.full(n, NO_EVENT, jnp.int32),
+            jnp.zeros((n, n), bool),
+        )
+
+
+class Lanes(NamedTuple):
+    """Everything that is carried from slot to slot, each leaf with a leading axis L."""
+
+    state: State
+    shown: TimeStep
+    last: Last
+    time: Int[Array, " L"]
+    first: Bool[Array, " L"]
+    contact: Bool[Array, " L"]
+    """This first slot also begins a match."""
+    closing: Bool[Array, " L"]
+    """This slot only shows where a truncated episode stopped."""
+    episode: Int[Array, " L"]
+    """Index of the episode in its match."""
+    returns: Float[Array, "L N"]
+    """Undiscounted return of each seat so far in this episode."""
+    memories: tuple[Memory, ...]
+    """One entry a kind of policy, leaves [K, P, ...]."""
+
+
+class Chunk(NamedTuple):
+    """What a rollout of T slots leaves behind."""
+
+    slots: Slots
+    records: tuple[dict[str, Array], ...]
+    """What the policies recorded: one entry a kind, leaves [K, P, T, ...]."""
+    memories: tuple[Memory, ...]
+    """Memories before slot 0, leaves [K, P, ...]."""
+    next_views: tuple[View, ...]
+    """What is seen after the last slot, for bootstraps, leaves [K, P, ...]."""
+    next_memories: tuple[Memory, ...]
+
+
+def ego(rows: Array) -> Array:
+    """[N, N, ...] by absolute seat -> row i turned so that its index 0 is seat i."""
+    return jnp.stack([jnp.roll(row, -i, axis=0) for i, row in enumerate(rows)])
+
+
+def cut_views(
+    env: Env, shown: TimeStep, last: Last, time: Int[Array, ""], first: Bool[Array, ""]
+) -> View:
+    """The views of all seats of one lane, leaves [N, ...]. Nothing here is numbered by seat."""
+    n = env.num_seats
+    everyone = lambda x: ego(jnp.broadcast_to(x, (n, *x.shape)))
+    mine = jnp.arange(n)[:, None] == jnp.arange(n)
+    known = mine | jnp.asarray(env.public_legal)
+    event_known = mine | jnp.asarray(env.public_events)
+    return View(
+        obs=jax.vmap(env.encode)(shown.obs),
+        legal=shown.legal,
+        alive=everyone(shown.alive),
+        moved=ego(jnp.where(last.visible, last.moves[None], NO_MOVE)),
+        public_legal=ego(shown.legal[None] | ~known[:, :, None]),
+        reward=last.reward,
+        event=ego(jnp.where(event_known, last.event[None], NO_EVENT)),
+        time=jnp.full(n, time),
+        first=jnp.full(n, first),
+        told=jnp.zeros((n, 0)),
+    )
+
+
+def open_lanes(
+    env: Env, seating: Seating, policies: tuple[Policy, ...], key: PRNGKeyArray
+) -> Lanes:
+    """Fresh games in every lane, every match at first contact."""
+    start_key, *keys = jr.split(key, 1 + len(policies))
+    n, lanes = seating.num_seats, seating.lanes
+    state, shown = jax.vmap(env.reset)(jr.split(start_key, lanes))
+    begin = jax.vmap(jax.vmap(lambda policy, k: policy.begin(k, None), (None, 0)))
+    memories = tuple(
+        begin(policy, jr.split(k, places.shape))
+        for policy, places, k in zip(policies, seating.places, keys, strict=True)
+    )
+    yes, no, zero = jnp.ones(lanes, bool), jnp.zeros(lanes, bool), jnp.zeros(lanes, jnp.int32)
+    last = jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), Last.nothing(n))
+    returns = jnp.zeros((lanes, n))
+    return Lanes(state, shown, last, zero, yes, yes, no, zero, returns, memories)
+
+
+def look(env: Env, seating: Seating, lanes: Lanes) -> tuple[View, ...]:
+    """What every place of every kind sees now, leaves [K, P, ...]."""
+    per_lane = jax.vmap(lambda *x: cut_views(env, *x))
+    views = per_lane(lanes.shown, lanes.last, lanes.time, lanes.first)
+
+    def seen(kind: int) -> View:  # compact observations are dealt out, then encoded: far less to move
+        obs = jax.vmap(jax.vmap(env.encode))(seating.take(lanes.shown.obs, kind))
+        return eqx.tree_at(lambda view: view.obs, seating.take(views, kind), obs)
+
+    return tuple(seen(kind) for kind in range(len(seating.kinds)))
+
+
+class Decision(NamedTuple):
+    """Moves of one kind of policy at all its places, leaves [K, P, ...]."""
+
+    act: Act
+    begun: Memory
+    """The memory it decided with; ``act.memory`` is the one after."""
+    goal: Int[Array, "K P"]
+    """The declared intent, for metrics only; NO_EVENT where a policy declares none."""
+    member: Int[Array, "K P"]
+    """Which policy of a mixture plays here."""
+
+
+def decide(
+    policy: Policy, memory: Memory, view: View, contact: Bool[Array, "K P"], key, greedy: bool
+) -> Decision:
+    """Lets one kind of policy move at all its places; ``contact`` marks where a match begins."""
+
+    def one(policy, keys, memory, view, contact):
+        fresh, again = policy.begin(keys[0], None), policy.begin(keys[1], memory)
+        begun = select(contact, fresh, select(view.first, again, memory))
+        goal = policy.intent(begun, view) if hasattr(policy, "intent") else NO_EVENT
+        member = policy.member(begun) if hasattr(policy, "member") else 0
+        act = policy.act(keys[2], begun, view, greedy)
+        return Decision(act, begun, jnp.int32(goal), jnp.int32(member))
+
+    keys = [jr.split(k, contact.shape) for k in jr.split(key, 3)]
+    return jax.vmap(jax.vmap(one, (None, 0, 0, 0, 0)))(policy, keys, memory, view, contact)
+
+
+def select(condition: Bool[Array, "*b"], yes, no):
+    """``where`` over two equal trees whose leaves may have more axes than the condition."""
+
+    def leaf(y, n):
+        return jnp.where(condition.reshape(condition.shape + (1,) * (y.ndim - condition.ndim)), y, n)
+
+    return jax.tree.map(leaf, yes, no)
+
+
+def collect(
+    env: Env,
+    seating: Seating,
+    policies: tuple[Policy, ...],
+    lanes: Lanes,
+    key: PRNGKeyArray,
+    *,
+    slots: int,
+    match: int = 1,
+    cut: bool | Bool[Array, ""] = False,
+    greedy: bool = False,
+    starts: int = 4,
+) -> tuple[Lanes, Chunk]:
+    """Plays ``slots`` slots in every lane.
+
+    ``policies`` has one entry a kind of the seating, array leaves [K, ...]. With ``cut`` every
+    episode still open after the last slot is truncated and every match ends, so that lanes may
+    change hands. ``starts`` start states are drawn a lane and used in turn.
+    """
+    pool_key, play_key = jr.split(key)
+    draw = lambda k: jax.vmap(env.reset)(jr.split(k, seating.lanes))
+    pool = jax.vmap(draw)(jr.split(pool_key, starts))
+
+    def play(lanes: Lanes, slot):
+        t, key = slot
+        start = jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, t % starts, 0, False), pool)
+        last_slot = jnp.asarray(cut) & (t == slots - 1)
+        return _play_slot(env, seating, policies, match, greedy, lanes, key, start, last_slot)
+
+    after, (stream, records) = lax.scan(play, lanes, (jnp.arange(slots), jr.split(play_key, slots)))
+    stream = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), stream)
+    records = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 2), records)
+    views = look(env, seating, after)
+    return after, Chunk(stream, records, lanes.memories, views, after.memories)
+
+
+def _play_slot(
+    env: Env, seating: Seating, policies, match: int, greedy: bool, lanes: Lanes, key, start, cut
+):
+    shown = lanes.shown
+    acting = shown.alive & ~lanes.closing[:, None]
+    contact = jnp.broadcast_to(lanes.contact[:, None], acting.shape)
+    decisions = [
+        decide(policies[i], lanes.memories[i], view, seating.take(contact, i), k, greedy)
+        for i, (view, k) in enumerate(
+            zip(look(env, seating, lanes), jr.split(key, len(policies)), strict=True)
+        )
+    ]
+    memories = [
+        select(seating.take(acting, i), d.act.memory, d.begun) for i, d in enumerate(decisions)
+    ]
+    action = jnp.where(acting, seating.put([d.act.action for d in decisions]), NO_MOVE)
+
+    state, after = jax.vmap(env.step)(lanes.state, action)
+    terminated = after.terminated & ~lanes.closing
+    truncated = (after.truncated | cut) & ~after.terminated & ~lanes.closing
+    reward = jnp.where(acting, after.reward, 0.0)
+    returns = lanes.returns + reward
+    stream = {
+        "obs": shown.obs,
+        "actions": action,
+        "avail_actions": shown.legal,
+        "reward": reward,
+        "terminated": terminated,
+        "truncated": truncated,
+        "continues": acting & after.alive & ~terminated[:, None],
+        "alive": acting,
+        "closing": lanes.closing,
+        "filled": jnp.ones_like(terminated),
+        "time": lanes.time,
+        "contact": lanes.contact,
+        "event": jnp.where(acting, after.event, NO_EVENT),
+        "left": acting & ~after.alive,
+        "goal": jnp.where(acting, seating.put([d.goal for d in decisions]), NO_EVENT),
+        "opponent_id": seating.ids([d.member for d in decisions]),
+        "returns": returns,
+        "stuck": shown.alive & ~shown.legal.any(-1),
+    }
+    # a closing slot moved nobody: the last joint move stays what it was
+    moved = Last(action, reward, after.event, after.visible)
+    last = select(lanes.closing, lanes.last, moved)
+    return _turn(match, lanes, state, after, last, returns, stream, memories, start, cut), (
+        stream,
+        tuple(d.act.record for d in decisions),
+    )
+
+
+def _turn(match, lanes: Lanes, state, after, last, returns, stream, memories, start, cut) -> Lanes:
+    """The next slot: play on, show where a truncated episode stopped, or begin another."""
+    done = stream["terminated"] | lanes.closing
+    episode = jnp.where(cut, match - 1, lanes.episode)
+    contact = done & (episode + 1 >= match)
+    nothing = jax.tree.map(lambda x: x[None], Last.nothing(returns.shape[1]))
+    state, shown = select(done, start, (state, after))
+    return Lanes(
+        state=state,
+        shown=shown,
+        last=select(contact, nothing, last),
+        time=jnp.where(done, 0, lanes.time + 1),
+        first=done,
+        contact=contact,
+        closing=stream["truncated"],
+        episode=jnp.where(contact, 0, episode + done),
+        returns=jnp.where(done[:, None], 0.0, returns),
+        memories=tuple(memories),
+    )
+
+
+def summary(seating: Seating, chunk: Chunk) -> dict[str, Array]:
+    """Sums over a chunk, so that shards can add theirs: ended episodes and what they brought."""
+    slots = chunk.slots
+    ended = slots["terminated"] | slots["truncated"]
+    returns = jnp.where(ended[:, :, None], slots["returns"], 0.0).sum(1)  # [L, N]
+    learning = [jnp.full(p.shape, k.learner) for k, p in zip(seating.kinds, seating.places, strict=True)]
+    learns = seating.put(learning)
+    return {
+        "episodes": ended.sum(),
+        "return_sum": returns.sum(0),
+        "learner_return_sum": jnp.where(learns, returns, 0.0).sum(),
+        "learner_episodes": jnp.where(learns, ended.sum(1)[:, None], 0).sum(),
+        "length_sum": jnp.where(ended, slots["time"] + 1, 0).sum(),
+        "slots": jnp.int32(ended.size),
+        "busy_slots": slots["alive"].any(2).sum(),
+        "live_seats": slots["alive"].sum(),
+        "stuck": slots["stuck"].sum(),
+    }

@@ -1,0 +1,92 @@
+"""One training program over all cores: seeds go to cores where they can, else lanes do.
+
+Inside the program every leaf of a training state has two leading axes, [seeds, shards]. With as
+many seeds as cores, or a multiple, each core trains its own seeds and shards is 1. Otherwise the
+lanes of every seed are dealt to all cores, which sum their gradients. The same path serves
+several GPUs. Importing this changes no setting; the number of devices is the caller's choice.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+CORES = "cores"
+
+
+class Spread(NamedTuple):
+    """How a population of seeds is laid over the devices."""
+
+    mesh: Mesh
+    spec: PartitionSpec
+    """Of every leaf [seeds, shards, ...]."""
+    shards: int
+    """Parts into which the lanes of one seed are dealt."""
+    axis: str | None
+    """Name of the axis to sum over, None where a seed stays on one device."""
+
+
+def spread_over(seeds: int) -> Spread:
+    """Lays seeds over all devices of the default backend."""
+    devices = jax.device_count()
+    mesh = jax.make_mesh((devices,), (CORES,), axis_types=(AxisType.Auto,))
+    if seeds % devices == 0:
+        return Spread(mesh, PartitionSpec(CORES), 1, None)
+    return Spread(mesh, PartitionSpec(None, CORES), devices, CORES)
+
+
+def _every_seed(body: Callable, *args: Any) -> Any:
+    """Maps over the seeds of one device: one after another on a CPU, side by side on a GPU."""
+    seeds = jax.tree.leaves(args)[0].shape[0]
+    if seeds == 1:
+        one = body(*jax.tree.map(lambda x: x[0], args))
+        return jax.tree.map(lambda x: x[None], one)
+    if jax.default_backend() == "gpu":
+        return jax.vmap(body)(*args)
+    return jax.lax.map(lambda packed: body(*packed), args)
+
+
+def start(spread: Spread, init: Callable[[jax.Array], Any], seeds: jax.Array) -> Any:
+    """``init(seed)`` for every seed and shard -> leaves [seeds, shards, ...]."""
+
+    def local(seeds):
+        states = _every_seed(init, seeds)
+        return jax.tree.map(lambda x: x[:, None], states)
+
+    seeds_spec = PartitionSpec(CORES) if spread.axis is None else PartitionSpec()
+    mapped = jax.shard_map(
+        local, mesh=spread.mesh, in_specs=seeds_spec, out_specs=spread.spec, check_vma=False
+    )
+    return jax.jit(mapped)(seeds)
+
+
+def over_cores(spread: Spread, body: Callable[..., Any]) -> Callable[..., Any]:
+    """Jits ``body(state, *shared) -> (state, metrics)`` for all seeds and shards.
+
+    The state is donated. What is shared goes to every seed as it is.
+    """
+
+    def local(state, *shared):
+        one = jax.tree.map(lambda x: x[:, 0], state)
+        out = _every_seed(lambda s: body(s, *shared), one)
+        return jax.tree.map(lambda x: x[:, None], out)
+
+    def mapped(state, *shared):
+        specs = (spread.spec, *(PartitionSpec() for _ in shared))
+        return jax.shard_map(
+            local, mesh=spread.mesh, in_specs=specs, out_specs=spread.spec, check_vma=False
+        )(state, *shared)
+
+    return jax.jit(mapped, donate_argnums=0)
+
+
+def first_shard(tree: Any) -> Any:
+    """[seeds, shards, ...] -> [seeds, ...], for leaves that are equal on all shards."""
+    return jax.tree.map(lambda x: x[:, 0], tree)
+
+
+def seed_numbers(seed: int, seeds: int) -> jax.Array:
+    """The seeds of a population: seed, seed + 1, and so on."""
+    return jnp.arange(seed, seed + seeds, dtype=jnp.int32)

@@ -1,0 +1,79 @@
+"""Golden playthroughs: games from fixed starts with fixed moves, and all that they showed.
+
+A change of the rules shows as a change of a file. When it is meant, write the files anew with
+``python tests/envs/golden.py`` and read the difference before you commit it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from counterplay import envs
+from counterplay.types import NO_MOVE
+
+FOLDER = Path(__file__).with_suffix("")
+RECORDED = ("obs", "legal", "alive", "reward", "event", "terminated")
+GAMES = {
+    "stag_hunt_4x4": "stag_hunt:4x4",
+    "stag_hunt_two_stags": "stag_hunt:two-stags,players=3,horizon=12",
+    "stag_hunt_obstacles_view": "stag_hunt:6x6,obstacles=6,view=3,horizon=12",
+    "matrix_pd": "matrix:pd,horizon=8",
+    "matrix_pennies": "matrix:pennies,horizon=6",
+    "matrix_rps": "matrix:rps,horizon=6",
+}
+
+
+def play(env: Any, start: dict[str, Any], moves: list[list[int]]) -> list[dict[str, Any]]:
+    """What each joint move showed, from a stored start."""
+    like, _ = env.reset(jr.key(0))
+    state = like._replace(
+        **{name: jnp.asarray(value, getattr(like, name).dtype) for name, value in start.items()}
+    )
+    slots = []
+    for joint in moves:
+        state, shown = env.step(state, jnp.array(joint))
+        slots.append({name: _plain(getattr(shown, name)) for name in RECORDED})
+    return slots
+
+
+def record(text: str) -> dict[str, Any]:
+    """A new playthrough: hunts where it can, and one move in eight regardless of the rules."""
+    env, draw = envs.make(text), np.random.default_rng(7)
+    state, shown = env.reset(jr.key(7))
+    start = {name: _plain(value) for name, value in state._asdict().items()}
+    moves: list[list[int]] = []
+    while not shown.terminated:
+        legal, alive = np.asarray(shown.legal), np.asarray(shown.alive)
+        moves.append(
+            [_move(draw, row) if here else NO_MOVE for row, here in zip(legal, alive, strict=True)]
+        )
+        state, shown = env.step(state, jnp.array(moves[-1]))
+    return {"env": text, "start": start, "moves": moves, "slots": play(env, start, moves)}
+
+
+def write() -> None:
+    for name, text in GAMES.items():
+        played = record(text)
+        slots = ",\n  ".join(json.dumps(slot) for slot in played.pop("slots"))
+        head = json.dumps(played)[:-1]
+        (FOLDER / f"{name}.json").write_text(f'{head},\n "slots": [\n  {slots}\n ]}}\n')
+
+
+def _move(draw: np.random.Generator, legal: np.ndarray) -> int:
+    if draw.random() < 1 / 8:
+        return int(draw.integers(len(legal)))
+    choices = np.flatnonzero(legal)
+    return int(choices[-1] if draw.random() < 0.3 else draw.choice(choices))
+
+
+def _plain(array: Any) -> Any:
+    array = np.asarray(array)
+    return (array.astype(int) if array.dtype == bool else array).tolist()
+
+
+if __name__ == "__main__":
+    write()
