@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 
 def masked_sum(x: Float[Array, "*s"], mask: Bool[Array, "*s"]) -> Float[Array, ""]:
@@ -84,3 +84,15 @@ def clipped_surrogate(
     """The loss of Schulman et al. (2017), eq. 7, to be minimised, one entry a decision."""
     clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
     return -jnp.minimum(ratio * advantage, clipped * advantage)
+
+
+def counter_hash(counter: UInt32[Array, "*s"]) -> UInt32[Array, "*s"]:
+    """Scrambles a counter into 32 bits that pass for random: chance inside games, at little cost.
+
+    Two rounds of multiply and xor-shift; the constants are those of Wellons' lowbias32 (2018).
+    Use JAX keys for everything that decides a result.
+    """
+    x = counter
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    return x ^ (x >> 16)

@@ -32,14 +32,18 @@ def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
         where, equals, who = (part.strip() for part in entry.partition("="))
         first, _, last = where.partition("..")
         if not equals or not who or not first.isdigit() or not (last or first).isdigit():
-            raise ValueError(f"--seat {entry!r}: expected SEAT=WHO or FIRST..LAST=WHO, as 1..3=random")
+            raise ValueError(
+                f"--seat {entry!r}: expected SEAT=WHO or FIRST..LAST=WHO, as 1..3=random"
+            )
         for seat in range(int(first), int(last or first) + 1):
             if seat >= num_seats:
                 raise ValueError(
                     f"--seat {entry!r}: the game has seats 0 to {num_seats - 1}, found seat {seat}"
                 )
             if seat in seats:
-                raise ValueError(f"--seat {entry!r}: seat {seat} is taken by {seats[seat]!r} already")
+                raise ValueError(
+                    f"--seat {entry!r}: seat {seat} is taken by {seats[seat]!r} already"
+                )
             seats[seat] = who
     empty = [seat for seat in range(num_seats) if seat not in seats]
     if empty:

@@ -84,7 +84,7 @@ def cut_views(
     """The views of all seats of one lane, leaves [N, ...]. Nothing here is numbered by seat."""
     n = env.num_seats
     everyone = lambda x: ego(jnp.broadcast_to(x, (n, *x.shape)))
-    mine = jnp.arange(n)[:, None] == jnp.arange(n)
+    mine = jnp.arange(n)[:, None] == jnp.arange(n)[None]
     known = mine | jnp.asarray(env.public_legal)
     event_known = mine | jnp.asarray(env.public_events)
     return View(
@@ -124,7 +124,9 @@ def look(env: Env, seating: Seating, lanes: Lanes) -> tuple[View, ...]:
     per_lane = jax.vmap(lambda *x: cut_views(env, *x))
     views = per_lane(lanes.shown, lanes.last, lanes.time, lanes.first)
 
-    def seen(kind: int) -> View:  # compact observations are dealt out, then encoded: far less to move
+    def seen(
+        kind: int,
+    ) -> View:  # compact observations are dealt out, then encoded: far less to move
         obs = jax.vmap(jax.vmap(env.encode))(seating.take(lanes.shown.obs, kind))
         return eqx.tree_at(lambda view: view.obs, seating.take(views, kind), obs)
 
@@ -164,7 +166,9 @@ def select(condition: Bool[Array, "*b"], yes, no):
     """``where`` over two equal trees whose leaves may have more axes than the condition."""
 
     def leaf(y, n):
-        return jnp.where(condition.reshape(condition.shape + (1,) * (y.ndim - condition.ndim)), y, n)
+        return jnp.where(
+            condition.reshape(condition.shape + (1,) * (y.ndim - condition.ndim)), y, n
+        )
 
     return jax.tree.map(leaf, yes, no)
 
@@ -222,7 +226,9 @@ def _play_slot(
     ]
     action = jnp.where(acting, seating.put([d.act.action for d in decisions]), NO_MOVE)
 
-    state, after = jax.vmap(env.step)(lanes.state, action)
+    # barriers keep XLA from computing the whole step once for every array it feeds
+    stepped = jax.vmap(env.step)(lanes.state, lax.optimization_barrier(action))
+    state, after = lax.optimization_barrier(stepped)
     terminated = after.terminated & ~lanes.closing
     truncated = (after.truncated | cut) & ~after.terminated & ~lanes.closing
     reward = jnp.where(acting, after.reward, 0.0)
@@ -282,7 +288,9 @@ def summary(seating: Seating, chunk: Chunk) -> dict[str, Array]:
     slots = chunk.slots
     ended = slots["terminated"] | slots["truncated"]
     returns = jnp.where(ended[:, :, None], slots["returns"], 0.0).sum(1)  # [L, N]
-    learning = [jnp.full(p.shape, k.learner) for k, p in zip(seating.kinds, seating.places, strict=True)]
+    learning = [
+        jnp.full(p.shape, k.learner) for k, p in zip(seating.kinds, seating.places, strict=True)
+    ]
     learns = seating.put(learning)
     return {
         "episodes": ended.sum(),
@@ -292,6 +300,7 @@ def summary(seating: Seating, chunk: Chunk) -> dict[str, Array]:
         "length_sum": jnp.where(ended, slots["time"] + 1, 0).sum(),
         "slots": jnp.int32(ended.size),
         "busy_slots": slots["alive"].any(2).sum(),
+        "seats": jnp.int32(slots["alive"].size),
         "live_seats": slots["alive"].sum(),
         "stuck": slots["stuck"].sum(),
     }

@@ -95,7 +95,9 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env) -> Any:
     config = module.Config(**settings)
 
     def skeleton(key):
-        one = lambda k: tuple(module.init_learner(config, env, m["members"], k).net for m in row["learners"])
+        one = lambda k: tuple(
+            module.init_learner(config, env, m["members"], k).net for m in row["learners"]
+        )
         return jax.vmap(one)(jr.split(key, config.seeds))
 
     shapes = jax.eval_shape(skeleton, jr.key(0))
@@ -136,7 +138,9 @@ def load_policy(text: str, env: Env, seat: int) -> Any:
             seats = learner["seats"]
             several = learner["members"] > 1
             if several and seat not in seats:
-                raise ValueError(f"run:{text}: trained at seats {seats}, has nobody for seat {seat}")
+                raise ValueError(
+                    f"run:{text}: trained at seats {seats}, has nobody for seat {seat}"
+                )
             member = seats.index(seat) if several else 0
             net = jax.tree.map(lambda x: x[seed, member], nets[i])
             return import_module(module_of(row["algorithm"])).Agent(net)
@@ -188,7 +192,9 @@ class Player:
             )
         can = np.ones(env.num_actions, bool) if legal is None else np.asarray(legal, bool)
         if not can.any():
-            raise ValueError(f"{self.config['env']}: no action is legal, so there is none to choose")
+            raise ValueError(
+                f"{self.config['env']}: no action is legal, so there is none to choose"
+            )
         return View(
             obs=jnp.asarray(obs, jnp.float32),
             legal=jnp.asarray(can),
@@ -209,5 +215,3 @@ def load(path: str | os.PathLike, seat: int = 0, seed: int = 0) -> Player:
     ``PATH#2`` opens the third seed of a run with several.
     """
     return Player(os.fspath(path), seat, seed)
-
-

@@ -43,6 +43,7 @@ class TimeStep(eqx.Module):
     truncated: Bool[Array, ""]
 
 
+@runtime_checkable
 class Env(Protocol):
     """A game in pure JAX. One instance is hashable and holds settings only."""
 

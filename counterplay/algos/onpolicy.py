@@ -13,7 +13,6 @@ from counterplay.models.nets import ActorCritic
 from counterplay.rollout import Chunk, select
 from counterplay.seats import Seating
 
-
 Sum = Callable[[Array], Array]
 
 
@@ -54,7 +53,13 @@ def unroll(
 
 
 def rows_of(
-    net: ActorCritic, seating: Seating, index: int, chunk: Chunk, gamma: float, lam: float, total: Sum
+    net: ActorCritic,
+    seating: Seating,
+    index: int,
+    chunk: Chunk,
+    gamma: float,
+    lam: float,
+    total: Sum,
 ) -> Rows:
     """Cuts the decisions of one kind of learner (nets [K]) out of a chunk and rates them.
 

@@ -4,9 +4,10 @@ Absent players and illegal moves take no part in acting, loss, entropy or normal
 minibatches hold live decisions only. Reads top to bottom: settings, state, one iteration.
 """
 
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,13 +15,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.algos import Update
 from counterplay.algos.onpolicy import Rows, rows_of, unroll
-from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
 from counterplay.maths import (
     chosen,
     clipped_surrogate,
@@ -32,6 +33,7 @@ from counterplay.maths import (
 from counterplay.models.nets import ActorCritic
 from counterplay.rollout import Chunk, Lanes, collect, open_lanes, summary
 from counterplay.seats import Roster, Seating, shuffle
+from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
 from counterplay.types import Act, Env, View
 
 
@@ -43,18 +45,18 @@ class Config:
     """Seed of every random number; with several seeds, the first of them."""
     seeds: int = 1
     """Independent trainings in one program, seeded seed, seed + 1, ..."""
-    steps: int = 3_000_000
+    steps: int = 4_000_000
     """Environment steps of each seed."""
-    lanes: int = 512
-    """Games played side by side; rounded up so that all tables get the same number."""
-    slots: int = 16
-    """Steps of every lane between two updates."""
+    lanes: int | None = None
+    """Games side by side, rounded up so that all tables get as many; 512, or 16 outside JAX."""
+    slots: int | None = None
+    """Steps of every lane between two updates; 16, or 128 for games outside JAX."""
     match: int = 1
     """Episodes a match; memory is carried inside a match only."""
     epochs: int = 2
     """Passes over the decisions of an iteration."""
-    minibatches: int = 4
-    """Parts of a full pass. Parts hold live decisions only, so fewer fill up when many left."""
+    minibatches: int = 8
+    """Parts of a full pass; they hold live decisions only, so fewer are made when many left."""
     widths: tuple[int, ...] = (128, 64)
     """Units of the hidden layers."""
     gru: int = 0
@@ -77,9 +79,11 @@ class Config:
     """Iterations after which frozen opponents change lanes."""
 
     def __post_init__(self):
-        for name in ("seeds", "steps", "lanes", "slots", "match", "epochs", "minibatches", "redeal"):
+        for name in ("seeds", "steps", "match", "epochs", "minibatches", "redeal"):
             if getattr(self, name) < 1:
                 raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
+        if (self.lanes or 1) < 1 or (self.slots or 1) < 1:
+            raise ValueError(f"ppo: lanes, slots must be positive: {self.lanes}, {self.slots}")
         if not self.widths or min(self.widths) < 1 or self.gru < 0:
             raise ValueError(f"ppo: widths must be positive, found {self.widths}, gru {self.gru}")
         for name in ("gamma", "lam"):
@@ -209,7 +213,12 @@ def learn(
 
 
 def init(
-    config: Config, env: Env, seating: Seating, axis: str | None, others: tuple, seed: Int[Array, ""]
+    config: Config,
+    env: Env,
+    seating: Seating,
+    axis: str | None,
+    others: tuple,
+    seed: Int[Array, ""],
 ) -> State:
     """A fresh training. With ``axis`` every shard has the same networks and its own lanes."""
     net_key, lane_key, key = jr.split(jr.key(seed), 3)
@@ -277,24 +286,47 @@ def iteration(
 
 
 def train(config: Config, env: Env, roster: Roster) -> Iterator[Update]:
-    """Trains every seed; yields once an iteration. A yielded state is gone with the next one."""
+    """Trains every seed; yields once an iteration."""
+    if hasattr(env, "open"):
+        from counterplay.algos.hosted import train_hosted
+
+        yield from train_hosted(config, env, roster, sys.modules[__name__])
+        return
     spread = spread_over(config.seeds)
+    config = replace(config, lanes=config.lanes or 512, slots=config.slots or 16)
     lanes = roster.lanes_for(config.lanes, spread.shards)
     seating = roster.seating(lanes // spread.shards)
     others, rest = roster.others, (env, seating, spread.axis)
-    state = start(
-        spread, lambda seed: init(config, *rest, others, seed), seed_numbers(config.seed, config.seeds)
-    )
     began = time.perf_counter()
+    state = start(
+        spread, partial(init, config, *rest, others), seed_numbers(config.seed, config.seeds)
+    )
     run = over_cores(spread, partial(iteration, config, *rest))
     run = run.lower(state, others, jnp.float32(0), jnp.bool_(False)).compile()
     compile_seconds = time.perf_counter() - began
-    chunk = lanes * config.slots
+    chunk, banks = lanes * config.slots, bool(jax.tree.leaves(others))
     rounds, key = -(-config.steps // chunk), jr.key(config.seed)
+    before = None
     for i in range(rounds):
-        cut = bool(others) and (i + 1) % config.redeal == 0
+        cut = banks and (i + 1) % config.redeal == 0
         state, metrics = run(state, others, jnp.float32(i / rounds), jnp.bool_(cut))
         if cut:
             others = shuffle(others, jr.fold_in(key, i))
+        check(env, before)  # of the iteration before: this one is still running
+        before = first_shard(metrics)
         nets = tuple(learner.net for learner in first_shard(state.learners))
-        yield Update((i + 1) * chunk, nets, first_shard(metrics), compile_seconds)
+        yield Update((i + 1) * chunk, nets, before, compile_seconds)
+    check(env, before)
+
+
+def check(env: Env, metrics: dict[str, Array] | None) -> None:
+    """Stops a training that cannot go on, saying why."""
+    if metrics is None:
+        return
+    if np.asarray(metrics["stuck"]).any():
+        raise ValueError(
+            f"{env}: a player that is present had no legal action: a fault of the game"
+        )
+    for name in ("policy_loss", "value_loss"):
+        if not np.isfinite(metrics[name]).all():
+            raise ValueError(f"ppo on {env}: {name} is {metrics[name]}: rewards too large, or NaN")

@@ -89,9 +89,8 @@ class Matrix:
     def encode(self, obs: UInt8[Array, " D"]) -> Float[Array, " F"]:
         """My last move and the other's, a one-hot each whose first place means none yet; time."""
         moves = (obs[:2, None] == jnp.arange(self.num_actions + 1, dtype=jnp.uint8)[None]).ravel()
-        return jnp.concatenate(
-            [moves.astype(jnp.float32), obs[2:].astype(jnp.float32) / self.horizon]
-        )
+        time = obs[2:].astype(jnp.float32) / self.horizon
+        return jnp.concatenate([moves.astype(jnp.float32), time])
 
     def render(self, state: State) -> Picture:
         from counterplay.envs.pictures import matrix_picture

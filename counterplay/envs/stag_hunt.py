@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -152,12 +151,13 @@ class StagHunt:
 
     def encode(self, obs: UInt8[Array, " D"]) -> Float[Array, " F"]:
         """Planes: me, each other, stags, hares, obstacles, [N + 3, size, size] flat; then time."""
-        ends = np.cumsum([self.players, self.stags, self.hares, self.obstacles])
-        here = (obs[:-1, None] == jnp.arange(self.cells, dtype=jnp.uint8)).astype(jnp.float32)
-        players, *groups = jnp.split(here, ends[:-1])
-        planes = jnp.concatenate([players, *(g.sum(0, keepdims=True) for g in groups)])
-        time = obs[-1:].astype(jnp.float32) / self.horizon
-        return jnp.concatenate([planes.ravel(), time])
+        n, things = self.players, (self.stags, self.hares, self.obstacles)
+        plane = np.concatenate([np.arange(n), np.repeat(np.arange(n, n + 3), things)])
+        feature = np.arange((n + 3) * self.cells + 1)
+        # everything shown has one feature, plane * cells + cell: a comparison, not a scatter
+        seen = jnp.where(obs[:-1] == UNSEEN, -1, obs[:-1].astype(jnp.int32) + plane * self.cells)
+        here = (seen[:, None] == feature[None]).any(0).astype(jnp.float32)
+        return jnp.where(feature == feature[-1], obs[-1].astype(jnp.float32) / self.horizon, here)
 
     def render(self, state: State) -> Picture:
         from counterplay.envs.pictures import stag_hunt_picture
@@ -230,7 +230,9 @@ class StagHunt:
         """Ego first: my cell, the others' in seat order, stags, hares, obstacles; time."""
         seats = (np.arange(self.players)[:, None] + np.arange(self.players)) % self.players
         cells = jnp.concatenate([state.players, state.stags, state.hares, state.obstacles])
-        shown = jnp.where(self._sees(state.players, cells) & (cells != GONE)[None], cells[None], UNSEEN)
+        shown = jnp.where(
+            self._sees(state.players, cells) & (cells != GONE)[None], cells[None], UNSEEN
+        )
         mine = jnp.stack([shown[i, row] for i, row in enumerate(seats)])
         time = jnp.broadcast_to(state.time, (self.players, 1))
         return jnp.concatenate([mine, shown[:, self.players :], time], axis=1).astype(jnp.uint8)

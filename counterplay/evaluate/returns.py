@@ -108,7 +108,9 @@ def evaluate(
     while True:
         state, (least, stuck) = step(state, roster.others)
         if np.asarray(stuck).any():
-            raise ValueError("a player had no legal action while it was present: a fault of the game")
+            raise ValueError(
+                "a player had no legal action while it was present: a fault of the game"
+            )
         progress(int(np.min(least)), quota)
         if np.min(least) >= quota:
             break
@@ -174,5 +176,3 @@ def _mean(total: Any, square: Any, count: int) -> tuple[Any, Any]:
     mean = total / count
     variance = np.maximum(square / count - mean**2, 0) * count / max(count - 1, 1)
     return mean, np.sqrt(variance / count)
-
-

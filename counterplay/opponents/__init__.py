@@ -59,7 +59,7 @@ def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule
 
 
 def load_file(text: str, env: "counterplay.types.Env") -> Any:
-    """A policy from ``path/to/file.py:Name``: ``Name(env)`` where it wants the game, else ``Name()``.
+    """A policy from ``path/to/file.py:Name``: ``Name(env)`` if it wants the game, else ``Name()``.
 
     What has no ``act`` but ``begin`` and ``log_probs`` is played as a rule that does not tremble.
     """
@@ -76,9 +76,7 @@ def load_file(text: str, env: "counterplay.types.Env") -> Any:
 
         return Rule(made)
     if lacking:
-        raise ValueError(
-            f"{text} is no policy: it needs begin, and act or log_probs, lacks {lacking}"
-        )
+        raise ValueError(f"{text}: a policy has begin, and act or log_probs; missing: {lacking}")
     return made
 
 

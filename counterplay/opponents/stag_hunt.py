@@ -10,7 +10,6 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.envs.stag_hunt import CAUGHT_HARE, CAUGHT_STAG, HUNT_STAG, STAY, StagHunt
@@ -105,7 +104,7 @@ def read(view: View, size: int) -> Board:
 
 def distances(place: Bool[Array, " cells"], size: int) -> Int[Array, " cells"]:
     """Manhattan distance from the one marked cell to every cell."""
-    rows, cols = np.divmod(np.arange(size * size), size)
+    rows, cols = jnp.divmod(jnp.arange(size * size), size)
     return abs(rows - jnp.where(place, rows, 0).sum()) + abs(cols - jnp.where(place, cols, 0).sum())
 
 

@@ -5,9 +5,11 @@ A change of the rules shows as a change of a file. When it is meant, write the f
 """
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -29,29 +31,32 @@ GAMES = {
 
 def play(env: Any, start: dict[str, Any], moves: list[list[int]]) -> list[dict[str, Any]]:
     """What each joint move showed, from a stored start."""
-    like, _ = env.reset(jr.key(0))
+    step = jax.jit(env.step)
+    like, _ = jax.eval_shape(env.reset, jr.key(0))
     state = like._replace(
         **{name: jnp.asarray(value, getattr(like, name).dtype) for name, value in start.items()}
     )
     slots = []
     for joint in moves:
-        state, shown = env.step(state, jnp.array(joint))
+        state, shown = step(state, jnp.array(joint))
         slots.append({name: _plain(getattr(shown, name)) for name in RECORDED})
     return slots
 
 
 def record(text: str) -> dict[str, Any]:
-    """A new playthrough: hunts where it can, and one move in eight regardless of the rules."""
-    env, draw = envs.make(text), np.random.default_rng(7)
-    state, shown = env.reset(jr.key(7))
-    start = {name: _plain(value) for name, value in state._asdict().items()}
-    moves: list[list[int]] = []
-    while not shown.terminated:
-        legal, alive = np.asarray(shown.legal), np.asarray(shown.alive)
-        moves.append(
-            [_move(draw, row) if here else NO_MOVE for row, here in zip(legal, alive, strict=True)]
-        )
-        state, shown = env.step(state, jnp.array(moves[-1]))
+    """A new playthrough, the first by seed in which every kind of goal is completed."""
+    env = envs.make(text)
+    reset, step = jax.jit(env.reset), jax.jit(env.step)
+    for seed in count():
+        state, shown = reset(jr.key(seed))
+        start = {name: _plain(value) for name, value in state._asdict().items()}
+        draw, moves, completed = np.random.default_rng(seed), [], set()
+        while not shown.terminated:
+            moves.append([_move(draw, legal) for legal in np.asarray(shown.legal)])
+            state, shown = step(state, jnp.array(moves[-1]))
+            completed |= {*_plain(shown.event)}
+        if completed >= {*range(env.num_goals)}:
+            break
     return {"env": text, "start": start, "moves": moves, "slots": play(env, start, moves)}
 
 
@@ -64,6 +69,9 @@ def write() -> None:
 
 
 def _move(draw: np.random.Generator, legal: np.ndarray) -> int:
+    """Often the last legal move (to hunt, where there is prey), now and then an illegal one."""
+    if not legal.any():
+        return NO_MOVE
     if draw.random() < 1 / 8:
         return int(draw.integers(len(legal)))
     choices = np.flatnonzero(legal)

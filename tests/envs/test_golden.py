@@ -19,9 +19,8 @@ def test_plays_out_as_recorded(file):
     slots = golden["play"](envs.make(kept["env"]), kept["start"], kept["moves"])
     for time, (found, wanted) in enumerate(zip(slots, kept["slots"], strict=True)):
         for name, value in wanted.items():
-            np.testing.assert_allclose(
-                found[name], value, 1e-6, err_msg=f"{name} after move {time}"
-            )
+            where = f"{name} after move {time}"
+            np.testing.assert_allclose(found[name], value, 1e-6, err_msg=where)
 
 
 def test_every_listed_game_has_its_file():

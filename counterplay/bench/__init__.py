@@ -1,0 +1,29 @@
+"""``counterplay bench``: the figures of the documentation, measured again on any machine."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from counterplay.names import unknown
+
+BENCHES: dict[str, tuple[str, str]] = {
+    "selfplay": ("counterplay.bench.learning:selfplay", "PPO self-play on 4x4 stag hunt, timed"),
+    "focal": ("counterplay.bench.learning:focal", "PPO against three opponents of one kind"),
+    "rules": ("counterplay.bench.learning:rules", "what rules earn on 4x4 stag hunt"),
+    "step": ("counterplay.bench.step:main", "steps a second of a game, one core"),
+    "host": ("counterplay.bench.host:main", "the loop for games outside JAX against bare copies"),
+    "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
+}
+
+
+def main(args: list[str]) -> int:
+    """Runs one benchmark."""
+    if not args or args[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {name:<10}{about}" for name, (_, about) in BENCHES.items())
+        print(f"usage: counterplay bench NAME [settings]\n\n{lines}")
+        return 0 if args else 2
+    name, *rest = args
+    if name not in BENCHES:
+        raise unknown("benchmark", name, BENCHES)
+    module, function = BENCHES[name][0].split(":")
+    run: Callable[[list[str]], int] = getattr(import_module(module), function)
+    return run(rest)

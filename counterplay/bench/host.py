@@ -1,0 +1,115 @@
+"""How much of a foreign game's own speed is left when policies play it through the hosted loop."""
+
+import random
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import jax
+import jax.random as jr
+import numpy as np
+
+from counterplay import opponents
+from counterplay.algos import ppo
+from counterplay.envs import make
+from counterplay.rollout_host import collect_host, open_host
+from counterplay.seats import Chair, Kind, Roster
+
+SLOTS = 64
+"""Slots of one call of the hosted loop."""
+ROUNDS = 10
+"""Bare and hosted play take turns this often, so that a busy machine slows both."""
+
+
+def run(
+    env: str = "lbforaging:Foraging-5x5-2p-1f-coop-v3",
+    copies: int = 16,
+    seconds: float = 10.0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Environment steps a second: bare copies with random legal actions, and the hosted loop.
+
+    The hosted loop plays a random legal policy, then a network of PPO; ``ratio`` is its share of
+    the bare speed, the median over rounds.
+    """
+    game = make(env)
+    bare = bare_player(game, copies, seed)
+    rows = {}
+    for name, policy in (("random", _random(game)), ("ppo", _network(game, seed))):
+        hosted = hosted_player(game, policy, copies, seed)
+        slice_s = seconds / (4 * ROUNDS)
+        pairs = [(_speed(bare, slice_s), _speed(hosted, slice_s)) for _ in range(ROUNDS)]
+        rows[name] = {
+            "bare": round(median(own for own, _ in pairs)),
+            "hosted": round(median(ours for _, ours in pairs)),
+            "ratio": round(median(ours / own for own, ours in pairs), 3),
+        }
+    return {"env": env, "copies": copies, "seconds": seconds, "seed": seed, "rows": rows}
+
+
+def bare_player(game: Any, copies: int, seed: int) -> Callable[[], int]:
+    """Plays some steps of bare copies, as one would without this library."""
+    games = [game.build(**dict(game.settings)) for _ in range(copies)]
+    for i, bare in enumerate(games):
+        bare.reset(seed=seed + i)
+    choose = random.Random(seed).choice  # noqa: S311  (moves in a game, no secret)
+    step = _step_several if hasattr(games[0].unwrapped, "_valid_actions") else _step_sampling
+
+    def play() -> int:
+        for _ in range(SLOTS):
+            for bare in games:
+                step(bare, choose)
+        return SLOTS * copies
+
+    return play
+
+
+def _step_several(bare: Any, choose: Callable) -> None:
+    inner = bare.unwrapped
+    moves = tuple(choose(inner._valid_actions[player]).value for player in inner.players)
+    _, _, terminated, truncated, _ = bare.step(moves)
+    if terminated or truncated:
+        bare.reset()
+
+
+def _step_sampling(bare: Any, choose: Callable) -> None:
+    if hasattr(bare, "possible_agents"):
+        moves = {agent: choose(range(bare.action_space(agent).n)) for agent in bare.agents}
+        bare.step(moves)
+        if not bare.agents:
+            bare.reset()
+        return
+    _, _, terminated, truncated, _ = bare.step(bare.action_space.sample())
+    if terminated or truncated:
+        bare.reset()
+
+
+def hosted_player(game: Any, policy: Any, copies: int, seed: int) -> Callable[[], int]:
+    """Plays a chunk of slots with one policy in every seat."""
+    kind = Kind("everyone", policy=policy)
+    seating = Roster((kind,), ((Chair(0, 0),) * game.num_seats,)).seating(copies)
+    lanes = open_host(game, seating, (policy,), seed)
+    seeds = iter(np.random.default_rng(seed).integers(2**31, size=1_000_000))
+
+    def play() -> int:
+        collect_host(game, seating, (policy,), lanes, int(next(seeds)), slots=SLOTS)
+        return SLOTS * copies
+
+    return play
+
+
+def _speed(play: Callable[[], int], seconds: float) -> float:
+    play()  # compiles at first, and warms up after the other one's turn
+    begun, steps = time.perf_counter(), 0
+    while (spent := time.perf_counter() - begun) < seconds:
+        steps += play()
+    return steps / spent
+
+
+def _random(game: Any) -> Any:
+    return jax.tree.map(lambda x: x[None], opponents.make("random", game))
+
+
+def _network(game: Any, seed: int) -> Any:
+    return ppo.Agent(ppo.init_learner(ppo.Config(), game, 1, jr.key(seed)).net)

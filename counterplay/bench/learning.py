@@ -1,0 +1,192 @@
+"""What PPO reaches and in which time, and what rules earn, on the games of the documentation."""
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from counterplay import envs
+from counterplay.console import read, signed, table, use_all_cores
+from counterplay.verbs import Train, run_training
+
+STAG_HUNT = "stag_hunt:4x4"
+LINE_UPS = {
+    "4 nearest_stag": ("0..3=nearest_stag",),
+    "4 nearest_hare": ("0..3=nearest_hare",),
+    "4 random": ("0..3=random",),
+    "2 nearest_stag, 2 nearest_hare": ("0..1=nearest_stag", "2..3=nearest_hare"),
+    "1 nearest_stag, 3 nearest_hare": ("0=nearest_stag", "1..3=nearest_hare"),
+    "1 nearest_hare, 3 nearest_stag": ("0=nearest_hare", "1..3=nearest_stag"),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Settings that the learning benchmarks share."""
+
+    seed: int = 0
+    """First seed of training; evaluation derives its own."""
+    seeds: int = 1
+    """Trainings in one program."""
+    steps: int | None = None
+    """Environment steps of each training; by default those of the algorithm."""
+    episodes: int = 65_536
+    """Episodes of each evaluation."""
+    env: str = STAG_HUNT
+    """The game."""
+    out: str | None = None
+    """Keep the run folders here, one a training; by default they are thrown away."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+
+@dataclass(frozen=True)
+class Focal(Bench):
+    """PPO in every seat in turn against fixed opponents, one training a row."""
+
+    against: tuple[str, ...] = ("nearest_stag", "nearest_hare", "random")
+    """Who fills the other seats, one training each."""
+
+
+def _report(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"bench": title, "rows": rows}))
+        return 0
+    shown = [tuple(f"{v:.3f}" if isinstance(v, float) else v for v in r.values()) for r in rows]
+    table(title, columns, shown)
+    return 0
+
+
+def _train(bench: Bench, folder: str, **settings: Any) -> tuple[Any, Any]:
+    """A PPO training with the algorithm's own defaults, and its roster-free policies."""
+    from counterplay.algos import ppo
+
+    config = ppo.Config(seed=bench.seed, seeds=bench.seeds, **settings.pop("config", {}))
+    if bench.steps:
+        config = replace(config, steps=bench.steps)
+    return config, run_training("ppo", Train(config, env=bench.env, out=folder, **settings))
+
+
+def _score(
+    bench: Bench, folder: Any, seed: int, greedy: bool, against: tuple[str, ...] = ()
+) -> Any:
+    """Sampled or greedy return of one seed of a finished run."""
+    from counterplay.evaluate.returns import evaluate
+    from counterplay.pools import roster_against, roster_of
+
+    env, me = envs.make(bench.env), f"run:{folder}#{seed}"
+    if against:
+        roster = roster_against(env, me, against)
+    else:
+        roster = roster_of(env, dict.fromkeys(range(env.num_seats), me))
+    return evaluate(env, roster, bench.episodes, seed=bench.seed, greedy=greedy)[0]
+
+
+def selfplay(args: list[str]) -> int:
+    """``counterplay bench selfplay``: wall time with compilation, then sampled and greedy play."""
+    bench = read(Bench, args, "bench selfplay")
+    use_all_cores()
+    with tempfile.TemporaryDirectory() as scratch:
+        _, done = _train(bench, bench.out or f"{scratch}/run")
+        rows = []
+        for seed in range(bench.seeds):
+            sampled = _score(bench, done.folder, seed, greedy=False)
+            greedy = _score(bench, done.folder, seed, greedy=True)
+            rows.append(
+                {
+                    "seed": bench.seed + seed,
+                    "sampled": float(sampled.mean.mean()),
+                    "error": float(np.sqrt((sampled.error**2).sum()) / len(sampled.error)),
+                    "greedy": float(greedy.mean.mean()),
+                }
+            )
+    title = (
+        f"PPO self-play on {bench.env}: {bench.seeds} x {done.steps:,} steps in {done.seconds:.1f} s "
+        f"({done.compile_seconds:.1f} s compiling), {bench.episodes:,} episodes"
+    )
+    if bench.json:
+        mean = float(np.mean([row["sampled"] for row in rows]))
+        print(
+            json.dumps(
+                {
+                    "bench": "selfplay",
+                    "seconds": done.seconds,
+                    "compile_seconds": done.compile_seconds,
+                    "steps": done.steps,
+                    "sampled_mean": mean,
+                    "rows": rows,
+                }
+            )
+        )
+        return 0
+    return _report(title, ("seed", "sampled", "error", "greedy"), rows, False)
+
+
+def focal(args: list[str]) -> int:
+    """``counterplay bench focal``"""
+    bench = read(Focal, args, "bench focal")
+    use_all_cores()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for other in bench.against:
+            folder = f"{bench.out or scratch}/{other}"
+            _, done = _train(bench, folder, against=(other,))
+            for seed in range(bench.seeds):
+                row = {"against": other, "seed": bench.seed + seed}
+                for style in ("sampled", "greedy"):
+                    found = _score(bench, done.folder, seed, style == "greedy", (other,))
+                    row[style] = found.focal_mean
+                    row[f"{style} ±1.96 se"] = 1.96 * found.focal_error
+                rows.append(row | {"seconds": round(done.seconds, 1)})
+    title = f"PPO on {bench.env} in every seat, {bench.episodes:,} episodes"
+    return _report(title, tuple(rows[0]), rows, bench.json)
+
+
+def rules(args: list[str]) -> int:
+    """``counterplay bench rules``"""
+    bench = read(Bench, args, "bench rules")
+    use_all_cores()
+    from counterplay.evaluate.returns import evaluate
+    from counterplay.pools import read_seats, roster_of
+
+    env, rows = envs.make(STAG_HUNT), []
+    for name, seats in LINE_UPS.items():
+        roster = roster_of(env, read_seats(seats, env.num_seats))
+        found = evaluate(env, roster, bench.episodes, seed=bench.seed)[0]
+        pairs = [signed(m, e) for m, e in zip(found.mean, found.error, strict=True)]
+        means = dict(zip(("seat 0", "seat 1", "seat 2", "seat 3"), pairs, strict=True))
+        exact = (
+            {"mean": found.mean.tolist(), "error": found.error.tolist()} if bench.json else means
+        )
+        rows.append({"who": name} | exact)
+    title = f"rules on {STAG_HUNT}, {bench.episodes:,} episodes, seed {bench.seed}"
+    return _report(title, tuple(rows[0]), rows, bench.json)
+
+
+@dataclass(frozen=True)
+class Foraging(Bench):
+    """PPO on a cooperative foraging game stepped in ordinary Python."""
+
+    env: str = "lbforaging:Foraging-5x5-2p-1f-coop-v3"
+    """The game."""
+    steps: int | None = 1_000_000
+    """Environment steps of each training."""
+    episodes: int = 500
+    """Episodes of each evaluation."""
+
+
+def foraging(args: list[str]) -> int:
+    """``counterplay bench foraging``"""
+    bench = read(Foraging, args, "bench foraging")
+    use_all_cores()
+    with tempfile.TemporaryDirectory() as scratch:
+        _, done = _train(bench, bench.out or f"{scratch}/run")
+        rows = []
+        for seed in range(bench.seeds):
+            found = _score(bench, done.folder, seed, greedy=False)
+            team = float(found.mean.sum())
+            rows.append({"seed": bench.seed + seed, "team return": team, "length": found.length})
+    title = f"PPO on {bench.env}: {done.steps:,} steps a seed, {done.seconds:.0f} s in all"
+    return _report(title, tuple(rows[0]), rows, bench.json)

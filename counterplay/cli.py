@@ -1,0 +1,158 @@
+"""The command line. This file imports no JAX: a verb's module does, once its name is known."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module, metadata
+from importlib.util import find_spec
+
+from counterplay import __version__, algos, envs, opponents
+from counterplay.names import unknown
+
+VERBS: dict[str, tuple[str, str]] = {
+    "train": ("counterplay.verbs:train", "train agents: counterplay train ppo --env stag_hunt:4x4"),
+    "eval": ("counterplay.verbs:evaluate", "let any policies play and print what they earn"),
+    "bench": (
+        "counterplay.bench:main",
+        "measure speed and learning: selfplay, step, host, rules, focal",
+    ),
+    "demo": ("counterplay.demo:main", "train, compare and draw two small agents in three minutes"),
+    "list": ("counterplay.cli:show_list", "the games, rules and algorithms there are"),
+    "doctor": ("counterplay.cli:doctor", "what is installed, and what is missing"),
+}
+
+HELP = """\
+counterplay {version}: know who you are playing against, and plan with it.
+
+usage: counterplay VERB [settings]
+
+{verbs}
+
+Every verb has --help, and --json for programs. Who sits where:
+  --seat 0=self --seat 1..3=random    seats count from 0; ranges include both ends
+  --against nearest_stag random       each in turn fills every other seat
+A seat holds a rule's name, run:FOLDER, pool:FILE, path/to/file.py:Name, self (one learner for
+all such seats) or own (an independent learner); a comma list deals several.
+"""
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb; 0 when it went well, 2 for a mistake in the command, 1 otherwise."""
+    args = sys.argv[1:] if argv is None else argv
+    try:
+        code = _dispatch(args)
+        sys.stdout.flush()
+        return code
+    except ValueError as error:
+        print(f"counterplay: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("counterplay: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "help"):
+        verbs = "\n".join(f"  {name:<8}{about}" for name, (_, about) in VERBS.items())
+        print(HELP.format(version=__version__, verbs=verbs))
+        return 0
+    if args[0] in ("-V", "--version"):
+        print(__version__)
+        return 0
+    verb, *rest = args
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS)
+    module, function = VERBS[verb][0].split(":")
+    run: Callable[[list[str]], int] = getattr(import_module(module), function)
+    return run(rest)
+
+
+def _flags(args: list[str], verb: str) -> bool | None:
+    """--json or not, for the verbs that take nothing else; None after printing their help."""
+    if "-h" in args or "--help" in args:
+        print(f"usage: counterplay {verb} [--json]\n\n{VERBS[verb][1]}")
+        return None
+    for arg in args:
+        if arg != "--json":
+            raise unknown(f"setting of {verb}", arg, ["--json"])
+    return "--json" in args
+
+
+def show_list(args: list[str]) -> int:
+    """Games with their presets and rules, and the algorithms."""
+    as_json = _flags(args, "list")
+    if as_json is None:
+        return 0
+    games = [
+        {"game": name, "presets": list(presets), "about": about, "rules": opponents.names(name)}
+        for name, presets, about in envs.describe()
+    ]
+    everywhere = opponents.names(None)
+    if as_json:
+        print(json.dumps({"games": games, "algorithms": list(algos.ALGORITHMS)}, indent=2))
+        return 0
+    for game in games:
+        print(f"{game['game']}: {game['about']}")
+        print(f"  presets  {', '.join(game['presets'])}")
+        print(f"  rules    {', '.join(game['rules'])}")
+    print("games of others: pettingzoo:MODULE, gymnasium:ID, lbforaging:ID, path/to/file.py:Name")
+    print(f"  rules    {', '.join(everywhere)}")
+    print(f"algorithms: {', '.join(algos.ALGORITHMS)}")
+    return 0
+
+
+def doctor(args: list[str]) -> int:
+    """Versions of what counterplay stands on; 1 when something it needs is missing."""
+    as_json = _flags(args, "doctor")
+    if as_json is None:
+        return 0
+    needed = ["jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "tyro", "rich"]
+    needed += ["safetensors", "pillow"]
+    extras = {
+        "envs": ["gymnasium", "pettingzoo", "mpe2", "lbforaging", "rware"],
+        "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright"],
+    }
+    found = {name: _version(name) for name in needed}
+    optional = {extra: {n: _version(n) for n in names} for extra, names in extras.items()}
+    missing = [name for name, version in found.items() if version is None]
+    row = {
+        "counterplay": __version__,
+        "python": sys.version.split()[0],
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "cuda_plugin": find_spec("jax_cuda12_plugin") is not None
+        or find_spec("jax_cuda13_plugin") is not None,
+        "needed": found,
+        "extras": optional,
+    }
+    if as_json:
+        print(json.dumps(row, indent=2))
+    else:
+        print(f"counterplay {row['counterplay']}, Python {row['python']}, {row['cores']} cores")
+        for name, version in found.items():
+            print(f"  {name:<12} {version or 'MISSING'}")
+        for extra, names in optional.items():
+            print(f"extra [{extra}]")
+            for name, version in names.items():
+                print(f"  {name:<12} {version or 'not installed'}")
+    if missing:
+        print(f"counterplay: install what is missing: {', '.join(missing)}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

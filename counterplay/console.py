@@ -1,0 +1,118 @@
+"""What verbs share: devices, reading settings, progress and tables for people."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from types import TracebackType
+from typing import Any, TypeVar, get_args, get_origin
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from counterplay.names import unknown
+
+T = TypeVar("T")
+QUIET_SECONDS = 10.0
+"""Between two lines of progress where there is no terminal to redraw."""
+
+
+def use_all_cores() -> None:
+    """One XLA device a core, one thread each, unless the environment says otherwise.
+
+    Call before anything imports JAX. On a machine with a GPU, JAX uses that instead.
+    """
+    os.environ.setdefault("NPROC", "1")
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    jax.config.update("jax_num_cpu_devices", cores or 1)
+
+
+def read(kind: type[T], args: list[str], program: str) -> T:
+    """Settings of a verb from the command line; exits 2 with a suggestion for a mistyped one."""
+    known = {f"--{name}".replace("_", "-") for name in _settings(kind)} | {"--help"}
+    for arg in args:
+        flag = arg.partition("=")[0].replace("_", "-")
+        if flag.startswith("--") and flag.replace("--no-", "--") not in known:
+            raise unknown(f"setting of {program}", flag, sorted(known))
+    return tyro.cli(
+        kind, args=args, prog=f"counterplay {program}", config=(tyro.conf.OmitArgPrefixes,)
+    )
+
+
+def _settings(kind: Any) -> list[str]:
+    """Names of all settings, those of a nested algorithm's Config included."""
+    inner = get_args(kind)
+    origin = get_origin(kind) or kind
+    own = [f.name for f in fields(origin) if f.name != "config"]
+    return own + [f.name for part in inner for f in fields(part)]
+
+
+class Meter:
+    """A progress bar with steps a second; without a terminal, a line now and then."""
+
+    def __init__(self, title: str, total: int, unit: str = "steps", quiet: bool = False):
+        self.title, self.total, self.unit = title, total, unit
+        self.console = Console(stderr=True)
+        self.live = self.console.is_terminal and not quiet
+        self.quiet = quiet
+        self.began = self.spoke = time.perf_counter()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f}%"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+        )
+        self.task = self.bar.add_task(title, total=total, note="compiling")
+
+    def __enter__(self) -> "Meter":
+        if self.live:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.live:
+            self.bar.stop()
+
+    def restart(self) -> None:
+        """Starts the clock anew, when compilation is over."""
+        self.began = time.perf_counter()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Shows how much is done and how fast it goes."""
+        now = time.perf_counter()
+        speed = f"{done / max(now - self.began, 1e-9):,.0f} {self.unit}/s"
+        note = f"{speed}  {note}".rstrip()
+        if self.live:
+            self.bar.update(self.task, completed=min(done, self.total), note=note)
+        elif not self.quiet and (now - self.spoke > QUIET_SECONDS):
+            self.spoke = now
+            share = 100 * done / self.total
+            print(f"{self.title}: {share:.0f}%  {note}", file=sys.stderr, flush=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Prints a table, numbers to the right."""
+    out = Table(title=title, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        out.add_column(column, justify="left" if i == 0 else "right", no_wrap=i > 0)
+    for row in rows:
+        out.add_row(*(str(cell) for cell in row))
+    Console().print(out)
+
+
+def signed(mean: float, error: float) -> str:
+    """A mean with its standard error, as people read it."""
+    return f"{mean:.3f} ± {error:.3f}"

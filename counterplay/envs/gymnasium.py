@@ -1,0 +1,180 @@
+"""Gymnasium games, of one player or of several.
+
+A game of several players gives a tuple of observations and takes a tuple of actions, as
+lbforaging and rware do; its players stay until the game ends for all of them.
+
+Time limits. Gymnasium's own wrapper reports them as truncation. lbforaging and rware report theirs
+as termination, so these two are asked whether their rules ended the episode.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from counterplay.envs.foreign import (
+    Hosted,
+    check_reward,
+    find_limit,
+    masks_in,
+    masks_of,
+    need_horizon,
+    picture,
+    seat,
+)
+from counterplay.envs.hosting import GameError, HostStep, blank, built, needed
+from counterplay.names import did_you_mean
+
+OWN_ENDS: dict[str, Callable[[Any], bool]] = {
+    "lbforaging.foraging.environment.ForagingEnv": lambda game: not game.field.any(),
+    "rware.warehouse.Warehouse": lambda game: (
+        bool(game.max_inactivity_steps) and game._cur_inactive_steps >= game.max_inactivity_steps
+    ),
+}
+"""Games that do not tell their time limit from their own end -> whether it was their own."""
+
+REGISTERED_BY = {"Foraging": "lbforaging", "rware": "rware"}
+"""Beginning of an id -> the package that registers it."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes a registered game."""
+
+    game_id: str
+
+    def __call__(self, **settings: Any) -> gymnasium.Env:
+        return gymnasium.make(self.game_id, disable_env_checker=True, **settings)
+
+
+def registered(game_id: str, text: str, modules: tuple[str, ...]) -> Maker:
+    """The maker of a registered game; ``modules`` are those that register it."""
+    more = tuple(REGISTERED_BY[start] for start in REGISTERED_BY if game_id.startswith(start))
+    for module in modules + more:
+        needed(module, text)
+    if ":" not in game_id and game_id not in gymnasium.registry:
+        alike = [known for known in gymnasium.registry if known[:2].lower() == game_id[:2].lower()]
+        guess = did_you_mean(game_id, alike or gymnasium.registry)
+        raise ValueError(f"{text}: unknown gymnasium game {game_id!r}{guess}")
+    return Maker(game_id)
+
+
+def describe(
+    name: str, build: Callable[..., Any], settings: dict, horizon: int | None, see_moves: bool
+) -> Hosted:
+    """Makes the game once to read its spaces and its time limit."""
+    game = built(name, build, settings)
+    try:
+        limit = horizon or find_limit(settings, getattr(game, "spec", None), game.unwrapped)
+        obs, act = game.observation_space, game.action_space
+        pairs = zip(obs, act, strict=True) if _several(game) else [(obs, act)]
+        seats = tuple(seat(f"player {i}", o, a, name) for i, (o, a) in enumerate(pairs))
+        moves = need_horizon(name, limit)
+    finally:
+        game.close()
+    return Hosted(name, build, tuple(settings.items()), moves, see_moves, seats, GymnasiumCopy)
+
+
+def _several(game: Any) -> bool:
+    obs, act = game.observation_space, game.action_space
+    both = isinstance(obs, spaces.Tuple) and isinstance(act, spaces.Tuple)
+    return both and len(obs) == len(act)
+
+
+class GymnasiumCopy:
+    """One running copy of a gymnasium game."""
+
+    def __init__(self, about: Hosted, game: Any):
+        self._about, self._game, self._seats = about, game, about.seats
+        self._alone = not _several(game)
+        self._present = [True] * len(self._seats)
+        self._fill_legal = masks_of(game, self._seats, range(len(self._seats)))
+        inner = game.unwrapped
+        kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(inner).__mro__]
+        self._own_end = next((OWN_ENDS[kind] for kind in kinds if kind in OWN_ENDS), None)
+        self._moves_made = 0
+        self.write_into(blank(about))
+
+    def write_into(self, out: HostStep) -> None:
+        """Shows everything in these arrays from now on."""
+        self._out, self._obs, self._legal = out, list(out.obs), list(out.legal)
+
+    def reset(self, seed: int) -> HostStep:
+        obs, info = self._game.reset(seed=int(seed))
+        self._moves_made = 0
+        self._info_key = masks_in(info)
+        out = self._out
+        for row, about in zip(self._legal, self._seats, strict=True):
+            row.fill(False)
+            row[: about.num_actions] = True
+        out.alive.fill(True)
+        out.reward.fill(0.0)
+        out.visible[...] = True if self._about.see_moves else np.eye(len(self._seats), dtype=bool)
+        out.terminated[...] = out.truncated[...] = False
+        self._show((obs,) if self._alone else obs, info)
+        return out
+
+    def step(self, actions: Sequence[int]) -> HostStep:
+        moves = tuple(seat.move(a) for seat, a in zip(self._seats, actions, strict=True))
+        result = self._game.step(moves[0] if self._alone else moves)
+        if len(result) != 5:
+            raise GameError(
+                "step must return observation, reward, terminated, truncated, info; found "
+                f"{len(result)} things: the usual cause is a game for the old gym interface"
+            )
+        obs, reward, terminated, truncated, info = result
+        if self._alone:
+            obs, reward = (obs,), (reward,)
+        self._show(obs, info)
+        self._pay(reward)
+        self._end(terminated, truncated)
+        return self._out
+
+    def _show(self, obs: Any, info: dict[str, Any]) -> None:
+        if len(obs) != len(self._seats):
+            raise GameError(f"expected {len(self._seats)} observations, found {len(obs)}")
+        for about, found, row in zip(self._seats, obs, self._obs, strict=True):
+            about.write_obs(found, row)
+        if self._fill_legal is not None:
+            self._fill_legal(self._legal, self._present)
+            return
+        key = self._info_key
+        for i, about in enumerate(self._seats):
+            if about.mask_key is not None:
+                about.write_legal(obs[i][about.mask_key], about.mask_key, self._legal[i])
+            elif key is not None:
+                found = info[key] if self._alone else info[key][i]
+                about.write_legal(found, key, self._legal[i])
+
+    def _pay(self, reward: Any) -> None:
+        if np.ndim(reward) != 1 or len(reward) != len(self._seats):
+            raise GameError(
+                f"expected {len(self._seats)} rewards, one for each player, found {reward!r}"
+            )
+        out = self._out.reward
+        for i, paid in enumerate(reward):
+            out[i] = paid if type(paid) is float else check_reward(paid, self._seats[i].agent)
+
+    def _end(self, terminated: Any, truncated: Any) -> None:
+        for flag in (terminated, truncated):
+            if not isinstance(flag, bool | np.bool_):
+                raise GameError(
+                    f"expected one True or False for the end of the game, found {flag!r}: "
+                    "games whose players end apart are PettingZoo games"
+                )
+        if (terminated or truncated) and self._own_end is not None:
+            terminated = self._own_end(self._game.unwrapped)
+            truncated = not terminated
+        self._moves_made += 1
+        late = self._moves_made >= self._about.horizon
+        self._out.terminated[...] = terminated
+        self._out.truncated[...] = (truncated or late) and not terminated
+
+    def render(self):
+        return picture(self._about.name, self._game, self._moves_made, self._out.alive)
+
+    def close(self) -> None:
+        self._game.close()

@@ -1,0 +1,273 @@
+"""Games that run in ordinary Python beside the jitted ones: what they promise, and their names.
+
+A hosted game is hashable and holds settings only; ``open`` starts one running copy of it. It has
+the same static properties as a native game, so everything that learns treats the two alike.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from counterplay.names import Value, unknown
+from counterplay.types import NO_EVENT, Env, Picture
+
+
+class GameError(RuntimeError):
+    """A game broke a promise while it was running; the text says which, and what to look for."""
+
+
+class HostStep(NamedTuple):
+    """What a hosted game shows at the start of slot t: the fields of ``TimeStep`` as NumPy."""
+
+    obs: Shaped[np.ndarray, "*l N D"]
+    legal: Bool[np.ndarray, "*l N A"]
+    alive: Bool[np.ndarray, "*l N"]
+    reward: Float[np.ndarray, "*l N"]
+    event: Int[np.ndarray, "*l N"]
+    visible: Bool[np.ndarray, "*l N N"]
+    terminated: Bool[np.ndarray, "*l"]
+    truncated: Bool[np.ndarray, "*l"]
+
+
+class HostCopy(Protocol):
+    """One running copy of a game. ``step`` never resets; the rollout does.
+
+    A copy may also have ``write_into(out: HostStep)``: from then on it writes what it shows into
+    these arrays and returns them, which saves copying.
+    """
+
+    def reset(self, seed: int) -> HostStep: ...
+
+    def step(self, actions: Sequence[int]) -> HostStep:
+        """Moves everyone at once; an absent player's action is NO_MOVE."""
+        ...
+
+    def render(self) -> Picture: ...
+
+    def close(self) -> None: ...
+
+
+class HostGame(Protocol):
+    """A game in ordinary Python. One instance is hashable and holds settings only."""
+
+    @property
+    def num_seats(self) -> int: ...
+    @property
+    def num_actions(self) -> int: ...
+    @property
+    def num_goals(self) -> int: ...
+    @property
+    def horizon(self) -> int:
+        """Nobody moves more often than this in an episode; a closing slot may follow."""
+        ...
+
+    @property
+    def obs_shape(self) -> tuple[int]: ...
+    @property
+    def obs_dtype(self) -> np.dtype: ...
+    @property
+    def public_legal(self) -> bool: ...
+    @property
+    def public_events(self) -> bool: ...
+
+    def encode(self, obs: Shaped[Array, " D"]) -> Float[Array, " F"]: ...
+
+    def open(self, pictures: bool = False) -> HostCopy:
+        """Starts a copy; only one opened for ``pictures`` can be rendered."""
+        ...
+
+
+def blank(game: HostGame, *lead: int) -> HostStep:
+    """Arrays for what a game shows, with leading axes: nobody there, everything zero."""
+    n = game.num_seats
+    return HostStep(
+        obs=np.zeros((*lead, n, *game.obs_shape), game.obs_dtype),
+        legal=np.zeros((*lead, n, game.num_actions), bool),
+        alive=np.zeros((*lead, n), bool),
+        reward=np.zeros((*lead, n), np.float32),
+        event=np.full((*lead, n), NO_EVENT, np.int32),
+        visible=np.zeros((*lead, n, n), bool),
+        terminated=np.zeros(lead, bool),
+        truncated=np.zeros(lead, bool),
+    )
+
+
+@dataclass(frozen=True)
+class NativeHost:
+    """A jitted game presented as a hosted one, so that policies in ordinary Python can play it."""
+
+    env: Any
+
+    num_seats = property(lambda self: self.env.num_seats)
+    num_actions = property(lambda self: self.env.num_actions)
+    num_goals = property(lambda self: self.env.num_goals)
+    horizon = property(lambda self: self.env.horizon)
+    obs_shape = property(lambda self: self.env.obs_shape)
+    obs_dtype = property(lambda self: self.env.obs_dtype)
+    public_legal = property(lambda self: self.env.public_legal)
+    public_events = property(lambda self: self.env.public_events)
+    name = property(lambda self: repr(self.env))
+
+    def encode(self, obs: Shaped[Array, " D"]) -> Float[Array, " F"]:
+        return self.env.encode(obs)
+
+    def open(self, pictures: bool = False) -> HostCopy:
+        return NativeCopy(self.env)
+
+
+class NativeCopy:
+    """One running copy of a jitted game."""
+
+    def __init__(self, env: Env):
+        self._env, self._state = env, None
+
+    def reset(self, seed: int) -> HostStep:
+        return self._keep(_reset(self._env, np.uint32(seed)))
+
+    def step(self, actions: Sequence[int]) -> HostStep:
+        return self._keep(_step(self._env, self._state, np.asarray(actions, np.int32)))
+
+    def render(self) -> Picture:
+        return self._env.render(self._state)
+
+    def close(self) -> None:
+        self._state = None
+
+    def _keep(self, result) -> HostStep:
+        self._state, shown = result
+        return HostStep(*(np.asarray(getattr(shown, name)) for name in HostStep._fields))
+
+
+@partial(jax.jit, static_argnums=0)
+def _reset(env, seed):
+    return env.reset(jr.key(seed))
+
+
+@partial(jax.jit, static_argnums=0)
+def _step(env, state, actions):
+    return env.step(state, actions)
+
+
+def host_native(env: Env) -> HostGame:
+    """The same game, stepped from ordinary Python."""
+    return NativeHost(env)
+
+
+def make_hosted(text: str) -> Any:
+    """The game that the text names; from ``path.py:Name`` also a native one.
+
+    Settings after commas are passed on to the game. Two are ours: ``horizon`` declares the longest
+    episode, in moves, and ``see_moves=false`` hides from everyone what the others did.
+    """
+    head, *pieces = (part.strip() for part in text.split(","))
+    settings = dict(_setting(piece, head) for piece in pieces)
+    horizon = settings.pop("horizon", None)
+    if horizon is not None and (type(horizon) is not int or horizon < 1):
+        raise ValueError(f"{head}: horizon is a number of moves, at least 1, found {horizon!r}")
+    see_moves = settings.pop("see_moves", True)
+    if type(see_moves) is not bool:
+        raise ValueError(f"{head}: see_moves wants true or false, found {see_moves!r}")
+    origin, _, name = head.partition(":")
+    if ".py:" in head:
+        build, adapter, made = _from_file(head, settings)
+        if adapter is None:
+            return made
+    elif origin == "pettingzoo":
+        adapter = _adapter("pettingzoo", head)
+        build = adapter.factory(name, head)
+    else:
+        adapter = _adapter("gymnasium", head)
+        build = adapter.registered(name, head, ("lbforaging",) if origin == "lbforaging" else ())
+    return adapter.describe(head, build, settings, horizon, see_moves)
+
+
+def _setting(piece: str, owner: str) -> tuple[str, Value]:
+    name, equals, value = (part.strip() for part in piece.partition("="))
+    if not equals or not name.isidentifier():
+        raise ValueError(f"{owner}: a setting is written name=value, found {piece!r}")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
+
+
+def _adapter(kind: str, owner: str) -> Any:
+    return needed(f"counterplay.envs.{kind}", owner)
+
+
+def needed(module: str, owner: str) -> Any:
+    """Imports a module, or says which package is missing and what brings it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or module).partition(".")[0]
+        if missing in sys.modules:  # the package is there, a module of it is not
+            raise ValueError(f"{owner}: {error}") from error
+        raise ValueError(
+            f"{owner} needs the package {missing!r}, which is not installed; the usual games come "
+            "with: pip install 'counterplay[envs]'"
+        ) from error
+
+
+def _from_file(text: str, settings: dict[str, Value]) -> tuple[Any, Any, Any]:
+    """(maker, adapter module, game): the adapter is None where the file holds a game of ours."""
+    path, _, name = text.rpartition(":")
+    module = _module(Path(path))
+    if not hasattr(module, name):
+        raise unknown(f"name in {path}", name, [n for n in vars(module) if not n.startswith("_")])
+    build = getattr(module, name)
+    made = built(text, build, settings) if callable(build) else build
+    if hasattr(made, "num_seats") and (hasattr(made, "open") or hasattr(made, "encode")):
+        return build, None, made
+    if made is build:
+        raise ValueError(f"{text} is a single object: name the class or function that makes it, so "
+                         "that several copies can run side by side")  # fmt: skip
+    if hasattr(made, "possible_agents"):
+        return build, _adapter("pettingzoo", text), made
+    if hasattr(made, "action_space") and hasattr(made, "observation_space"):
+        return build, _adapter("gymnasium", text), made
+    raise ValueError(
+        f"{text} makes a {type(made).__name__}, which is no game: expected a PettingZoo "
+        "ParallelEnv, a gymnasium Env, or a game with num_seats, encode and reset(key) or open()"
+    )
+
+
+def built(name: str, build: Callable[..., Any], settings: dict[str, Value]) -> Any:
+    """What a maker makes of the settings."""
+    try:
+        return build(**settings)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} cannot be made with {settings or 'no settings'}: {error}"
+        ) from error
+
+
+def _module(path: Path) -> Any:
+    """Imports a file once, however often it is named."""
+    if not path.is_file():
+        raise ValueError(f"no file {str(path)!r} to load a game from (looked in {Path.cwd()})")
+    name = f"counterplay_outside:{path.resolve()}"
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None  # noqa: S101  (a .py file has a loader)
+        module = sys.modules[name] = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
