@@ -60,7 +60,8 @@ class Meter:
         self.console = Console(stderr=True)
         self.live = self.console.is_terminal and not quiet
         self.quiet = quiet
-        self.began = self.spoke = time.perf_counter()
+        self.first: tuple[float, int] | None = None
+        self.spoke = time.perf_counter()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -86,15 +87,17 @@ class Meter:
         if self.live:
             self.bar.stop()
 
-    def restart(self) -> None:
-        """Starts the clock anew, when compilation is over."""
-        self.began = time.perf_counter()
-
     def update(self, done: int, note: str = "") -> None:
-        """Shows how much is done and how fast it goes."""
+        """Shows how much is done and how fast it goes; the clock starts with the first call.
+
+        So the speed leaves out what came before, compilation above all.
+        """
         now = time.perf_counter()
-        speed = f"{done / max(now - self.began, 1e-9):,.0f} {self.unit}/s"
-        note = f"{speed}  {note}".rstrip()
+        if self.first is None:
+            self.first = (now, done)
+        began, base = self.first
+        if done > base:
+            note = f"{(done - base) / (now - began):,.0f} {self.unit}/s  {note}".rstrip()
         if self.live:
             self.bar.update(self.task, completed=min(done, self.total), note=note)
         elif not self.quiet and (now - self.spoke > QUIET_SECONDS):
@@ -105,14 +108,16 @@ class Meter:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Prints a table, numbers to the right."""
-    out = Table(title=title, title_justify="left", title_style="bold")
+    out = Table()
     for i, column in enumerate(columns):
-        out.add_column(column, justify="left" if i == 0 else "right", no_wrap=i > 0)
+        out.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
         out.add_row(*(str(cell) for cell in row))
-    Console().print(out)
+    console = Console(soft_wrap=True)
+    console.print(title, style="bold", highlight=False)
+    console.print(out)
 
 
-def signed(mean: float, error: float) -> str:
+def signed(mean: float, error: float, digits: int = 3) -> str:
     """A mean with its standard error, as people read it."""
-    return f"{mean:.3f} ± {error:.3f}"
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"

@@ -38,7 +38,7 @@ def entropy(log_pi: Float[Array, "*b A"]) -> Float[Array, "*b"]:
 
 def chosen(log_pi: Float[Array, "*b A"], action: Int[Array, "*b"]) -> Float[Array, "*b"]:
     """log_pi[action]; 0 where the action is NO_MOVE."""
-    acts = jnp.arange(log_pi.shape[-1]) == action[..., None]
+    acts = lax.broadcasted_iota(jnp.int32, log_pi.shape, log_pi.ndim - 1) == action[..., None]
     return jnp.where(acts, log_pi, 0.0).sum(-1)
 
 
@@ -71,7 +71,8 @@ def lambda_returns(
     def back(carry, slot):
         g_next, v_next = carry
         r, d, v, closes = slot
-        g = jnp.where(closes, v, r + d * ((1 - lam) * v_next + lam * g_next))
+        later = jnp.where(d > 0, d * ((1 - lam) * v_next + lam * g_next), 0.0)  # 0 * NaN is NaN
+        g = jnp.where(closes, v, r + later)
         return (g, v), g
 
     start = (last_value, last_value)

@@ -8,6 +8,7 @@ list deals several. Seats count from 0, ranges such as ``1..3`` include both end
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any
 import jax
 
 from counterplay import opponents
+from counterplay.envs.hosting import host_native
+from counterplay.opponents.rule import Mixture, Rule
+from counterplay.rollout_host import HostSeat
 from counterplay.runs import load_policy
 from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.types import Env
@@ -106,27 +110,24 @@ class _Deal:
             if name in LEARNERS:
                 raise ValueError(f"{name!r} learns and cannot share a seat: found {text!r}")
             policy = find(name, self.env, seat)
-            plain = not jax.tree.leaves(policy) and hasattr(policy, "log_probs")
-            if plain:
+            if isinstance(policy, Rule):
                 rules.append((name, policy))
             else:
-                banks.setdefault(_shape(policy), []).append((name, policy))
+                shape = name if isinstance(policy, HostSeat) else _shape(policy)
+                banks.setdefault(shape, []).append((name, policy))
         chairs = [c for key, members in banks.items() for c in self._bank(key, members)]
         return chairs + self._mixture(rules) * (len(rules) if chairs else 1)
 
     def _bank(self, key: Any, members: list[tuple[str, Any]]) -> list[Chair]:
         names = tuple(name for name, _ in members)
         policies, n = [policy for _, policy in members], len(members)
-        if is_host(policies[0]):
-            found = [(self.kind(m, 1, name=m, policy=p), 0) for m, p in members]
-            return [Chair(*chair) for chair in found]
+        if isinstance(policies[0], HostSeat):
+            return [Chair(self.kind(names, 1, name=names[0], policy=policies[0]), 0)] * n
         fields = {"name": ",".join(names), "members": n, "policy": bank(policies)}
         kind = self.kind((key, names), n, **fields)
         return [Chair(kind, member) for member in range(n)]
 
     def _mixture(self, rules: list[tuple[str, Any]]) -> list[Chair]:
-        from counterplay.opponents.rule import Mixture
-
         if not rules:
             return []
         names = tuple(name for name, _ in rules)
@@ -150,17 +151,15 @@ def _shape(policy: Any) -> str:
     return f"{structure} {[(x.shape, str(x.dtype)) for x in leaves]}"
 
 
-def is_host(policy: Any) -> bool:
-    """Whether a policy plays in ordinary Python: its ``act`` takes the view and nothing else."""
-    return len(signature(policy.act).parameters) == 1
-
-
 def find(text: str, env: Env, seat: int) -> Any:
     """The policy that one text names, for one seat of this game."""
     if text.startswith("run:"):
         return load_policy(text.removeprefix("run:"), env, seat)
     if ".py:" in text:
-        return opponents.load_file(text, env)
+        policy = opponents.load_file(text, env)
+        # in ordinary Python ``act`` takes the view and nothing else
+        host = len(signature(policy.act).parameters) == 1
+        return HostSeat(partial(opponents.load_file, text, env)) if host else policy
     return opponents.make(text, env)
 
 
@@ -171,22 +170,32 @@ def roster_of(env: Env, seats: dict[int, str], label: str = "") -> Roster:
     return Roster(tuple(deal.kinds), tables, (label,) * len(tables))
 
 
-def roster_against(env: Env, focal: str, others: tuple[str, ...]) -> Roster:
-    """``focal`` in each seat in turn, each of ``others`` filling every other seat in turn."""
+def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ...]) -> Roster:
+    """``focal`` in each seat in turn, each of ``others`` filling every other seat in turn.
+
+    Tables are labelled by the other; with several focal policies by ``focal | other``.
+    """
     deal, n = _Deal(env), env.num_seats
+    focals = (focal,) if isinstance(focal, str) else focal
     found: dict[str, list[tuple[tuple[Chair, ...], int]]] = {}
-    for other in others:
-        found[other] = [
+    for me, other in product(focals, others):
+        found[other if isinstance(focal, str) else f"{me} | {other}"] = [
             (table, seat)
             for seat in range(n)
-            for table in deal.tables({s: focal if s == seat else other for s in range(n)})
+            for table in deal.tables({s: me if s == seat else other for s in range(n)})
         ]
     share = math.lcm(*(len(tables) for tables in found.values()))
     rows = [
-        (table, other, seat)
-        for other, tables in found.items()
+        (table, label, seat)
+        for label, tables in found.items()
         for table, seat in tables
         for _ in range(share // len(tables))
     ]
     tables, labels, seats = zip(*rows, strict=True)
     return Roster(tuple(deal.kinds), tables, labels, seats)
+
+
+def stage(env: Env, roster: Roster) -> Env:
+    """The game as this roster can play it: outside JAX where somebody plays in ordinary Python."""
+    hosted = any(isinstance(kind.policy, HostSeat) for kind in roster.kinds)
+    return host_native(env) if hosted and not hasattr(env, "open") else env

@@ -87,7 +87,8 @@ def cut_views(
     mine = jnp.arange(n)[:, None] == jnp.arange(n)[None]
     known = mine | jnp.asarray(env.public_legal)
     event_known = mine | jnp.asarray(env.public_events)
-    return View(
+    one = lambda **fields: View(time=time, first=first, told=jnp.zeros(0), **fields)
+    return jax.vmap(one)(
         obs=jax.vmap(env.encode)(shown.obs),
         legal=shown.legal,
         alive=everyone(shown.alive),
@@ -95,9 +96,6 @@ def cut_views(
         public_legal=ego(shown.legal[None] | ~known[:, :, None]),
         reward=last.reward,
         event=ego(jnp.where(event_known, last.event[None], NO_EVENT)),
-        time=jnp.full(n, time),
-        first=jnp.full(n, first),
-        told=jnp.zeros((n, 0)),
     )
 
 
@@ -232,6 +230,7 @@ def _play_slot(
     terminated = after.terminated & ~lanes.closing
     truncated = (after.truncated | cut) & ~after.terminated & ~lanes.closing
     reward = jnp.where(acting, after.reward, 0.0)
+    event = jnp.where(acting, after.event, NO_EVENT)
     returns = lanes.returns + reward
     stream = {
         "obs": shown.obs,
@@ -246,15 +245,15 @@ def _play_slot(
         "filled": jnp.ones_like(terminated),
         "time": lanes.time,
         "contact": lanes.contact,
-        "event": jnp.where(acting, after.event, NO_EVENT),
+        "event": event,
         "left": acting & ~after.alive,
         "goal": jnp.where(acting, seating.put([d.goal for d in decisions]), NO_EVENT),
         "opponent_id": seating.ids([d.member for d in decisions]),
         "returns": returns,
-        "stuck": shown.alive & ~shown.legal.any(-1),
+        "stuck": acting & ~shown.legal.any(-1),
     }
     # a closing slot moved nobody: the last joint move stays what it was
-    moved = Last(action, reward, after.event, after.visible)
+    moved = jax.vmap(Last)(action, reward, event, after.visible)
     last = select(lanes.closing, lanes.last, moved)
     return _turn(match, lanes, state, after, last, returns, stream, memories, start, cut), (
         stream,

@@ -5,17 +5,20 @@ bots run in Python; all policies of all lanes decide in one jitted call a step, 
 views and lets them move with the functions of ``rollout``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from counterplay.envs.hosting import GameError, HostCopy, HostGame, HostStep, blank
+from counterplay.envs.hosting import HostGame
+from counterplay.envs.running import Running, name_of
+from counterplay.host_slots import Decided, Now, start, stream, turn
+from counterplay.packing import Layout
 from counterplay.rollout import Chunk, Lanes, Last, decide, look, select
 from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_MOVE, HostPolicy, Memory, TimeStep, View
@@ -28,74 +31,45 @@ class HostSeat:
     make: Callable[[], HostPolicy]
 
 
-class Carried(NamedTuple):
-    """What is kept from slot to slot beside the games, as NumPy; names as in ``Lanes``."""
-
-    moves: np.ndarray
-    reward: np.ndarray
-    event: np.ndarray
-    visible: np.ndarray
-    time: np.ndarray
-    first: np.ndarray
-    contact: np.ndarray
-    closing: np.ndarray
-    episode: np.ndarray
-    returns: np.ndarray
-
-
 @dataclass(eq=False)
 class HostLanes:
     """Running games and all that is carried from slot to slot. It changes as it is played."""
 
-    copies: list[HostCopy]
-    shown: HostStep
-    """Leading axis L; copies that can write into it directly."""
-    carried: Carried
+    games: Running
+    layout: Layout
+    words: np.ndarray
+    """Holds everything in ``now``, to be handed over in one piece."""
+    now: Now
     memories: tuple[Memory, ...]
     """One entry a kind of policy, leaves [K, P, ...]; empty for kinds in ordinary Python."""
-    random: np.random.Generator
-    """Seeds of episodes and of bots."""
     bots: dict[int, tuple[HostSeat, HostPolicy]] = field(default_factory=dict)
     """By place."""
 
     def close(self) -> None:
-        for copy in self.copies:
-            copy.close()
+        self.games.close()
 
 
 def open_host(
     game: HostGame, seating: Seating, policies: tuple, seed: int, pictures: bool = False
 ) -> HostLanes:
     """Fresh games in every lane, every match at first contact."""
-    n, lanes = seating.num_seats, seating.lanes
-    if n != game.num_seats:
-        raise ValueError(f"{_name(game)} has {game.num_seats} seats, the seating {n}")
+    if seating.num_seats != game.num_seats:
+        raise ValueError(
+            f"{name_of(game)} has {game.num_seats} seats, the seating {seating.num_seats}"
+        )
     _, *keys = jr.split(jr.key(seed), 1 + len(policies))
     begin = jax.vmap(jax.vmap(lambda policy, k: policy.begin(k, None), (None, 0)))
     memories = tuple(
         () if isinstance(policy, HostSeat) else begin(policy, jr.split(k, places.shape))
         for policy, places, k in zip(policies, seating.places, keys, strict=True)
     )
-    full = lambda value, dtype, *shape: np.full((lanes, *shape), value, dtype)
-    carried = Carried(
-        moves=full(NO_MOVE, np.int32, n),
-        reward=full(0, np.float32, n),
-        event=full(NO_EVENT, np.int32, n),
-        visible=full(False, bool, n, n),
-        time=full(0, np.int32),
-        first=full(True, bool),
-        contact=full(True, bool),
-        closing=full(False, bool),
-        episode=full(0, np.int32),
-        returns=full(0, np.float32, n),
-    )
-    copies = [game.open(pictures) for _ in range(lanes)]
-    out = HostLanes(copies, blank(game, lanes), carried, memories, np.random.default_rng(seed))
-    for lane, copy in enumerate(copies):
-        if hasattr(copy, "write_into"):
-            copy.write_into(_lane(out.shown, lane))  # type: ignore[attr-defined]
-    _reset(game, out, range(lanes))
-    return out
+    begun = start(game, seating.lanes, len(policies))
+    layout = Layout.of(begun)
+    words = np.zeros(layout.size, np.int32)
+    now = layout.views(words)
+    jax.tree.map(np.copyto, now, begun)
+    games = Running.open(game, now.shown, now.time, seed, pictures)
+    return HostLanes(games, layout, words, now, memories)
 
 
 def collect_host(
@@ -114,281 +88,147 @@ def collect_host(
 
     The lanes are the same object before and after: games cannot be played twice.
     """
-    keys = _keys(jr.key(key) if isinstance(key, int | np.integer) else key, slots)
+    keys = _keys(jr.key(key) if isinstance(key, int | np.integer) else key, slots, len(policies))
     jitted = tuple(None if isinstance(policy, HostSeat) else policy for policy in policies)
+    bots = [(i, policy) for i, policy in enumerate(policies) if isinstance(policy, HostSeat)]
     leaves, tree = jax.tree.flatten(jitted)
-    play = _program(game, seating, greedy, tree)
-    before, stream, records = lanes.memories, _blank_stream(game, lanes, slots), []
-    for t in range(slots):
-        shown, now = lanes.shown, lanes.carried
-        acting = shown.alive & ~now.closing[:, None]
-        moved = play(leaves, lanes.memories, shown, now, acting, keys, np.int32(t))
-        slot = {name: rows[t] for name, rows in stream.items()}
-        _record_before(slot, shown, now, acting)  # while the policies decide
-        action = _moves(game, seating, policies, lanes, acting, moved)
-        _step(game, lanes, action)
-        slot["goal"][...], slot["opponent_id"][...] = moved.goal, moved.opponent_id
-        _turn(game, lanes, slot, action, match, cut and t == slots - 1)
-        lanes.memories = moved.memories
-        records.append(moved.records)
-    shown, now = jax.tree.map(np.copy, (lanes.shown, lanes.carried))  # these will change
-    views = _looking(game, seating)(shown, now)
-    by_lane = {name: jnp.asarray(np.moveaxis(rows, 0, 1)) for name, rows in stream.items()}
-    records = jax.tree.map(lambda *x: jnp.asarray(np.stack(x, axis=2)), *records)
-    return lanes, Chunk(by_lane, records, before, views, lanes.memories)
-
-
-class Moved(NamedTuple):
-    """What the jitted policies decided; kinds in ordinary Python have NO_MOVE and their views."""
-
-    action: Any
-    goal: Any
-    opponent_id: Any
-    memories: tuple[Memory, ...]
-    records: tuple[dict[str, Any], ...]
-    views: tuple[View | None, ...]
-    fair: Any
-    """Every action of a jitted policy is legal."""
+    size = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
+    sizes, trees = jax.tree.flatten(jax.tree.map(size, (leaves, lanes.memories)))
+    play, reply = _program(game, seating, greedy, lanes.layout, tree, trees, tuple(sizes))
+    first_memories = lanes.memories
+    before, after = np.empty((2, slots, lanes.layout.size), np.int32)
+    replied = np.empty((slots, reply.size), np.int32)
+    made: Decided = reply.views(replied)
+    for t, lanes.now.key[...] in enumerate(np.asarray(keys)):
+        words, lanes.memories = play(leaves, lanes.memories, lanes.words)
+        before[t] = lanes.words  # while the policies decide
+        replied[t] = words
+        action = made.action[t]
+        if not made.fair[t].all():
+            lane, seat = np.argwhere(~made.fair[t])[0].tolist()
+            raise lanes.games.unfair(lane, seat, int(action[lane, seat]))
+        for kind, seat in bots:
+            views = jax.tree.map(lambda x, t=t: x[t], made.views[kind])
+            _ask(game, seating.places[kind], seat, lanes, views, action)
+        lanes.games.step(action, lanes.now.closing)
+        after[t] = lanes.words
+        lanes.games.reset(turn(lanes.now, action, match, cut and t == slots - 1))
+    views = _looking(game, seating, lanes.layout)(lanes.words.copy())
+    fields_of = stream(lanes.layout.views(before), lanes.layout.views(after), made, cut)
+    by_lane = {name: jnp.asarray(np.moveaxis(x, 0, 1)) for name, x in fields_of.items()}
+    records = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, 2)), made.records)
+    return lanes, Chunk(by_lane, records, first_memories, views, lanes.memories)
 
 
 @lru_cache(maxsize=64)
-def _program(game: HostGame, seating: Seating, greedy: bool, tree: Any) -> Callable[..., Moved]:
-    """One jitted call a step. Policies come as leaves: flattening modules takes Python's time."""
+def _program(
+    game: HostGame,
+    seating: Seating,
+    greedy: bool,
+    layout: Layout,
+    tree: Any,
+    trees: Any,
+    sizes: tuple,
+) -> tuple[Callable, Layout]:
+    """The one jitted call of a slot, and how to read what it answers.
 
-    def play(leaves, memories, shown, now, acting, keys, t) -> Moved:
-        policies = jax.tree.unflatten(tree, leaves)
-        views = _views(game, seating, shown, now)
+    Policies come as leaves, because flattening modules takes Python's time.
+    """
+
+    def decided(leaves, memories, words) -> tuple[Decided, tuple[Memory, ...]]:
+        now, policies = layout.read(words), jax.tree.unflatten(tree, leaves)
+        acting = now.shown.alive & ~now.closing[:, None]
         contact = jnp.broadcast_to(now.contact[:, None], acting.shape)
-        nobody = lambda i: jnp.full(seating.places[i].shape, NO_MOVE, jnp.int32)
-        foreign = [jnp.full(p.shape, policies[i] is None) for i, p in enumerate(seating.places)]
-        actions, goals, members, after, records = [], [], [], [], []
-        for i, (policy, view, k) in enumerate(
-            zip(policies, views, jr.split(keys[t], len(policies)), strict=True)
-        ):
-            if policy is None:
-                made = (nobody(i), nobody(i), nobody(i) * 0, (), {})
-            else:
-                d = decide(policy, memories[i], view, seating.take(contact, i), k, greedy)
-                kept = select(seating.take(acting, i), d.act.memory, d.begun)
-                made = (d.act.action, d.goal, d.member, kept, d.act.record)
-            for values, value in zip((actions, goals, members, after, records), made, strict=True):
-                values.append(value)
-        action = jnp.where(acting, seating.put(actions), NO_MOVE)
-        goal = jnp.where(acting, seating.put(goals), NO_EVENT)
-        seen = tuple(v if p is None else None for p, v in zip(policies, views, strict=True))
-        chosen = action[:, :, None] == jnp.arange(game.num_actions)[None, None]
-        fair = ((shown.legal & chosen).any(2) | ~acting | seating.put(foreign)).all()
-        ids = seating.ids(members)
-        return Moved(action, goal, ids, tuple(after), tuple(records), seen, fair)
+        views = _views(game, seating, now)
+        keys = jr.wrap_key_data(now.key)
+        made = [
+            _wait_for_bot(view)
+            if policy is None
+            else _decide(game, seating, greedy, i, policy, memories[i], view, contact, acting, key)
+            for i, (policy, view, key) in enumerate(zip(policies, views, keys, strict=True))
+        ]
+        actions, goals, members, fair, records, seen, memories = zip(*made, strict=True)
+        put = lambda parts: seating.put(list(parts))
+        answer = Decided(
+            action=jnp.where(acting, put(actions), NO_MOVE),
+            goal=jnp.where(acting, put(goals), NO_EVENT),
+            opponent_id=seating.ids(list(members)),
+            fair=put(fair) | ~acting,
+            records=records,
+            views=seen,
+        )
+        return answer, memories
 
-    return jax.jit(play)
+    words = jax.ShapeDtypeStruct((layout.size,), jnp.int32)
+    reply = Layout.of(jax.eval_shape(decided, *jax.tree.unflatten(trees, sizes), words)[0])
+
+    def play(leaves, memories, words):
+        answer, memories = decided(leaves, memories, words)
+        return reply.pack(answer), memories
+
+    return jax.jit(play), reply
+
+
+def _decide(game, seating, greedy, i, policy, memory, view: View, contact, acting, key) -> tuple:
+    """One jitted kind: action, goal, member, fair, record, views for a bot, memory."""
+    d = decide(policy, memory, view, seating.take(contact, i), key, greedy)
+    after = select(seating.take(acting, i), d.act.memory, d.begun)
+    named = d.act.action[:, :, None] == jnp.arange(game.num_actions)[None, None]
+    return d.act.action, d.goal, d.member, (named & view.legal).any(2), d.act.record, None, after
+
+
+def _wait_for_bot(view: View) -> tuple:
+    """The same of a kind in ordinary Python, which has yet to move."""
+    nothing = jnp.full(view.first.shape, NO_MOVE, jnp.int32)
+    return nothing, nothing, 0 * nothing, nothing == NO_MOVE, {}, view, ()
 
 
 @lru_cache(maxsize=64)
-def _looking(game: HostGame, seating: Seating) -> Callable[..., tuple[View, ...]]:
-    return jax.jit(lambda shown, now: _views(game, seating, shown, now))
+def _looking(game: HostGame, seating: Seating, layout: Layout) -> Callable:
+    return jax.jit(lambda words: _views(game, seating, layout.read(words)))
 
 
-def _views(game: HostGame, seating: Seating, shown: HostStep, now: Carried) -> tuple[View, ...]:
-    last = Last(now.moves, now.reward, now.event, now.visible)
-    lanes = Lanes(
-        state=None,
-        shown=TimeStep(*shown),
-        last=last,
-        time=now.time,
-        first=now.first,
-        contact=now.contact,
-        closing=now.closing,
-        episode=now.episode,
-        returns=now.returns,
-        memories=(),
-    )
+def _views(game: HostGame, seating: Seating, now: Now) -> tuple[View, ...]:
+    last = jax.vmap(Last)(now.moves, now.reward, now.event, now.visible)
+    carried = (now.time, now.first, now.contact, now.closing, now.episode, now.returns)
+    lanes = Lanes(None, jax.vmap(TimeStep)(*now.shown), last, *carried, memories=())
     return look(cast(Any, game), seating, lanes)
 
 
-@partial(jax.jit, static_argnums=1)
-def _keys(key: Any, slots: int) -> Any:
-    """The keys of the slots, drawn as the jitted loop draws them."""
-    return jr.split(jr.split(key)[1], slots)
-
-
-def _moves(
-    game: HostGame, seating: Seating, policies: tuple, lanes: HostLanes, acting: Any, moved: Moved
-) -> np.ndarray:
-    """Everyone's actions, those of the bots included."""
-    action, legal = np.asarray(moved.action), lanes.shown.legal
-    if not moved.fair:
-        named = (action[:, :, None] == np.arange(game.num_actions)) & legal
-        wrong = acting & ~named.any(2)
-        for i, policy in enumerate(policies):
-            if isinstance(policy, HostSeat):
-                wrong.ravel()[seating.places[i]] = False
-        lane, seat = np.argwhere(wrong)[0]
-        raise _illegal(game, lanes, lane, seat, int(action[lane, seat]))
-    for i, policy in enumerate(policies):
-        if isinstance(policy, HostSeat):
-            action = action.copy()
-            _ask(game, seating.places[i], policy, lanes, acting, moved.views[i], action)
-    return action
+@partial(jax.jit, static_argnums=(1, 2))
+def _keys(key: Any, slots: int, kinds: int) -> Any:
+    """Key data of every slot and kind, drawn as the jitted loop draws its keys."""
+    of_slots = jr.split(jr.split(key)[1], slots)
+    return jr.key_data(jax.vmap(lambda k: jr.split(k, kinds))(of_slots))
 
 
 def _ask(
-    game: HostGame, places: np.ndarray, seat: HostSeat, lanes: HostLanes, acting, views, action
-):
+    game: HostGame,
+    places: np.ndarray,
+    seat: HostSeat,
+    lanes: HostLanes,
+    views: Any,
+    action: np.ndarray,
+) -> None:
     """Lets the bots of one kind move; their answers go into ``action``."""
-    now = lanes.carried
+    now = lanes.now
+    acting = now.shown.alive & ~now.closing[:, None]
     names = [f.name for f in fields(View) if getattr(views, f.name) is not None]
-    seen = {name: np.array(getattr(views, name)) for name in names}
+    seen = {name: getattr(views, name).copy() for name in names}
     for at, place in np.ndenumerate(places):
         lane, column = divmod(int(place), game.num_seats)
         known, bot = lanes.bots.get(int(place), (None, None))
-        fresh = known is not seat
-        if fresh:
+        if bot is None or known is not seat:
             bot = seat.make()
             lanes.bots[int(place)] = seat, bot
-        if fresh or now.first[lane]:
-            bot.begin(int(lanes.random.integers(2**31)), fresh or bool(now.contact[lane]))
-        if acting[lane, column]:
-            answer = bot.act({name: x[(*at, ...)] for name, x in seen.items()})
-            whole = isinstance(answer, int | np.integer) and not isinstance(answer, bool)
-            if not whole or not 0 <= answer < game.num_actions or not seen["legal"][at][answer]:
-                raise _illegal(game, lanes, lane, column, answer)
-            action[lane, column] = answer
-
-
-def _illegal(game: HostGame, lanes: HostLanes, lane: int, seat: int, answer: Any) -> Exception:
-    legal = np.flatnonzero(lanes.shown.legal[lane, seat]).tolist()
-    where = f"{_name(game)}: {_who(game, seat)} in lane {lane}, slot {lanes.carried.time[lane]}"
-    if not legal:
-        return GameError(f"{where}, is present without a legal action: the game must offer one")
-    return ValueError(f"{where}, answered {answer!r}; legal are the whole numbers {legal}")
-
-
-def _step(game: HostGame, lanes: HostLanes, action: np.ndarray) -> None:
-    """Moves every game except those whose closing slot this is."""
-    shown, closing = lanes.shown, lanes.carried.closing.tolist()
-    lane = 0
-    try:
-        for lane, moves in enumerate(action.tolist()):
-            if not closing[lane]:
-                step = lanes.copies[lane].step(moves)
-                if step.obs.base is not shown.obs:
-                    _copy_in(step, _lane(shown, lane))
-    except Exception as error:
-        raise _broken(game, lane, int(lanes.carried.time[lane]) + 1, error) from error
-    _check_finite(game, lanes, 1)
-
-
-def _reset(game: HostGame, lanes: HostLanes, which: Sequence[int]) -> None:
-    for lane in which:
-        try:
-            step = lanes.copies[lane].reset(int(lanes.random.integers(2**31)))
-            if step.obs.base is not lanes.shown.obs:
-                _copy_in(step, _lane(lanes.shown, lane))
-        except Exception as error:
-            raise _broken(game, lane, 0, error) from error
-    _check_finite(game, lanes, 0)
-
-
-def _copy_in(step: HostStep, row: HostStep) -> None:
-    for name, found, out in zip(HostStep._fields, step, row, strict=True):
-        found = np.asarray(found)
-        if found.shape != out.shape or not np.can_cast(found.dtype, out.dtype, "same_kind"):
-            raise GameError(
-                f"{name}: expected {out.dtype}{list(out.shape)}, found "
-                f"{found.dtype}{list(found.shape)}; the game's sizes do not describe what it shows"
-            )
-        out[...] = found
-
-
-def _check_finite(game: HostGame, lanes: HostLanes, made: int) -> None:
-    for name, array in (("observation", lanes.shown.obs), ("reward", lanes.shown.reward)):
-        good = np.isfinite(array)
-        if not good.all():
-            lane, seat = np.argwhere(~good)[0][:2]
-            error = GameError(f"{_who(game, seat)}: the {name} holds a NaN or an infinity")
-            raise _broken(game, lane, int(lanes.carried.time[lane]) + made, error)
-
-
-def _broken(game: HostGame, lane: int, move: int, error: Exception) -> GameError:
-    kind = "" if isinstance(error, GameError) else f"{type(error).__name__}: "
-    when = f"after move {move}" if move else "at reset"
-    return GameError(f"{_name(game)} broke in lane {lane} {when}: {kind}{error}")
-
-
-def _blank_stream(game: HostGame, lanes: HostLanes, slots: int) -> dict[str, np.ndarray]:
-    """Field -> [T, L, ...], in the order and dtypes of the jitted loop."""
-    shown, now = lanes.shown, lanes.carried
-    like = {
-        "obs": shown.obs,
-        "actions": now.moves,
-        "avail_actions": shown.legal,
-        "reward": now.reward,
-        "terminated": now.closing,
-        "truncated": now.closing,
-        "continues": shown.alive,
-        "alive": shown.alive,
-        "closing": now.closing,
-        "filled": now.closing,
-        "time": now.time,
-        "contact": now.closing,
-        "event": now.event,
-        "left": shown.alive,
-        "goal": now.event,
-        "opponent_id": shown.event.astype(np.int16),
-        "returns": now.returns,
-        "stuck": shown.alive,
-    }
-    stream = {name: np.empty((slots, *x.shape), x.dtype) for name, x in like.items()}
-    stream["filled"].fill(True)
-    return stream
-
-
-def _record_before(slot: dict, shown: HostStep, now: Carried, acting: np.ndarray) -> None:
-    slot["obs"][...], slot["avail_actions"][...] = shown.obs, shown.legal
-    slot["alive"][...], slot["closing"][...] = acting, now.closing
-    slot["time"][...], slot["contact"][...] = now.time, now.contact
-    slot["stuck"][...] = shown.alive & ~shown.legal.any(-1)
-
-
-def _turn(game: HostGame, lanes: HostLanes, slot: dict, action, match: int, cut: bool) -> None:
-    """What the moves earned, and the next slot: play on, show a truncated end, or begin anew."""
-    now, after, acting = lanes.carried, lanes.shown, slot["alive"]
-    open_before = ~now.closing
-    terminated = after.terminated & open_before
-    truncated = (after.truncated | cut) & ~after.terminated & open_before
-    reward = np.where(acting, after.reward, np.float32(0))
-    now.returns[...] += reward
-    goes_on = acting & after.alive
-    slot["actions"][...], slot["reward"][...] = action, reward
-    slot["terminated"][...], slot["truncated"][...] = terminated, truncated
-    slot["continues"][...] = goes_on & ~terminated[:, None]
-    slot["left"][...] = acting & ~after.alive
-    slot["event"][...] = np.where(acting, after.event, NO_EVENT)
-    slot["returns"][...] = now.returns
-    done = terminated | now.closing
-    episode = match - 1 if cut else now.episode
-    contact = done & (episode + 1 >= match)
-    new = (action, reward, after.event, after.visible)
-    for kept, value, nothing in zip(now[:4], new, (NO_MOVE, 0, NO_EVENT, False), strict=True):
-        kept[open_before] = value[open_before]  # a closing slot moved nobody
-        kept[contact] = nothing
-    now.time[...] = np.where(done, 0, now.time + 1)
-    now.episode[...] = np.where(contact, 0, episode + done)
-    now.returns[done] = 0
-    now.first[...], now.contact[...], now.closing[...] = done, contact, truncated
-    if done.any():
-        _reset(game, lanes, np.flatnonzero(done).tolist())
-
-
-def _lane(shown: HostStep, lane: int) -> HostStep:
-    return HostStep(*(x[lane, ...] for x in shown))
-
-
-def _name(game: HostGame) -> str:
-    return getattr(game, "name", type(game).__name__)
-
-
-def _who(game: HostGame, seat: int) -> str:
-    seats = getattr(game, "seats", None)
-    return f"seat {seat}" + (f" (agent {seats[seat].agent!r})" if seats else "")
+        if known is not seat or now.first[lane]:
+            new_match = known is not seat or bool(now.contact[lane])
+            bot.begin(lanes.games.draw_seed(), new_match)
+        if not acting[lane, column]:
+            continue
+        answer = bot.act({name: x[(*at, ...)] for name, x in seen.items()})
+        whole = isinstance(answer, int | np.integer) and not isinstance(answer, bool)
+        legal = now.shown.legal[lane, column]
+        if not whole or not 0 <= answer < len(legal) or not legal[answer]:
+            raise lanes.games.unfair(lane, column, answer)
+        action[lane, column] = answer

@@ -6,6 +6,7 @@ import secrets
 import time
 from dataclasses import asdict, fields
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def load_policy(text: str, env: Env, seat: int) -> Any:
                     f"run:{text}: trained at seats {seats}, has nobody for seat {seat}"
                 )
             member = seats.index(seat) if several else 0
-            net = jax.tree.map(lambda x: x[seed, member], nets[i])
+            net = jax.tree.map(itemgetter((seed, member)), nets[i])
             return import_module(module_of(row["algorithm"])).Agent(net)
     raise ValueError(f"run:{text}: no learner of this run sat at seat {seat}")
 

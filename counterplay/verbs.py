@@ -107,26 +107,29 @@ def train(args: list[str]) -> int:
     return 0
 
 
-def seats_of(chosen: Any, env: Any, focal: str) -> Any:
-    """The roster that --seat or --against asks for."""
-    from counterplay.pools import read_seats, roster_against, roster_of
+def seats_of(chosen: Any, env: Any, focal: str) -> tuple[Any, Any]:
+    """The roster that --seat or --against asks for, and the game as it can play it."""
+    from counterplay.pools import read_seats, roster_against, roster_of, stage
 
     if chosen.seat and chosen.against:
         raise ValueError("give --seat or --against, not both")
     if chosen.against:
-        return roster_against(env, focal, chosen.against)
-    entries = chosen.seat or (f"0..{env.num_seats - 1}={focal}",)
-    return roster_of(env, read_seats(entries, env.num_seats))
+        roster = roster_against(env, focal, chosen.against)
+    else:
+        entries = chosen.seat or (f"0..{env.num_seats - 1}={focal}",)
+        roster = roster_of(env, read_seats(entries, env.num_seats))
+    return roster, stage(env, roster)
 
 
-def run_training(name: str, chosen: Train, quiet: bool = False) -> Trained:
-    """Trains, shows progress and writes the run folder."""
+def run_training(
+    name: str, chosen: Train, quiet: bool = False, seconds: float = float("inf")
+) -> Trained:
+    """Trains, shows progress and writes the run folder; stops early when ``seconds`` are over."""
     from counterplay import runs
 
     began = time.perf_counter()
     module: Any = import_module(algos.module_of(name))
-    env = envs.make(chosen.env)
-    roster = seats_of(chosen, env, "self")
+    roster, env = seats_of(chosen, envs.make(chosen.env), "self")
     kinds = learners_of(roster)
     if not kinds:
         raise ValueError("nobody learns: put self or own in a seat")
@@ -138,19 +141,19 @@ def run_training(name: str, chosen: Train, quiet: bool = False) -> Trained:
     with Meter(title, config.steps, quiet=quiet or chosen.json) as meter:
         last = None
         for update, metrics in lagging(module.train(config, env, roster)):
-            if last is None:
-                meter.restart()
             row = row_of(update, metrics)
             runs.append_metrics(folder, row)
             recent = [*recent[-19:], np.array(row["return"], float)]
-            meter.update(update.steps, f"return {np.nanmean(recent):.3f}")
+            meter.update(update.steps, "" if np.isnan(recent).all() else f"return {np.nanmean(recent):.3f}")
             last = update
+            if time.perf_counter() - began > seconds:
+                break
         assert last is not None  # noqa: S101  (at least one iteration is played)
         runs.save_nets(folder, last.nets)
-    seconds = time.perf_counter() - began
-    with np.errstate(invalid="ignore"):
-        returns = np.nanmean(recent, axis=0).tolist()
-    return Trained(folder, seconds, last.compile_seconds, last.steps, returns)
+    took = time.perf_counter() - began
+    ended = ~np.isnan(recent)
+    returns = (np.nansum(recent, axis=0) / np.maximum(ended.sum(0), 1)).tolist()
+    return Trained(folder, took, last.compile_seconds, last.steps, returns)
 
 
 def lagging(updates: Iterator[Update]) -> Iterator[tuple[Update, dict[str, np.ndarray]]]:
@@ -206,17 +209,12 @@ def evaluate(args: list[str]) -> int:
 
     if chosen.against and not chosen.run:
         raise ValueError("--against wants a run folder: counterplay eval RUN --against NAME ...")
-    if chosen.run and not (chosen.against or chosen.seat):
-        chosen_focal = f"run:{chosen.run}"
-    else:
-        chosen_focal = f"run:{chosen.run}" if chosen.run else ""
     if not chosen.run and not chosen.seat:
         raise ValueError("who plays? give a run folder with --against, or a --seat for every seat")
     game = chosen.env or (
         runs.read_config(runs.split_seed(chosen.run)[0])["env"] if chosen.run else "stag_hunt:4x4"
     )
-    env = envs.make(game)
-    roster = seats_of(chosen, env, chosen_focal)
+    roster, env = seats_of(chosen, envs.make(game), f"run:{chosen.run}")
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
     with Meter(f"eval on {game}", 1, "rounds", quiet=chosen.json) as meter:

@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is first imported
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling is most of the work here
 
 from jaxtyping import install_import_hook
 

@@ -148,11 +148,13 @@ class Departure(Probe):
 class OneLegal(Probe):
     """One action of four is legal, another in every slot. Nothing tells which, and it costs 1.
 
-    From slot ``stuck`` on none is, although the player is present: a fault.
+    From slot ``stuck`` on none is, although the player is present: a fault, except in a slot that
+    only shows where the game was interrupted, which without ``over`` it is.
     """
 
     length: int = 4
     stuck: int = 8
+    over: bool = True
 
     num_actions = 4
 
@@ -165,7 +167,7 @@ class OneLegal(Probe):
         return {
             "obs": jnp.ones((1, 1)),
             "legal": legal[None],
-            "terminated": state.time >= self.length,
+            "terminated" if self.over else "truncated": state.time >= self.length,
         }
 
 

@@ -1,25 +1,54 @@
 """How much of a foreign game's own speed is left when policies play it through the hosted loop."""
 
+import json
+import os
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
-import jax
-import jax.random as jr
-import numpy as np
-
-from counterplay import opponents
-from counterplay.algos import ppo
-from counterplay.envs import make
-from counterplay.rollout_host import collect_host, open_host
-from counterplay.seats import Chair, Kind, Roster
+from counterplay.console import read, table
 
 SLOTS = 64
 """Slots of one call of the hosted loop."""
 ROUNDS = 10
 """Bare and hosted play take turns this often, so that a busy machine slows both."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Measure how much of a foreign game's own speed is left in the hosted loop."""
+
+    env: str = "lbforaging:Foraging-5x5-2p-1f-coop-v3"
+    """The game."""
+    copies: int = 16
+    """Copies side by side."""
+    seconds: float = 10.0
+    """Time spent measuring."""
+    seed: int = 0
+    """Seed of episodes and moves."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench host``"""
+    chosen = read(Host, args, "bench host")
+    os.environ.setdefault("NPROC", "1")
+    found = run(chosen.env, chosen.copies, chosen.seconds, chosen.seed)
+    if chosen.json:
+        print(json.dumps(found))
+        return 0
+    rows = [
+        (name, f"{row['bare']:,}", f"{row['hosted']:,}", f"{row['ratio']:.0%}")
+        for name, row in found["rows"].items()
+    ]
+    title = f"{chosen.env}, {chosen.copies} copies, env-steps a second"
+    table(title, ("policy", "bare", "hosted", "kept"), rows)
+    return 0
 
 
 def run(
@@ -33,6 +62,8 @@ def run(
     The hosted loop plays a random legal policy, then a network of PPO; ``ratio`` is its share of
     the bare speed, the median over rounds.
     """
+    from counterplay.envs import make
+
     game = make(env)
     bare = bare_player(game, copies, seed)
     rows = {}
@@ -87,6 +118,11 @@ def _step_sampling(bare: Any, choose: Callable) -> None:
 
 def hosted_player(game: Any, policy: Any, copies: int, seed: int) -> Callable[[], int]:
     """Plays a chunk of slots with one policy in every seat."""
+    import numpy as np
+
+    from counterplay.rollout_host import collect_host, open_host
+    from counterplay.seats import Chair, Kind, Roster
+
     kind = Kind("everyone", policy=policy)
     seating = Roster((kind,), ((Chair(0, 0),) * game.num_seats,)).seating(copies)
     lanes = open_host(game, seating, (policy,), seed)
@@ -108,8 +144,17 @@ def _speed(play: Callable[[], int], seconds: float) -> float:
 
 
 def _random(game: Any) -> Any:
+    import jax
+
+    from counterplay import opponents
+
     return jax.tree.map(lambda x: x[None], opponents.make("random", game))
 
 
 def _network(game: Any, seed: int) -> Any:
-    return ppo.Agent(ppo.init_learner(ppo.Config(), game, 1, jr.key(seed)).net)
+    import jax
+
+    from counterplay.algos import ppo
+
+    learner = jax.jit(partial(ppo.init_learner, ppo.Config(), game, 1))
+    return ppo.Agent(learner(jax.random.key(seed)).net)

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Float
 
-from counterplay.envs.hosting import GameError, HostCopy
+from counterplay.envs.hosting import GameError, HostCopy, not_jitted
 from counterplay.names import Value
 from counterplay.types import Picture
 
@@ -37,6 +37,12 @@ class Seat:
     """What the game is given for each action; None when it is the number itself."""
     mask_key: str | None
     """Entry of an observation dictionary that holds the legal moves."""
+
+    @property
+    def flat(self) -> tuple[int] | None:
+        """The shape of an observation that is stored as it is: float32, one axis."""
+        plain = type(self.space) is spaces.Box and self.space.dtype == np.float32
+        return self.space.shape if plain and len(self.space.shape) == 1 else None  # type: ignore
 
     def write_obs(self, found: Any, row: np.ndarray) -> None:
         """Checks an observation and lays it flat into a row of at least ``width``."""
@@ -65,9 +71,10 @@ class Seat:
         cause = "observation_space does not describe what the game returns" if wrong_shape else (
             f"a missing .astype({space.dtype})"
         )  # fmt: skip
+        expected = f"{space.dtype}{list(space.shape or ())}"
         raise GameError(
-            f"agent {self.agent!r}: expected an observation {space.dtype}{list(space.shape or ())}, "
-            f"found {array.dtype}{list(array.shape)}; the usual cause is {cause}"
+            f"agent {self.agent!r}: expected an observation {expected}, found "
+            f"{array.dtype}{list(array.shape)}; the usual cause is {cause}"
         )
 
     def write_legal(self, found: Any, name: str, row: np.ndarray) -> None:
@@ -115,6 +122,7 @@ class Hosted:
     obs_dtype = np.dtype(np.float32)
     public_legal = False
     public_events = False
+    reset = step = render = not_jitted
 
     @property
     def num_seats(self) -> int:
@@ -189,11 +197,11 @@ def masks_of(game: Any, seats: Sequence[Seat], keys: Sequence[Any]) -> Callable 
     def fill(rows: Sequence[np.ndarray], present: Sequence[bool]) -> None:
         offer = getattr(owner, name)
         takes_agent = callable(offer) and len(signature(offer).parameters) > 0
-        whole = None if takes_agent else (offer() if callable(offer) else offer)
+        whole: Any = None if takes_agent else (offer() if callable(offer) else offer)
         alone = len(seats) == 1 and not isinstance(whole, dict) and np.ndim(whole) == 1
         for i, key in enumerate(keys):
             if present[i]:
-                found = offer(key) if takes_agent else whole if alone else whole[key]  # type: ignore
+                found = offer(key) if takes_agent else whole if alone else whole[key]
                 seats[i].write_legal(found, name, rows[i])
 
     return fill

@@ -36,6 +36,8 @@ OWN_ENDS: dict[str, Callable[[Any], bool]] = {
 }
 """Games that do not tell their time limit from their own end -> whether it was their own."""
 
+FLOAT32 = np.dtype(np.float32)
+
 REGISTERED_BY = {"Foraging": "lbforaging", "rware": "rware"}
 """Beginning of an id -> the package that registers it."""
 
@@ -90,6 +92,7 @@ class GymnasiumCopy:
     def __init__(self, about: Hosted, game: Any):
         self._about, self._game, self._seats = about, game, about.seats
         self._alone = not _several(game)
+        self._plain = all(seat.moves is None for seat in self._seats)
         self._present = [True] * len(self._seats)
         self._fill_legal = masks_of(game, self._seats, range(len(self._seats)))
         inner = game.unwrapped
@@ -101,6 +104,8 @@ class GymnasiumCopy:
     def write_into(self, out: HostStep) -> None:
         """Shows everything in these arrays from now on."""
         self._out, self._obs, self._legal = out, list(out.obs), list(out.legal)
+        rows = [row[: seat.width] for seat, row in zip(self._seats, self._obs, strict=True)]
+        self._ways = [(seat, row, seat.flat) for seat, row in zip(self._seats, rows, strict=True)]
 
     def reset(self, seed: int) -> HostStep:
         obs, info = self._game.reset(seed=int(seed))
@@ -118,7 +123,9 @@ class GymnasiumCopy:
         return out
 
     def step(self, actions: Sequence[int]) -> HostStep:
-        moves = tuple(seat.move(a) for seat, a in zip(self._seats, actions, strict=True))
+        moves = tuple(actions)
+        if not self._plain:
+            moves = tuple(seat.move(a) for seat, a in zip(self._seats, moves, strict=True))
         result = self._game.step(moves[0] if self._alone else moves)
         if len(result) != 5:
             raise GameError(
@@ -136,8 +143,11 @@ class GymnasiumCopy:
     def _show(self, obs: Any, info: dict[str, Any]) -> None:
         if len(obs) != len(self._seats):
             raise GameError(f"expected {len(self._seats)} observations, found {len(obs)}")
-        for about, found, row in zip(self._seats, obs, self._obs, strict=True):
-            about.write_obs(found, row)
+        for (about, row, flat), found in zip(self._ways, obs, strict=True):
+            if type(found) is np.ndarray and found.shape == flat and found.dtype is FLOAT32:
+                row[:] = found
+            else:
+                about.write_obs(found, row)
         if self._fill_legal is not None:
             self._fill_legal(self._legal, self._present)
             return
@@ -150,28 +160,28 @@ class GymnasiumCopy:
                 about.write_legal(found, key, self._legal[i])
 
     def _pay(self, reward: Any) -> None:
-        if np.ndim(reward) != 1 or len(reward) != len(self._seats):
+        if not hasattr(reward, "__len__") or len(reward) != len(self._seats):
             raise GameError(
                 f"expected {len(self._seats)} rewards, one for each player, found {reward!r}"
             )
         out = self._out.reward
         for i, paid in enumerate(reward):
-            out[i] = paid if type(paid) is float else check_reward(paid, self._seats[i].agent)
+            plain = type(paid) is float or type(paid) is int
+            out[i] = paid if plain else check_reward(paid, self._seats[i].agent)
 
     def _end(self, terminated: Any, truncated: Any) -> None:
         for flag in (terminated, truncated):
-            if not isinstance(flag, bool | np.bool_):
+            if type(flag) is not bool and not isinstance(flag, np.bool_):
                 raise GameError(
                     f"expected one True or False for the end of the game, found {flag!r}: "
                     "games whose players end apart are PettingZoo games"
                 )
-        if (terminated or truncated) and self._own_end is not None:
-            terminated = self._own_end(self._game.unwrapped)
-            truncated = not terminated
         self._moves_made += 1
-        late = self._moves_made >= self._about.horizon
-        self._out.terminated[...] = terminated
-        self._out.truncated[...] = (truncated or late) and not terminated
+        if not (terminated or truncated or self._moves_made >= self._about.horizon):
+            return
+        if self._own_end is not None:
+            terminated = self._own_end(self._game.unwrapped)
+        self._out.terminated[...], self._out.truncated[...] = terminated, not terminated
 
     def render(self):
         return picture(self._about.name, self._game, self._moves_made, self._out.alive)

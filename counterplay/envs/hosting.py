@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax
 import jax.random as jr
@@ -39,6 +39,7 @@ class HostStep(NamedTuple):
     truncated: Bool[np.ndarray, "*l"]
 
 
+@runtime_checkable
 class HostCopy(Protocol):
     """One running copy of a game. ``step`` never resets; the rollout does.
 
@@ -57,6 +58,7 @@ class HostCopy(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
 class HostGame(Protocol):
     """A game in ordinary Python. One instance is hashable and holds settings only."""
 
@@ -102,6 +104,11 @@ def blank(game: HostGame, *lead: int) -> HostStep:
     )
 
 
+def not_jitted(game: HostGame, *_: Any) -> Any:
+    """Stands where a native game has ``reset``, ``step`` and ``render``."""
+    raise TypeError(f"{game} runs in ordinary Python: open a copy, or play it with collect_host")
+
+
 @dataclass(frozen=True)
 class NativeHost:
     """A jitted game presented as a hosted one, so that policies in ordinary Python can play it."""
@@ -117,6 +124,7 @@ class NativeHost:
     public_legal = property(lambda self: self.env.public_legal)
     public_events = property(lambda self: self.env.public_events)
     name = property(lambda self: repr(self.env))
+    reset = step = render = not_jitted
 
     def encode(self, obs: Shaped[Array, " D"]) -> Float[Array, " F"]:
         return self.env.encode(obs)
@@ -160,7 +168,7 @@ def _step(env, state, actions):
 
 def host_native(env: Env) -> HostGame:
     """The same game, stepped from ordinary Python."""
-    return NativeHost(env)
+    return cast(HostGame, NativeHost(env))
 
 
 def make_hosted(text: str) -> Any:

@@ -172,7 +172,7 @@ class PettingZooCopy:
             about.write_obs(found, self._obs[i])
             if about.mask_key is not None:
                 about.write_legal(found[about.mask_key], about.mask_key, self._legal[i])
-            elif self._info_key is not None:
+            elif self._info_key is not None and not out.truncated:  # where nobody moves any more
                 self._write_from_info(i, infos.get(about.agent, {}))
             else:
                 self._legal[i][: about.num_actions] = True

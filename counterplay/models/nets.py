@@ -14,8 +14,11 @@ class Dense(eqx.Module):
     bias: Float[Array, " O"]
 
     def __init__(self, inputs: int, outputs: int, scale: float, key: PRNGKeyArray):
-        """Orthogonal weights times ``scale`` (Saxe et al., 2014), bias zero."""
-        self.weight = jax.nn.initializers.orthogonal(scale)(key, (inputs, outputs))
+        """Normal weights of variance scale² / inputs (He et al., 2015), bias zero.
+
+        Not orthogonal ones: their batched QR factorisation blocks XLA's small CPU thread pools.
+        """
+        self.weight = scale / inputs**0.5 * jr.normal(key, (inputs, outputs))
         self.bias = jnp.zeros(outputs)
 
     def __call__(self, x: Float[Array, " I"]) -> Float[Array, " O"]:

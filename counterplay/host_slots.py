@@ -1,0 +1,127 @@
+"""What the hosted loop keeps from slot to slot, and how slots are made of it, in NumPy.
+
+The same turns and the same fields as in ``rollout``; a test plays a game through both loops.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.random as jr
+import numpy as np
+
+from counterplay.envs.hosting import HostGame, blank
+from counterplay.types import NO_EVENT, NO_MOVE, View
+
+NOBODY = np.zeros(0, int)
+
+
+class Now(NamedTuple):
+    """All that changes from slot to slot beside the games; fields as in ``Lanes`` and ``Last``."""
+
+    shown: Any
+    """What every game shows, a ``HostStep``; copies write into it directly if they can."""
+    moves: Any
+    reward: Any
+    event: Any
+    visible: Any
+    time: Any
+    first: Any
+    contact: Any
+    closing: Any
+    episode: Any
+    returns: Any
+    key: Any
+    """Key data of this slot, one a kind of policy."""
+
+
+class Decided(NamedTuple):
+    """What the policies decided in a slot; kinds in ordinary Python get their views instead."""
+
+    action: Any
+    goal: Any
+    opponent_id: Any
+    fair: Any
+    """The action is legal, or nobody acts here, or a bot has yet to choose."""
+    records: tuple[dict[str, Any], ...]
+    views: tuple[View | None, ...]
+
+
+def start(game: HostGame, lanes: int, kinds: int) -> Now:
+    """Every match at first contact, nothing shown yet."""
+    n = game.num_seats
+    full = lambda value, dtype, *shape: np.full((lanes, *shape), value, dtype)
+    return Now(
+        shown=blank(game, lanes),
+        moves=full(NO_MOVE, np.int32, n),
+        reward=full(0, np.float32, n),
+        event=full(NO_EVENT, np.int32, n),
+        visible=full(False, bool, n, n),
+        time=full(0, np.int32),
+        first=full(True, bool),
+        contact=full(True, bool),
+        closing=full(False, bool),
+        episode=full(0, np.int32),
+        returns=full(0, np.float32, n),
+        key=np.zeros((kinds, *jr.key_data(jr.key(0)).shape), np.uint32),
+    )
+
+
+def turn(now: Now, action: np.ndarray, match: int, cut: bool) -> np.ndarray:
+    """The next slot: play on, show where a truncated episode stopped, or begin another.
+
+    Returns the lanes whose games have yet to be reset.
+    """
+    after = now.shown
+    done = after.terminated | now.closing
+    truncated = ~done if cut else after.truncated & ~done
+    moved = action != NO_MOVE
+    reward = np.where(moved, after.reward, np.float32(0))
+    event = np.where(moved, after.event, np.int32(NO_EVENT))
+    stepped = ~now.closing[:, None]  # a closing slot moved nobody
+    np.copyto(now.moves, action, where=stepped)
+    np.copyto(now.reward, reward, where=stepped)
+    np.copyto(now.event, event, where=stepped)
+    np.copyto(now.visible, after.visible, where=stepped[:, :, None])
+    now.returns[...] += reward
+    now.time[...] += 1
+    if cut:
+        now.episode.fill(match - 1)
+    contact = done & (now.episode + 1 >= match)
+    now.first[...], now.contact[...], now.closing[...] = done, contact, truncated
+    if not done.any():
+        return NOBODY
+    now.episode[...] = np.where(contact, 0, now.episode + done)
+    now.time[done], now.returns[done] = 0, 0
+    now.moves[contact], now.reward[contact] = NO_MOVE, 0
+    now.event[contact], now.visible[contact] = NO_EVENT, False
+    return np.flatnonzero(done)
+
+
+def stream(before: Now, after: Now, made: Decided, cut: bool) -> dict[str, np.ndarray]:
+    """The slots, [T, L, ...], from all that was there before and after the moves of each."""
+    shown, result, closing = before.shown, after.shown, before.closing
+    acting = shown.alive & ~closing[:, :, None]
+    over = result.terminated | closing
+    terminated, truncated = result.terminated & ~closing, result.truncated & ~over
+    if cut:
+        truncated[-1] = ~over[-1]
+    reward = np.where(acting, result.reward, np.float32(0))
+    return {
+        "obs": shown.obs,
+        "actions": made.action,
+        "avail_actions": shown.legal,
+        "reward": reward,
+        "terminated": terminated,
+        "truncated": truncated,
+        "continues": acting & result.alive & ~terminated[:, :, None],
+        "alive": acting,
+        "closing": closing,
+        "filled": np.ones_like(closing),
+        "time": before.time,
+        "contact": before.contact,
+        "event": np.where(acting, result.event, np.int32(NO_EVENT)),
+        "left": acting & ~result.alive,
+        "goal": made.goal,
+        "opponent_id": made.opponent_id,
+        "returns": before.returns + reward,
+        "stuck": acting & ~shown.legal.any(-1),
+    }

@@ -1,0 +1,190 @@
+"""Foreign games: what they show is flat, padded and checked, and their ends are told apart."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from counterplay import envs
+from counterplay.types import NO_MOVE
+
+make: Any = envs.make
+STAY = {"a": 1, "b": 2, "c": 3}
+FAULTS = {
+    "shape": (np.zeros(4, np.float32), "expected an observation float32.3., found float32.4."),
+    "dtype": (np.zeros(3), "float64.*missing .astype"),
+    "object": (None, "expected an observation float32.3., found object"),
+}
+
+
+class Leavers:
+    """Players a, b, c leave after 1, 2 and 3 moves, or all stay; masks come in their infos."""
+
+    possible_agents = tuple(STAY)
+    widths, counts = {"a": 3, "b": 2, "c": 1}, {"a": 2, "b": 3, "c": 4}
+
+    def __init__(self, limit: int = 9, fault: str = "", truncate: bool = False, stay: bool = False):
+        self.max_cycles, self.fault, self.truncate, self.stay = limit, fault, truncate, stay
+
+    def observation_space(self, agent):
+        return spaces.Box(-9, 9, (self.widths[agent],), np.float32)
+
+    def action_space(self, agent):
+        return spaces.Discrete(self.counts[agent])
+
+    def reset(self, seed=None, options=None):
+        self.agents, self.time = list(self.possible_agents), 0
+        return self.show(self.agents), self.infos()
+
+    def step(self, actions):
+        moved, self.time = self.agents, self.time + 1
+        assert set(actions) == set(moved)
+        self.agents = [agent for agent in moved if self.stay or STAY[agent] > self.time]
+        gone = {agent: agent not in self.agents for agent in moved}
+        rewards = {agent: float(self.time) for agent in moved}
+        if self.fault == "hole":
+            rewards["a"] = np.nan
+        if self.fault == "name":
+            rewards["d"] = rewards.pop("a")
+        no = dict.fromkeys(moved, False)
+        return (
+            self.show(moved),
+            rewards,
+            *((no, gone) if self.truncate else (gone, no)),
+            self.infos(),
+        )
+
+    def show(self, agents):
+        seen = {a: np.full(self.widths[a], self.time, np.float32) for a in agents}
+        return seen | ({"a": FAULTS[self.fault][0]} if self.fault in FAULTS and self.time else {})
+
+    def infos(self):
+        first_only = {a: np.eye(self.counts[a], dtype=np.int8)[0] for a in self.agents}
+        return {agent: {"action_mask": mask} for agent, mask in first_only.items()}
+
+    def close(self):
+        pass
+
+
+class Masked(gymnasium.Env):
+    """One player; legal moves are an entry of its observation. Actions are pairs."""
+
+    observation_space = spaces.Dict(
+        {"observation": spaces.Discrete(3), "action_mask": spaces.Box(0, 1, (6,), np.int8)}
+    )
+    action_space = spaces.MultiDiscrete([2, 3])
+
+    def reset(self, seed=None, options=None):
+        return {"observation": 2, "action_mask": np.array([0, 0, 0, 1, 0, 1], np.int8)}, {}
+
+    def step(self, action):
+        self.played = action.tolist()
+        return self.reset()[0], float(action[1]), False, False, {}
+
+
+def test_departed_players_are_absent_and_the_last_departure_ends_the_game():
+    copy = make(f"{__file__}:Leavers").open()
+    shown = copy.reset(0)
+    assert shown.legal.sum(1).tolist() == [1, 1, 1] and shown.obs.shape == (3, 3)
+    shown = copy.step([0, 0, 0])
+    assert shown.alive.tolist() == [False, True, True] and shown.reward.tolist() == [1, 1, 1]
+    assert shown.obs.tolist() == [[0, 0, 0], [1, 1, 0], [1, 0, 0]] and not shown.legal[0].any()
+    shown = copy.step([NO_MOVE, 0, 0])
+    assert not shown.terminated and shown.reward.tolist() == [0, 2, 2]
+    shown = copy.step([NO_MOVE, NO_MOVE, 0])
+    assert shown.terminated and not shown.truncated
+
+
+def test_the_game_may_cut_an_episode_short_and_so_may_the_horizon():
+    copy = make(f"{__file__}:Leavers,truncate=true").open()
+    copy.reset(0)
+    ends = [copy.step([0, 0, 0]).truncated.item() for _ in range(3)]
+    assert ends == [False, False, True]  # c plays to the end and stays; the others left before
+    copy = make(f"{__file__}:Leavers,horizon=2").open()
+    copy.reset(0)
+    assert not copy.step([0, 0, 0]).truncated and copy.step([0, 0, 0]).truncated
+
+
+def test_masks_in_observations_and_products_of_actions():
+    game = make(f"{__file__}:Masked,horizon=5")
+    copy = game.open()
+    shown = copy.reset(0)
+    assert (game.num_seats, game.num_actions, game.obs_shape) == (1, 6, (3,))
+    assert shown.obs.tolist() == [[0, 0, 1]] and shown.legal.tolist() == [[0, 0, 0, 1, 0, 1]]
+    assert copy.step([5]).reward.tolist() == [2]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_does_not_fit_its_space_is_refused(fault):
+    copy = make(f"{__file__}:Leavers,stay=true,fault={fault}").open()
+    copy.reset(0)
+    with pytest.raises(RuntimeError, match="'a'.*" + FAULTS[fault][1]):
+        copy.step([0, 0, 0])
+
+
+def test_unknown_players_are_named():
+    copy = make(f"{__file__}:Leavers,fault=name").open()
+    copy.reset(0)
+    with pytest.raises(RuntimeError, match="'a' has no reward; the game gave some to: b, c, d"):
+        copy.step([0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "seats", "actions", "width"),
+    [
+        ("pettingzoo:mpe2.simple_spread_v3,N=2", 2, 5, 12),
+        ("pettingzoo:mpe2.simple_tag_v3", 4, 5, 16),
+        ("pettingzoo:mpe2.simple_adversary_v3,max_cycles=30", 3, 5, 10),
+        ("gymnasium:CartPole-v1", 1, 2, 4),
+        ("lbforaging:Foraging-5x5-2p-1f-coop-v3", 2, 6, 9),
+        ("gymnasium:rware-tiny-2ag-v2,max_steps=40", 2, 5, 71),
+    ],
+)
+def test_installed_games(text, seats, actions, width):
+    game = make(text)
+    assert (game.num_seats, game.num_actions, game.obs_shape) == (seats, actions, (width,))
+    assert game == make(text) and hash(game) == hash(make(text))
+    copy, again, rng = game.open(), game.open(), np.random.default_rng(0)
+    shown = copy.reset(3)
+    assert np.array_equal(shown.obs, again.reset(3).obs)
+    moves = 0
+    while not (shown.terminated or shown.truncated):
+        shown = copy.step([int(rng.choice(np.flatnonzero(legal))) for legal in shown.legal])
+        moves += 1
+    own_end = text == "gymnasium:CartPole-v1"
+    assert (shown.terminated, shown.truncated) == (own_end, not own_end)
+    assert own_end or moves == game.horizon
+    copy.close()
+
+
+def test_foraging_ends_itself_when_the_food_is_gone():
+    copy = make("lbforaging:Foraging-5x5-2p-1f-coop-v3").open()
+    copy.reset(0)
+    inner = copy._game.unwrapped
+    inner.field[:] = 0
+    shown = copy.step([0, 0])
+    assert shown.terminated and not shown.truncated
+    inner.current_step = inner._max_episode_steps - 1
+    inner.field[2, 2] = 1
+    shown = copy.step([0, 0])
+    assert shown.truncated and not shown.terminated
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("gymnasium:CartPol-v1", "did you mean 'CartPole-v1'"),
+        ("gymnasium:Blackjack-v1", "does not say how long an episode may last.*horizon=100"),
+        ("gymnasium:Pendulum-v1", "only Discrete actions"),
+        ("pettingzoo:mpe2.simple_sprad_v3", "did you mean 'simple_spread_v3'"),
+        ("pettingzoo:nowhere.game_v1", r"needs the package 'nowhere'.*counterplay\[envs\]"),
+        ("pettingzoo:mpe2.simple_spread_v3,M=2", "cannot be made with {'M': 2}"),
+        ("gymnasium:CartPole-v1,horizon=0", "at least 1, found 0"),
+        (f"{__file__}:Leaver", "did you mean 'Leavers'"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_in_words(text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make(text)

@@ -1,0 +1,278 @@
+"""The grammar of seats: every form, every refusal, and how chairs become tables."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from counterplay import envs, pools, runs
+from counterplay.algos import ppo
+from counterplay.opponents.rule import Mixture, Rule
+from counterplay.pools import read_seats, roster_against, roster_of, split_list
+from counterplay.seats import Chair, Numbered, Roster
+
+PD = envs.make("matrix:pd,horizon=4")
+HUNT = envs.make("stag_hunt:4x4")
+
+
+@pytest.mark.parametrize(
+    ("entries", "seats"),
+    [
+        (("0=self", "1..3=random"), ["self", "random", "random", "random"]),
+        (("1..3=random", "0=self"), ["self", "random", "random", "random"]),
+        (("0..3=own",), ["own"] * 4),
+        (("0=a", "1..1=b", "2=c", "3=d"), ["a", "b", "c", "d"]),
+        ((" 0 = self ", "1..3=x:tremble=.1,k=2"), ["self"] + ["x:tremble=.1,k=2"] * 3),
+    ],
+)
+def test_seats_are_read(entries, seats):
+    assert read_seats(entries, 4) == dict(enumerate(seats))
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        (("0..3",), r"--seat '0..3': expected SEAT=WHO or FIRST..LAST=WHO, as 1..3=random"),
+        (("0=",), "expected SEAT=WHO"),
+        (("=self",), "expected SEAT=WHO"),
+        (("me=self",), "expected SEAT=WHO"),
+        (("-1=self",), "expected SEAT=WHO"),
+        (("0..x=self",), "expected SEAT=WHO"),
+        (("0..=self",), "expected SEAT=WHO"),
+        (("..3=self",), "expected SEAT=WHO"),
+        (("0..3=self", "3..1=random"), r"--seat '3..1=random': "),
+        (("4=self",), "'4=self': the game has seats 0 to 3, found seat 4"),
+        (("0..9=self",), "the game has seats 0 to 3, found seat 4"),
+        (("0..2=self", "2=random"), "'2=random': seat 2 is taken by 'self' already"),
+        (("0=self", "2=random"), "nobody sits at 1, 3: give every seat a --seat"),
+        ((), "nobody sits at 0, 1, 2, 3"),
+    ],
+)
+def test_seats_that_cannot_be_read_are_refused(entries, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        read_seats(entries, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "members"),
+    [
+        ("random", ["random"]),
+        ("grim, bully", ["grim", "bully"]),
+        ("grim:tremble=.1,k=2,bully", ["grim:tremble=.1,k=2", "bully"]),
+        ("bully,grim:tremble=.1", ["bully", "grim:tremble=.1"]),
+        ("run:a#2,run:b", ["run:a#2", "run:b"]),
+        ("some/file.py:Name,grim", ["some/file.py:Name", "grim"]),
+    ],
+)
+def test_comma_lists_are_split_and_settings_stay_with_their_rule(text, members):
+    assert split_list(text) == members
+
+
+def test_a_pool_file_names_one_policy_a_line(tmp_path):
+    path = tmp_path / "rivals.txt"
+    path.write_text("# strong ones\ngrim:tremble=.1\n\n  bully  \n")
+    assert split_list(f"random,pool:{path},random") == [
+        "random", "grim:tremble=.1", "bully", "random",
+    ]  # fmt: skip
+
+
+def test_pools_without_a_file_or_a_policy_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"pool: no file 'nowhere.txt'; expected a text file"):
+        split_list("pool:nowhere.txt")
+    (tmp_path / "empty.txt").write_text("# nobody\n\n")
+    with pytest.raises(ValueError, match=r"empty.txt' names no policy; expected one a line"):
+        split_list(f"pool:{tmp_path / 'empty.txt'}")
+
+
+def write_run(folder: Path, game: str, seats: list[int], who: str, seed: int) -> str:
+    """A run that was never trained; what names it."""
+    env, config = envs.make(game), ppo.Config(widths=(4,))
+    members = len(seats) if who == "own" else 1
+    learner = ppo.init_learner(config, env, members, jr.key(seed))
+    kinds = [{"name": who, "members": members, "seats": seats}]
+    folder.mkdir()
+    runs.save_config(folder, "ppo", game, kinds, config)
+    runs.save_nets(folder, (jax.tree.map(lambda x: x[None], learner.net),))
+    return f"run:{folder}"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> dict[str, str]:
+    """Runs of the prisoner's dilemma and of the stag hunt."""
+    at = tmp_path_factory.mktemp("runs")
+    pd, hunt = "matrix:pd,horizon=4", "stag_hunt:4x4"
+    return {
+        "a": write_run(at / "a", pd, [0, 1], "self", 0),
+        "b": write_run(at / "b", pd, [0, 1], "self", 1),
+        "own": write_run(at / "own", pd, [0, 1], "own", 2),
+        "hunt": write_run(at / "hunt", hunt, [0, 1, 2, 3], "self", 3),
+        "hunt2": write_run(at / "hunt2", hunt, [0, 1, 2, 3], "self", 4),
+    }
+
+
+def weight(policy: Any) -> np.ndarray:
+    """What tells one network from another."""
+    return np.asarray(policy.net.policy.weight)
+
+
+def sitting(roster: Roster, table: tuple[Chair, ...], seat: int) -> Any:
+    """The policy of a bank that sits there."""
+    kind = roster.kinds[table[seat].kind].policy
+    assert isinstance(kind, Numbered)
+    return jax.tree.map(lambda x: x[table[seat].member], kind).policy
+
+
+def test_self_is_one_learner_and_own_is_one_a_seat():
+    roster = roster_of(HUNT, {0: "self", 1: "own", 2: "self", 3: "own"})
+    kinds = {kind.name: (kind.members, kind.learner, kind.policy) for kind in roster.kinds}
+    assert kinds == {"self": (1, True, None), "own": (2, True, None)}
+    assert [kind.first_id for kind in roster.kinds] == [0, 1]
+    assert roster.tables == ((Chair(0, 0), Chair(1, 0), Chair(0, 0), Chair(1, 1)),)
+    assert roster.others == () and roster.labels == ("",) and roster.focal == ()
+
+
+def test_rules_of_a_list_are_one_mixture_numbered_one_by_one():
+    roster = roster_of(HUNT, {0: "stay", 1: "random,stay", 2: "stay", 3: "random,stay"})
+    stay, mixed = roster.kinds
+    assert isinstance(stay.policy, Rule) and isinstance(mixed.policy, Mixture)
+    assert len(mixed.policy.rules) == 2 and mixed.members == 1
+    assert (stay.first_id, mixed.first_id) == (0, 1)
+    assert roster.tables == ((Chair(0, 0), Chair(1, 0), Chair(0, 0), Chair(1, 0)),)
+    roster = roster_of(PD, {0: "grim,bully,random", 1: "tit_for_tat"})
+    assert [kind.first_id for kind in roster.kinds] == [0, 3]
+
+
+def test_runs_of_a_list_are_a_bank_and_every_combination_gets_a_table(folders):
+    several = f"{folders['hunt']},{folders['hunt2']}"
+    roster = roster_of(HUNT, {0: "self", 1: several, 2: several, 3: several})
+    bank = roster.kinds[1]
+    assert bank.members == 2 and bank.policy.number.tolist() == [0, 1]
+    combinations = {tuple(chair.member for chair in table[1:]) for table in roster.tables}
+    assert len(roster.tables) == len(combinations) == 8
+    assert {chair.kind for table in roster.tables for chair in table[1:]} == {1}
+    places = roster.seating(16).places[1]
+    assert places.shape == (2, 24), "members play equally often"
+
+
+def test_too_many_combinations_are_dealt_in_rotation(folders, monkeypatch):
+    monkeypatch.setattr(pools, "MOST_TABLES", 7)
+    several = f"{folders['hunt']},{folders['hunt2']}"
+    roster = roster_of(HUNT, {0: "self", 1: several, 2: several, 3: several})
+    assert len(roster.tables) == 2
+    for seat in (1, 2, 3):
+        assert {table[seat].member for table in roster.tables} == {0, 1}
+    assert roster.seating(2).places[1].shape == (2, 3)
+    assert all(len({chair.member for chair in table[1:]}) == 2 for table in roster.tables)
+
+
+def test_rules_beside_runs_get_their_share_of_lanes(folders):
+    roster = roster_of(PD, {0: "self", 1: f"{folders['a']},grim,bully"})
+    kinds = Counter(roster.kinds[table[1].kind].name for table in roster.tables)
+    assert kinds == {folders["a"]: 1, "grim,bully": 2}
+
+
+def test_a_run_plays_with_the_network_of_its_seat(folders):
+    roster = roster_of(PD, {0: folders["own"], 1: folders["own"]})
+    (table,) = roster.tables
+    for seat in (0, 1):
+        expected = weight(pools.find(folders["own"], PD, seat))
+        assert np.array_equal(weight(sitting(roster, table, seat)), expected), f"seat {seat}"
+    assert not np.array_equal(
+        weight(pools.find(folders["own"], PD, 0)), weight(pools.find(folders["own"], PD, 1))
+    )
+
+
+def test_in_either_role_a_run_plays_with_the_network_of_its_seat(folders):
+    roster = roster_against(PD, folders["own"], (folders["a"],))
+    for table, focal in zip(roster.tables, roster.focal, strict=True):
+        expected = weight(pools.find(folders["own"], PD, focal))
+        assert np.array_equal(weight(sitting(roster, table, focal)), expected), f"seat {focal}"
+
+
+def test_a_file_gives_a_rule_or_a_policy_with_parameters(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import jax.numpy as jnp\n"
+        "import equinox as eqx\n"
+        "from counterplay.types import Act\n"
+        "class Simple(eqx.Module):\n"
+        "    def begin(self, key, memory): return ()\n"
+        "    def log_probs(self, memory, view): return jnp.where(view.legal, 0.0, -jnp.inf)\n"
+        "class Weighted(eqx.Module):\n"
+        "    w: object\n"
+        "    def __init__(self): self.w = jnp.ones(3)\n"
+        "    def begin(self, key, memory): return ()\n"
+        "    def act(self, key, memory, view, greedy): return Act(jnp.int32(1), memory, {})\n"
+    )
+    roster = roster_of(PD, {0: f"{path}:Simple", 1: f"{path}:Weighted"})
+    simple, weighted = roster.kinds
+    assert isinstance(simple.policy, Rule) and isinstance(weighted.policy, Numbered)
+    assert weighted.policy.policy.w.shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("self,grim", "'self' learns and cannot share a seat: found 'self,grim'"),
+        ("grim,own", "'own' learns and cannot share a seat"),
+        ("grimm", r"unknown rule for matrix 'grimm' \(did you mean 'grim'\?\)"),
+        ("grim,", "unknown rule for matrix ''"),
+        ("nearest_stag", "unknown rule for matrix 'nearest_stag'"),
+        ("grim:trembel=.1", "did you mean 'tremble'"),
+        ("run:nowhere", "nowhere is no run folder"),
+        ("nowhere.py:Name", r"no file 'nowhere.py'"),
+        ("pool:nowhere", "pool: no file"),
+    ],
+)
+def test_names_that_nobody_answers_to_are_refused(text, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        roster_of(PD, {0: "random", 1: text})
+
+
+def test_a_run_of_another_game_or_seed_is_refused(folders):
+    with pytest.raises(ValueError, match=r"should be .* found"):
+        roster_of(HUNT, {0: "self", 1: "self", 2: "self", 3: folders["a"]})
+    with pytest.raises(ValueError, match="the run has seeds 0 to 0"):
+        roster_of(PD, {0: "grim", 1: folders["a"] + "#1"})
+    with pytest.raises(ValueError, match="after # goes the index of a seed, found 'x'"):
+        roster_of(PD, {0: "grim", 1: folders["a"] + "#x"})
+
+
+def test_against_takes_every_seat_equally_often_and_labels_by_the_other():
+    roster = roster_against(HUNT, "adaptive", ("stay", "nearest_hare,nearest_stag"))
+    assert Counter(zip(roster.labels, roster.focal, strict=True)) == {
+        (label, seat): 1 for label in ("stay", "nearest_hare,nearest_stag") for seat in range(4)
+    }
+    names = [kind.name for kind in roster.kinds]
+    for table, label, focal in zip(roster.tables, roster.labels, roster.focal, strict=True):
+        found = [names[chair.kind] for chair in table]
+        assert found == ["adaptive" if seat == focal else label for seat in range(4)]
+
+
+def test_against_gives_every_label_as_many_lanes(folders):
+    both = f"{folders['a']},{folders['b']}"
+    roster = roster_against(PD, "grim", ("bully", both))
+    assert Counter(zip(roster.labels, roster.focal, strict=True)) == {
+        (label, seat): 2 for label in ("bully", both) for seat in range(2)
+    }
+    bank = next(i for i, kind in enumerate(roster.kinds) if kind.members == 2)
+    assert roster.seating(8).places[bank].shape == (2, 2)
+
+
+def test_several_focal_policies_are_labelled_by_both():
+    roster = roster_against(PD, ("grim", "bully"), ("bully", "random"))
+    assert set(roster.labels) == {
+        f"{me} | {other}" for me in ("grim", "bully") for other in ("bully", "random")
+    }
+    assert Counter(roster.focal) == {0: 4, 1: 4}
+
+
+def test_a_learner_may_be_the_one_that_takes_every_seat():
+    roster = roster_against(HUNT, "self", ("random",))
+    learns = [[roster.kinds[chair.kind].learner for chair in table] for table in roster.tables]
+    assert jnp.array_equal(jnp.array(learns), jnp.eye(4, dtype=bool))

@@ -1,0 +1,206 @@
+"""The ordinary loop makes the slots of the jitted one, from foreign games and with foreign bots."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from counterplay import envs, opponents
+from counterplay.algos import ppo
+from counterplay.envs.hosting import host_native
+from counterplay.envs.matrix import COOPERATE, DEFECT
+from counterplay.packing import Layout
+from counterplay.rollout import collect, open_lanes
+from counterplay.rollout_host import HostSeat, collect_host, open_host
+from counterplay.seats import Chair, Kind, Roster
+from counterplay.types import NO_MOVE
+
+make: Any = envs.make
+SCRIPTED = Path(__file__).parent / "envs" / "test_hosting.py"
+FORAGING = "lbforaging:Foraging-5x5-2p-1f-coop-v3"
+
+
+@dataclass(frozen=True)
+class Same:
+    """A hunt that always starts alike, and is cut short where seat 1 stands on an even cell."""
+
+    env: Any
+    limit: int
+
+    def __getattr__(self, name):
+        return getattr(object.__getattribute__(self, "env"), name)
+
+    def reset(self, key):
+        return self.env.reset(jr.key(7))
+
+    def step(self, state, actions):
+        state, shown = self.env.step(state, actions)
+        cut = (state.time >= self.limit) & (state.players[1] % 2 == 0)
+        return state, replace(shown, truncated=~shown.terminated & cut)
+
+
+def one(policy):
+    return jax.tree.map(lambda x: jnp.asarray(x)[None], policy)
+
+
+def everyone(game, policy, lanes):
+    kind = Kind("everyone", policy=policy)
+    return Roster((kind,), ((Chair(0, 0),) * game.num_seats,)).seating(lanes), (policy,)
+
+
+def play(game, slots, lanes=2, **settings):
+    seating, policies = everyone(game, one(opponents.make("random", game)), lanes)
+    games = open_host(game, seating, policies, 0)
+    games, chunk = collect_host(game, seating, policies, games, 1, slots=slots, **settings)
+    games.close()
+    return {name: np.asarray(x) for name, x in chunk.slots.items()}
+
+
+def test_both_loops_make_the_same_chunks():
+    hunt = make("stag_hunt:4x4,horizon=7")
+    env: Any = Same(hunt, 4)
+    learner = partial(ppo.init_learner, ppo.Config(gru=4, widths=(4,)), hunt, 2)
+    net = ppo.Agent(jax.jit(learner)(jr.key(3)).net)
+    rule = Kind("rule", policy=one(opponents.make("nearest_stag", hunt)))
+    table = (Chair(0, 0), Chair(1, 0), Chair(1, 0), Chair(0, 1))
+    roster = Roster((Kind("net", 2, policy=net), rule), (table, table[::-1]))
+    seating, game = roster.seating(4), host_native(env)
+    lanes = jax.jit(partial(open_lanes, env, seating))(roster.others, jr.key(5))
+    games = open_host(game, seating, roster.others, 5)
+    seen = []
+    jitted = jax.jit(partial(collect, env, seating, slots=15, match=2))
+    for i, cut in enumerate((False, True, False)):
+        lanes, chunk = jitted(roster.others, lanes, jr.key(i), cut=cut)
+        games, ours = collect_host(
+            game, seating, roster.others, games, i, slots=15, match=2, cut=cut
+        )
+        assert chunk.slots.keys() == ours.slots.keys()
+        assert jax.tree.structure(chunk) == jax.tree.structure(ours)
+        for (path, x), y in zip(
+            jax.tree.leaves_with_path(chunk), jax.tree.leaves(ours), strict=True
+        ):
+            assert (x.shape, x.dtype) == (y.shape, y.dtype), path
+            np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6, err_msg=str(path))
+        seen.append(ours.slots)
+    joined = {name: np.concatenate([s[name] for s in seen], axis=1) for name in seen[0]}
+    for name in ("closing", "terminated", "truncated", "left", "contact"):
+        assert joined[name].any() and not joined[name].all(), name
+
+
+def test_players_who_left_earn_nothing_and_do_nothing():
+    slots = play(make(f"{SCRIPTED}:Leavers"), 4)
+    assert slots["alive"][0].tolist() == [[1, 1, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1]]
+    assert slots["actions"][0, :3].tolist() == [[0, 0, 0], [-1, 0, 0], [-1, -1, 0]]
+    assert slots["returns"][0, 2].tolist() == [1, 3, 6]
+    assert slots["left"][0, 0].tolist() == [True, False, False]
+    assert slots["terminated"][0].tolist() == [False, False, True, False]
+    assert slots["continues"][0, :3].tolist() == [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
+    assert not slots["closing"].any()
+
+
+def test_an_episode_cut_short_shows_where_it_stopped():
+    slots = play(make(f"{SCRIPTED}:Leavers,horizon=2"), 4)
+    assert slots["truncated"][0].tolist() == [False, True, False, False]
+    assert slots["closing"][0].tolist() == [False, False, True, False]
+    assert slots["continues"][0, 1].tolist() == [False, False, True]
+    assert slots["obs"][0, 2].tolist() == [[0, 0, 0], [0, 0, 0], [2, 0, 0]]
+    assert slots["time"][0].tolist() == [0, 1, 2, 0]
+    assert (slots["actions"][0, 2] == NO_MOVE).all() and not slots["alive"][0, 2].any()
+
+
+@pytest.mark.parametrize(
+    "text", [FORAGING, "pettingzoo:mpe2.simple_tag_v3", "gymnasium:CartPole-v1"]
+)
+def test_foreign_games_are_played_legally_and_the_same_again(text):
+    game = make(text)
+    slots = play(game, 60)
+    taken = np.take_along_axis(slots["avail_actions"], slots["actions"][..., None], -1)[..., 0]
+    assert taken[slots["alive"]].all()
+    assert (slots["terminated"] | slots["truncated"]).any() and not slots["stuck"].any()
+    again = play(game, 60)
+    assert all(np.array_equal(slots[name], again[name]) for name in slots)
+
+
+def test_broken_games_are_named():
+    game = make(f"{SCRIPTED}:Leavers,fault=hole")
+    with pytest.raises(RuntimeError, match=r"lane 0 after move 1: seat 0 .agent 'a'.: the reward"):
+        play(game, 2)
+    game = make(FORAGING)
+    seating, policies = everyone(game, one(opponents.make("random", game)), 2)
+    games = open_host(game, seating, policies, 0)
+    games, _ = collect_host(game, seating, policies, games, 1, slots=3)
+    broken: Any = games.games.copies[1]
+    broken._game.unwrapped.players.pop()
+    with pytest.raises(RuntimeError, match=r"Foraging.* broke in lane 1 after move 4: "):
+        collect_host(game, seating, policies, games, 1, slots=3)
+
+
+class Copycat:
+    """Repeats what the other did; keeps a diary."""
+
+    def __init__(self, diary, answer=None):
+        self.diary, self.answer = diary, answer
+
+    def begin(self, seed, new_match):
+        self.diary.append(new_match)
+
+    def act(self, view):
+        assert set(view) >= {"obs", "legal", "alive", "moved", "reward", "time", "first"}
+        assert all(isinstance(x, np.ndarray) for x in view.values())
+        return max(int(view["moved"][1]), COOPERATE) if self.answer is None else self.answer
+
+
+def test_bots_sit_beside_jitted_policies():
+    env, diary = make("matrix:pd,horizon=3"), []
+    game, rule = host_native(env), opponents.make("always_defect:tremble=0", env)
+    kinds = (Kind("bot", policy=HostSeat(lambda: Copycat(diary))), Kind("rule", policy=one(rule)))
+    roster = Roster(kinds, ((Chair(0, 0), Chair(1, 0)), (Chair(1, 0), Chair(0, 0))))
+    seating = roster.seating(2)
+    games = open_host(game, seating, roster.others, 0)
+    _, chunk = collect_host(game, seating, roster.others, games, 1, slots=7, match=2)
+    moves = np.asarray(chunk.slots["actions"])
+    # the second episode of a match remembers the last moves of the first, a new match does not
+    want = [COOPERATE, DEFECT, DEFECT, DEFECT, DEFECT, DEFECT, COOPERATE]
+    assert moves[0, :, 0].tolist() == moves[1, :, 1].tolist() == want
+    assert (moves[0, :, 1] == DEFECT).all() and diary == [True, True, False, False, True, True]
+
+
+@pytest.mark.parametrize("answer", [2, -1, True, 1.0, None])
+def test_illegal_answers_name_the_seat_and_what_is_legal(answer):
+    class Wrong(Copycat):
+        def act(self, view):
+            return answer
+
+    game = host_native(make("matrix:pd"))
+    seating, policies = everyone(game, HostSeat(lambda: Wrong([])), 1)
+    games = open_host(game, seating, policies, 0)
+    with pytest.raises(ValueError, match=rf"seat 0 of lane 0 in slot 0 answered {answer}; .*0, 1"):
+        collect_host(game, seating, policies, games, 1, slots=1)
+
+
+def test_packed_trees_come_back():
+    tree = {
+        "a": np.array([[True, False, True]]),
+        "b": (np.float32(-0.5), np.arange(5, dtype=np.uint8)),
+        "c": np.array([-1, 300], np.int16),
+        "d": np.zeros((2, 0), np.float32),
+    }
+    layout = Layout.of(tree)
+    words = np.asarray(jax.jit(layout.pack)(jax.tree.map(jnp.asarray, tree)))
+    for back in (layout.views(words), jax.jit(layout.read)(words)):
+        assert jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), tree, back))
+        assert jax.tree.all(jax.tree.map(lambda x, y: x.dtype == y.dtype, tree, back))
+
+
+def test_the_benchmark_compares_bare_and_hosted(capsys):
+    from counterplay.bench.host import main
+
+    assert main(["--copies", "2", "--seconds", "0.2", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["rows"]) == {"random", "ppo"}
