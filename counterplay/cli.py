@@ -8,6 +8,7 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 
 from counterplay import __version__, algos, envs, opponents
+from counterplay.errors import GameError
 from counterplay.names import unknown
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -49,6 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"counterplay: {error}", file=sys.stderr)
         return 2
+    except GameError as error:
+        print(f"counterplay: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("counterplay: interrupted", file=sys.stderr)
         return INTERRUPTED

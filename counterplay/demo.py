@@ -73,9 +73,7 @@ def _train_hunt(chosen: Demo, folder: Path) -> Any:
     from counterplay.algos import ppo
 
     config = ppo.Config(seed=chosen.seed, steps=chosen.steps)
-    return run_training(
-        "ppo", Train(config, env=GAME, against=RULES, out=str(folder)), chosen.json
-    )
+    return run_training("ppo", Train(config, env=GAME, against=RULES, out=str(folder)), chosen.json)
 
 
 def _compare(chosen: Demo, run: Path) -> dict[str, dict[str, tuple[float, float]]]:
@@ -100,7 +98,7 @@ def _draw(chosen: Demo, run: Path, gif: Path) -> None:
     from counterplay.pools import roster_of
 
     env = envs.make(GAME)
-    seats = {0: f"run:{run}", 1: "nearest_stag", 2: "adaptive", 3: "nearest_hare"}
+    seats: dict[int, str] = {0: f"run:{run}", 1: "nearest_stag", 2: "adaptive", 3: "nearest_hare"}
     names = ("PPO", "nearest stag", "adaptive", "nearest hare")
     frames = record(env, roster_of(env, seats), chosen.seed)
     captions = [
@@ -122,9 +120,11 @@ def _forage(chosen: Demo, folder: Path) -> tuple[Any, float, float]:
     config = ppo.Config(seed=chosen.seed, widths=(64, 64), entropy=0.01, slots=64)
     run = Train(config, env=FOREIGN_GAME, out=str(folder))
     done = run_training("ppo", run, chosen.json, seconds=chosen.seconds)
-    score = lambda who: float(
-        evaluate(env, roster_of(env, dict.fromkeys(range(env.num_seats), who)), 100)[0].mean.sum()
-    )
+
+    def score(who: str) -> float:
+        roster = roster_of(env, dict.fromkeys(range(env.num_seats), who))
+        return float(evaluate(env, roster, 100, seed=chosen.seed)[0].mean.sum())
+
     return done, score("random"), score(f"run:{done.folder}")
 
 

@@ -17,7 +17,9 @@ from typing import Any
 import jax
 
 from counterplay import opponents
+from counterplay.envs import game_of
 from counterplay.envs.hosting import host_native
+from counterplay.names import did_you_mean
 from counterplay.opponents.rule import Mixture, Rule
 from counterplay.rollout_host import HostSeat
 from counterplay.runs import load_policy
@@ -160,6 +162,9 @@ def find(text: str, env: Env, seat: int) -> Any:
         # in ordinary Python ``act`` takes the view and nothing else
         host = len(signature(policy.act).parameters) == 1
         return HostSeat(partial(opponents.load_file, text, env)) if host else policy
+    name = text.partition(":")[0]
+    if name not in opponents.names(game_of(env)) and (guess := did_you_mean(name, LEARNERS)):
+        raise ValueError(f"unknown policy {text!r}{guess}")
     return opponents.make(text, env)
 
 
@@ -168,6 +173,28 @@ def roster_of(env: Env, seats: dict[int, str], label: str = "") -> Roster:
     deal = _Deal(env)
     tables = tuple(deal.tables(seats))
     return Roster(tuple(deal.kinds), tables, (label,) * len(tables))
+
+
+def roster_alone(env: Env, names: tuple[str, ...]) -> Roster:
+    """Each policy in all seats of tables of its own, labelled by its name.
+
+    Policies of one network form one bank and are called together.
+    """
+    found = [find(name, env, 0) for name in names]
+    shapes = [
+        name if isinstance(f, HostSeat | Rule) else _shape(f)
+        for name, f in zip(names, found, strict=True)
+    ]
+    kinds, chairs = [], {}
+    for index, shape in enumerate(dict.fromkeys(shapes)):
+        members = [i for i, s in enumerate(shapes) if s == shape]
+        first = members[0]
+        policy = found[first] if plain[first] else bank([found[i] for i in members])
+        first_id = sum(kind.members for kind in kinds)
+        kinds.append(Kind(names[first], len(members), policy=policy, first_id=first_id))
+        chairs |= {i: Chair(index, member) for member, i in enumerate(members)}
+    tables = tuple((chairs[i],) * env.num_seats for i in range(len(names)))
+    return Roster(tuple(kinds), tables, names)
 
 
 def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ...]) -> Roster:
@@ -195,7 +222,7 @@ def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ..
     return Roster(tuple(deal.kinds), tables, labels, seats)
 
 
-def stage(env: Env, roster: Roster) -> Env:
+def stage(env: Any, roster: Roster) -> Any:
     """The game as this roster can play it: outside JAX where somebody plays in ordinary Python."""
     hosted = any(isinstance(kind.policy, HostSeat) for kind in roster.kinds)
     return host_native(env) if hosted and not hasattr(env, "open") else env

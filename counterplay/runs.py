@@ -108,10 +108,11 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env) -> Any:
     except (OSError, SafetensorError) as error:
         raise ValueError(f"cannot read the checkpoint {path}: {error}") from error
     for name, leaf in _named(shapes).items():
-        if name not in found or found[name].shape != leaf.shape:
-            had = found[name].shape if name in found else "nothing"
+        had = (found[name].shape, str(found[name].dtype)) if name in found else "nothing"
+        if had != (leaf.shape, str(leaf.dtype)):
             raise ValueError(
-                f"{path}: {name} should be {leaf.shape} for the game {row['env']}, found {had}"
+                f"{path}: {name} should be {leaf.dtype}{list(leaf.shape)} for the game "
+                f"{row['env']}, found {had}; is it the checkpoint of another run?"
             )
     names = list(_named(shapes))
     return jax.tree.unflatten(jax.tree.structure(shapes), [jnp.asarray(found[n]) for n in names])
@@ -158,7 +159,7 @@ class Player:
         self.policy = load_policy(text, self.env, seat)
         self.key = jr.key(seed)
         self.memory = None
-        self._act = jax.jit(self.policy.act, static_argnums=3)
+        self._act = jax.jit(lambda policy, *rest: policy.act(*rest), static_argnums=4)
 
     def begin(self, seed: int | None = None, new_match: bool = True) -> None:
         """Starts an episode; memory is kept inside a match."""
@@ -177,7 +178,8 @@ class Player:
         if self.memory is None:
             self.begin()
         self.key, act_key = jr.split(self.key)
-        act = self._act(act_key, self.memory, self._view(np.asarray(view), legal), greedy)
+        seen = self._view(np.asarray(view), legal)
+        act = self._act(self.policy, act_key, self.memory, seen, greedy)
         self.memory = act.memory
         return int(act.action)
 

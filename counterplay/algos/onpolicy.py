@@ -1,6 +1,7 @@
 """What policy-gradient learners share: decisions cut out of a chunk, rated, and nets unrolled."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -80,7 +81,7 @@ def rows_of(
     )
     alive, value = at_places(slots["alive"]), record["value"]
     discount = gamma * at_places(slots["continues"])
-    each_place = jax.vmap(jax.vmap(lambda *x: lambda_returns(*x, lam)))
+    each_place = jax.vmap(jax.vmap(partial(lambda_returns, lam=lam)))
     target = each_place(
         at_places(slots["reward"]), discount, value, last_value, at_places(slots["closing"])
     )

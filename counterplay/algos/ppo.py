@@ -5,22 +5,19 @@ minibatches hold live decisions only. Reads top to bottom: settings, state, one 
 """
 
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from counterplay.algos import Update
+from counterplay.algos import Update, loops
 from counterplay.algos.onpolicy import Rows, rows_of, unroll
 from counterplay.maths import (
     chosen,
@@ -32,8 +29,7 @@ from counterplay.maths import (
 )
 from counterplay.models.nets import ActorCritic
 from counterplay.rollout import Chunk, Lanes, collect, open_lanes, summary
-from counterplay.seats import Roster, Seating, shuffle
-from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
+from counterplay.seats import Roster, Seating
 from counterplay.types import Act, Env, View
 
 
@@ -136,7 +132,8 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
     width = jax.eval_shape(env.encode, jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)).shape[0]
     make = lambda k: ActorCritic(width, env.num_actions, config.widths, config.gru, k)
     net = jax.vmap(make)(jr.split(key, members))
-    return Learner(net, jax.vmap(optimiser(config).init)(net))
+    fresh: Any = optimiser(config).init
+    return Learner(net, jax.vmap(fresh)(net))
 
 
 def loss(
@@ -287,46 +284,4 @@ def iteration(
 
 def train(config: Config, env: Env, roster: Roster) -> Iterator[Update]:
     """Trains every seed; yields once an iteration."""
-    if hasattr(env, "open"):
-        from counterplay.algos.hosted import train_hosted
-
-        yield from train_hosted(config, env, roster, sys.modules[__name__])
-        return
-    spread = spread_over(config.seeds)
-    config = replace(config, lanes=config.lanes or 512, slots=config.slots or 16)
-    lanes = roster.lanes_for(config.lanes, spread.shards)
-    seating = roster.seating(lanes // spread.shards)
-    others, rest = roster.others, (env, seating, spread.axis)
-    began = time.perf_counter()
-    state = start(
-        spread, partial(init, config, *rest, others), seed_numbers(config.seed, config.seeds)
-    )
-    run = over_cores(spread, partial(iteration, config, *rest))
-    run = run.lower(state, others, jnp.float32(0), jnp.bool_(False)).compile()
-    compile_seconds = time.perf_counter() - began
-    chunk, banks = lanes * config.slots, bool(jax.tree.leaves(others))
-    rounds, key = -(-config.steps // chunk), jr.key(config.seed)
-    before = None
-    for i in range(rounds):
-        cut = banks and (i + 1) % config.redeal == 0
-        state, metrics = run(state, others, jnp.float32(i / rounds), jnp.bool_(cut))
-        if cut:
-            others = shuffle(others, jr.fold_in(key, i))
-        check(env, before)  # of the iteration before: this one is still running
-        before = first_shard(metrics)
-        nets = tuple(learner.net for learner in first_shard(state.learners))
-        yield Update((i + 1) * chunk, nets, before, compile_seconds)
-    check(env, before)
-
-
-def check(env: Env, metrics: dict[str, Array] | None) -> None:
-    """Stops a training that cannot go on, saying why."""
-    if metrics is None:
-        return
-    if np.asarray(metrics["stuck"]).any():
-        raise ValueError(
-            f"{env}: a player that is present had no legal action: a fault of the game"
-        )
-    for name in ("policy_loss", "value_loss"):
-        if not np.isfinite(metrics[name]).all():
-            raise ValueError(f"ppo on {env}: {name} is {metrics[name]}: rewards too large, or NaN")
+    return loops.train(config, env, roster, sys.modules[__name__])

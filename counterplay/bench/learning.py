@@ -48,6 +48,8 @@ class Focal(Bench):
 
     against: tuple[str, ...] = ("nearest_stag", "nearest_hare", "random")
     """Who fills the other seats, one training each."""
+    steps: int | None = 8_000_000
+    """Environment steps of each training: one seat in four learns, so more than in self-play."""
 
 
 def _report(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], as_json: bool) -> int:
@@ -69,19 +71,15 @@ def _train(bench: Bench, folder: str, **settings: Any) -> tuple[Any, Any]:
     return config, run_training("ppo", Train(config, env=bench.env, out=folder, **settings))
 
 
-def _score(
-    bench: Bench, folder: Any, seed: int, greedy: bool, against: tuple[str, ...] = ()
-) -> Any:
-    """Sampled or greedy return of one seed of a finished run."""
+def _score(bench: Bench, folder: Any, greedy: bool, against: tuple[str, ...] = ()) -> list[Any]:
+    """Sampled or greedy returns of a finished run, one row a seed, in one program."""
     from counterplay.evaluate.returns import evaluate
-    from counterplay.pools import roster_against, roster_of
+    from counterplay.pools import roster_against, roster_alone
 
-    env, me = envs.make(bench.env), f"run:{folder}#{seed}"
-    if against:
-        roster = roster_against(env, me, against)
-    else:
-        roster = roster_of(env, dict.fromkeys(range(env.num_seats), me))
-    return evaluate(env, roster, bench.episodes, seed=bench.seed, greedy=greedy)[0]
+    env = envs.make(bench.env)
+    runs = tuple(f"run:{folder}#{seed}" for seed in range(bench.seeds))
+    roster = roster_against(env, runs, against) if against else roster_alone(env, runs)
+    return evaluate(env, roster, bench.episodes, seed=bench.seed, greedy=greedy)
 
 
 def selfplay(args: list[str]) -> int:
@@ -90,21 +88,20 @@ def selfplay(args: list[str]) -> int:
     use_all_cores()
     with tempfile.TemporaryDirectory() as scratch:
         _, done = _train(bench, bench.out or f"{scratch}/run")
-        rows = []
-        for seed in range(bench.seeds):
-            sampled = _score(bench, done.folder, seed, greedy=False)
-            greedy = _score(bench, done.folder, seed, greedy=True)
-            rows.append(
-                {
-                    "seed": bench.seed + seed,
-                    "sampled": float(sampled.mean.mean()),
-                    "error": float(np.sqrt((sampled.error**2).sum()) / len(sampled.error)),
-                    "greedy": float(greedy.mean.mean()),
-                }
-            )
+        styles = [_score(bench, done.folder, greedy) for greedy in (False, True)]
+    rows = [
+        {
+            "seed": bench.seed + seed,
+            "sampled": float(sampled.mean.mean()),
+            "error": float(np.sqrt((sampled.error**2).sum()) / len(sampled.error)),
+            "greedy": float(greedy.mean.mean()),
+        }
+        for seed, (sampled, greedy) in enumerate(zip(*styles, strict=True))
+    ]
     title = (
-        f"PPO self-play on {bench.env}: {bench.seeds} x {done.steps:,} steps in {done.seconds:.1f} s "
-        f"({done.compile_seconds:.1f} s compiling), {bench.episodes:,} episodes"
+        f"PPO self-play on {bench.env}: {bench.seeds} x {done.steps:,} steps in "
+        f"{done.seconds:.1f} s, {done.compile_seconds:.1f} s of them compiling; "
+        f"{bench.episodes:,} episodes"
     )
     if bench.json:
         mean = float(np.mean([row["sampled"] for row in rows]))
@@ -133,14 +130,13 @@ def focal(args: list[str]) -> int:
         for other in bench.against:
             folder = f"{bench.out or scratch}/{other}"
             _, done = _train(bench, folder, against=(other,))
-            for seed in range(bench.seeds):
+            styles = [_score(bench, done.folder, greedy, (other,)) for greedy in (False, True)]
+            for seed, found in enumerate(zip(*styles, strict=True)):
                 row = {"against": other, "seed": bench.seed + seed}
-                for style in ("sampled", "greedy"):
-                    found = _score(bench, done.folder, seed, style == "greedy", (other,))
-                    row[style] = found.focal_mean
-                    row[f"{style} ±1.96 se"] = 1.96 * found.focal_error
+                for name, score in zip(("sampled", "greedy"), found, strict=True):
+                    row |= {name: score.focal_mean, f"±{name}": 1.96 * score.focal_error}
                 rows.append(row | {"seconds": round(done.seconds, 1)})
-    title = f"PPO on {bench.env} in every seat, {bench.episodes:,} episodes"
+    title = f"PPO on {bench.env} in every seat, {bench.episodes:,} episodes, ± is 1.96 se"
     return _report(title, tuple(rows[0]), rows, bench.json)
 
 
@@ -183,10 +179,10 @@ def foraging(args: list[str]) -> int:
     use_all_cores()
     with tempfile.TemporaryDirectory() as scratch:
         _, done = _train(bench, bench.out or f"{scratch}/run")
-        rows = []
-        for seed in range(bench.seeds):
-            found = _score(bench, done.folder, seed, greedy=False)
-            team = float(found.mean.sum())
-            rows.append({"seed": bench.seed + seed, "team return": team, "length": found.length})
+        found = _score(bench, done.folder, greedy=False)
+    rows = [
+        {"seed": bench.seed + i, "team return": float(row.mean.sum()), "length": row.length}
+        for i, row in enumerate(found)
+    ]
     title = f"PPO on {bench.env}: {done.steps:,} steps a seed, {done.seconds:.0f} s in all"
     return _report(title, tuple(rows[0]), rows, bench.json)

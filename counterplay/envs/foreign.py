@@ -11,7 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Float
 
-from counterplay.envs.hosting import GameError, HostCopy, not_jitted
+from counterplay.envs.hosting import HostCopy, not_jitted
+from counterplay.errors import GameError
 from counterplay.names import Value
 from counterplay.types import Picture
 

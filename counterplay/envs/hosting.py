@@ -22,10 +22,6 @@ from counterplay.names import Value, unknown
 from counterplay.types import NO_EVENT, Env, Picture
 
 
-class GameError(RuntimeError):
-    """A game broke a promise while it was running; the text says which, and what to look for."""
-
-
 class HostStep(NamedTuple):
     """What a hosted game shows at the start of slot t: the fields of ``TimeStep`` as NumPy."""
 

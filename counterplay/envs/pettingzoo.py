@@ -27,7 +27,8 @@ from counterplay.envs.foreign import (
     picture,
     seat,
 )
-from counterplay.envs.hosting import GameError, HostStep, blank, built, needed
+from counterplay.envs.hosting import HostStep, blank, built, needed
+from counterplay.errors import GameError
 from counterplay.names import did_you_mean, listed
 
 OWN_ENDS: dict[str, Callable[[Any], bool]] = {

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from counterplay.envs.hosting import GameError, HostCopy, HostGame, HostStep
+from counterplay.envs.hosting import HostCopy, HostGame, HostStep
+from counterplay.errors import GameError
 
 
 @dataclass(eq=False)

@@ -46,4 +46,4 @@ def tally_hosted(
             progress(int(np.min(tally.count)), quota)
     finally:
         games.close()
-    return Tally(*map(np.asarray, tally)), seating
+    return tally, seating

@@ -158,7 +158,7 @@ def rows_of(roster: Roster, seating: Seating, tally: Tally) -> list[Row]:
     rows = []
     for label in dict.fromkeys(labels):
         here = np.array([labels[t] == label for t in table])
-        count = int(tally.count[here].sum())
+        count = int(np.asarray(tally.count)[here].sum())
         total = np.asarray(tally.total)[here].astype(np.float64)
         square = np.asarray(tally.square)[here].astype(np.float64)
         mean, error = _mean(total.sum(0), square.sum(0), count)
@@ -167,7 +167,7 @@ def rows_of(roster: Roster, seating: Seating, tally: Tally) -> list[Row]:
             seat = np.array([roster.focal[t] for t in table[here]])
             mine = lambda x, seat=seat: np.take_along_axis(x, seat[:, None], 1).sum()
             focal_mean, focal_error = map(float, _mean(mine(total), mine(square), count))
-        length = float(tally.length[here].sum() / count)
+        length = float(np.asarray(tally.length)[here].sum() / count)
         rows.append(Row(label, count, mean, error, length, focal_mean, focal_error))
     return rows
 

@@ -1,0 +1,72 @@
+"""Ways in which systems of this kind have gone wrong silently, and the tests that would notice."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+NOTICED: dict[str, tuple[str, ...]] = {
+    "one seat's learner is trained on another seat's slots": (
+        "algos/test_ppo_updates.py::test_renaming_seats_leaves_the_gradient_of_a_shared_learner",
+        "algos/test_ppo_updates.py::test_renaming_seats_leaves_the_gradient_in_double_precision",
+        "algos/test_ppo_updates.py::test_an_independent_learner_learns_from_its_own_seat_only",
+    ),
+    "a seat number leaks into what a player sees": (
+        "test_rollout.py::test_turning_the_seats_changes_labels_and_nothing_else",
+    ),
+    "slots after a player left are learned from": (
+        "algos/test_ppo_updates.py::test_what_the_absent_hold_changes_no_bit_of_an_update",
+        "algos/test_ppo_updates.py::test_minibatches_hold_live_rows_only_and_each_at_most_once",
+        "test_maths.py::test_what_an_absent_player_holds_cannot_travel_back",
+    ),
+    "another's departure ends my game, or wipes my memory": (
+        "algos/test_ppo.py::test_the_departure_of_another_does_not_end_my_game",
+        "test_rollout.py::test_begin_is_told_of_first_contact_and_memory_lasts_for_a_match",
+    ),
+    "an interruption is stored as an end": (
+        "algos/test_ppo.py::test_an_interruption_leaves_the_value_of_playing_on",
+        "test_rollout.py::test_a_truncated_episode_has_one_slot_that_only_shows",
+    ),
+    "a game's own end is taken for an interruption": (
+        "algos/test_ppo.py::test_an_end_leaves_nothing",
+        "algos/test_ppo.py::test_a_reward_is_worth_gamma_a_slot_and_nothing_after_the_end_counts",
+    ),
+    "returns are off by one": (
+        "test_maths.py::test_lambda_returns_by_hand",
+        "test_maths.py::test_scan_equals_the_obvious_loop",
+    ),
+    "a forbidden action is chosen, or a player with none goes unnoticed": (
+        "algos/test_ppo.py::test_only_legal_actions_are_chosen_whatever_the_logits",
+        "algos/test_ppo.py::test_a_player_without_a_legal_action_stops_the_training",
+        "evaluate/test_returns.py::test_a_player_without_a_legal_action_stops_the_evaluation",
+        "test_maths.py::test_with_nothing_legal_values_are_finite_and_gradients_zero",
+    ),
+    "a recurrent net is unrolled from another memory than it acted with": (
+        "algos/test_ppo_memory.py::test_unrolling_a_chunk_repeats_what_was_thought_when_acting",
+        "algos/test_ppo_memory.py::test_what_was_seen_before_first_contact_is_forgotten",
+    ),
+    "devices average unequal parts as if they were equal": (
+        "algos/test_ppo_updates.py::test_lanes_on_two_devices_learn_as_on_one",
+    ),
+    "results of one opponent are reported under another's name": (
+        "evaluate/test_returns.py::test_lanes_of_two_devices_come_back_under_their_label",
+        "test_seats.py::test_the_number_of_a_bank_member_follows_its_parameters",
+        "test_rollout.py::test_numbers_follow_the_members_of_a_bank_through_a_new_deal",
+        "test_pools.py::test_a_run_plays_with_the_network_of_its_seat",
+    ),
+    "short episodes are counted more often than long ones": (
+        "evaluate/test_returns.py::test_short_games_are_not_favoured",
+    ),
+    "every call compiles anew": ("algos/test_ppo.py::test_nothing_is_compiled_after_warming_up",),
+}
+
+
+@pytest.mark.parametrize("tests", NOTICED.values(), ids=NOTICED)
+def test_the_tests_that_would_notice_are_there(tests):
+    for test in tests:
+        path, name = test.split("::")
+        tree = ast.parse((HERE / path).read_text(encoding="utf-8"))
+        defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert name in defined, f"{path} has no {name}"
