@@ -138,7 +138,7 @@ def run_training(
     config: Any = chosen.config
     title = f"{name} on {chosen.env}"
     recent: list[np.ndarray] = []
-    with Meter(title, config.steps, quiet=quiet or chosen.json) as meter:
+    with Meter(title, config.steps * config.seeds, quiet=quiet or chosen.json) as meter:
         last = None
         for update, metrics in lagging(module.train(config, env, roster)):
             row = row_of(update, metrics)
