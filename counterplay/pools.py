@@ -181,10 +181,9 @@ def roster_alone(env: Env, names: tuple[str, ...]) -> Roster:
     Policies of one network form one bank and are called together.
     """
     found = [find(name, env, 0) for name in names]
-    shapes = [
-        name if isinstance(f, HostSeat | Rule) else _shape(f)
-        for name, f in zip(names, found, strict=True)
-    ]
+    plain = [isinstance(policy, HostSeat | Rule) for policy in found]
+    keys = zip(names, found, plain, strict=True)
+    shapes = [name if alone else _shape(policy) for name, policy, alone in keys]
     kinds, chairs = [], {}
     for index, shape in enumerate(dict.fromkeys(shapes)):
         members = [i for i, s in enumerate(shapes) if s == shape]

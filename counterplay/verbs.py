@@ -144,9 +144,9 @@ def run_training(
             row = row_of(update, metrics)
             runs.append_metrics(folder, row)
             recent = [*recent[-19:], np.array(row["return"], float)]
-            meter.update(
-                update.steps, "" if np.isnan(recent).all() else f"return {np.nanmean(recent):.3f}"
-            )
+            known = not np.isnan(recent).all()
+            note = f"return {np.nanmean(recent):.3f}" if known else ""
+            meter.update(update.steps * config.seeds, note)
             last = update
             if time.perf_counter() - began > seconds:
                 break

@@ -8,13 +8,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from counterplay.types import NO_EVENT, Act, Picture, TimeStep, View
+from counterplay.types import NO_EVENT, Picture, TimeStep
 
 
 class State(NamedTuple):
@@ -218,44 +217,6 @@ class Coin(Probe):
 
 
 @dataclass(frozen=True)
-class Script(Probe):
-    """Three seats; seat i leaves after ``stays[i]`` moves, the game stops after ``length`` slots.
-
-    Seat i earns 100 (i + 1) + 10 t + its action in slot t, and completes goal t in it. What is
-    announced for seats that have left is nonsense, which nobody may pass on. Seat 0 never sees
-    the moves of seat 2, nor may seat 1 ever choose action 3. The lot and the time are seen.
-    """
-
-    length: int = 3
-    stays: tuple[int, int, int] = (9, 1, 9)
-    over: bool = True
-    """The game ends, rather than being interrupted."""
-    public_legal: bool = True
-    public_events: bool = True
-
-    num_seats = 3
-    num_actions = 4
-    num_goals = 8
-    obs_shape = (2,)
-
-    def earns(self, state: State, actions: Int[Array, " N"]) -> Float[Array, " N"]:
-        return 100.0 * jnp.arange(1, 4) + 10 * state.time + actions
-
-    def shows(self, state: State) -> dict[str, Any]:
-        seen = jnp.stack([state.lot, state.time.astype(jnp.float32)])
-        alive = state.time < jnp.array(self.stays)
-        end = "terminated" if self.over else "truncated"
-        return {
-            "obs": jnp.stack([seen, seen, seen]),
-            "alive": alive,
-            "legal": jnp.ones((3, 4), bool).at[1, 3].set(False) & alive[:, None],
-            "event": jnp.full(3, state.time - 1),
-            "visible": jnp.ones((3, 3), bool).at[0, 2].set(False),
-            end: state.time >= self.length,
-        }
-
-
-@dataclass(frozen=True)
 class Leavers(Probe):
     """Every seat leaves after 1 to ``longest`` moves, drawn for each game; the last one ends it.
 
@@ -296,43 +257,7 @@ class Leavers(Probe):
         return jnp.sin(pitch * self._lots(state) + state.time)
 
 
-PROBES = (
+PROBES: tuple[Probe, ...] = (
     *(Clock(), Clock((1.0,)), Chain(), Chain(over=True), Departure(), OneLegal(), Bandit(), Cue()),
-    *(Coin(), Script(), Script(over=False, public_legal=False, public_events=False)),
-    *(Leavers(), Leavers(over=False)),
+    *(Coin(), Leavers(), Leavers(over=False)),
 )
-
-
-class Count(NamedTuple):
-    """What ``Counting`` remembers."""
-
-    begins: Int[Array, ""]
-    """How often an episode began after first contact."""
-    moves: Int[Array, ""]
-    """Own moves since first contact."""
-
-
-class Counting(eqx.Module):
-    """Plays the number of its own moves so far, modulo 3, and writes down all that it sees."""
-
-    def begin(self, key: PRNGKeyArray, memory: Count | None) -> Count:
-        if memory is None:
-            return Count(jnp.int32(0), jnp.int32(0))
-        return memory._replace(begins=memory.begins + 1)
-
-    def act(self, key: PRNGKeyArray, memory: Count, view: View, greedy: bool) -> Act:
-        fields = (
-            "obs",
-            "legal",
-            "alive",
-            "moved",
-            "public_legal",
-            "reward",
-            "event",
-            "time",
-            "first",
-        )
-        seen = {name: getattr(view, name) for name in fields}
-        return Act(
-            memory.moves % 3, memory._replace(moves=memory.moves + 1), seen | memory._asdict()
-        )

@@ -14,7 +14,7 @@ NOTICED: dict[str, tuple[str, ...]] = {
         "algos/test_ppo_updates.py::test_an_independent_learner_learns_from_its_own_seat_only",
     ),
     "a seat number leaks into what a player sees": (
-        "test_rollout.py::test_turning_the_seats_changes_labels_and_nothing_else",
+        "test_views.py::test_turning_the_seats_changes_labels_and_nothing_else",
     ),
     "slots after a player left are learned from": (
         "algos/test_ppo_updates.py::test_what_the_absent_hold_changes_no_bit_of_an_update",

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from probes import PROBES, Chain, Clock, Coin, Cue, Departure, Leavers, OneLegal, Probe, Script
+from probes import PROBES, Chain, Clock, Coin, Cue, Departure, Leavers, OneLegal, Probe
+from scripted import Script
 
 from counterplay.types import NO_EVENT, NO_MOVE, TimeStep
 
@@ -25,7 +26,10 @@ def play(env: Probe, actions: int | list[int], key: int = 0) -> list[TimeStep]:
     return out
 
 
-@pytest.mark.parametrize("env", PROBES, ids=str)
+SCRIPTS = (Script(), Script(over=False, public_legal=False, public_events=False))
+
+
+@pytest.mark.parametrize("env", PROBES + SCRIPTS, ids=str)
 def test_contract(env):
     assert hash(env) == hash(type(env)(**vars(env)))
     n, a = env.num_seats, env.num_actions

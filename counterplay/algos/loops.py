@@ -75,7 +75,7 @@ def train_hosted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Itera
     began = time.perf_counter()
     states = [first(seed) for seed in range(config.seed, config.seed + config.seeds)]
     chunk, compile_seconds = seating.lanes * config.slots, time.perf_counter() - began
-    rounds = -(-config.steps // chunk)
+    rounds, compiled = -(-config.steps // chunk), None
     for i in range(rounds):
         learned = []
         for j, (learners, lanes, key) in enumerate(states):
@@ -83,7 +83,12 @@ def train_hosted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Itera
             policies = algorithm.seated(seating, learners, roster.others)
             size = {"slots": config.slots, "match": config.match}
             lanes, played = collect_host(env, seating, policies, lanes, play_key, **size)
-            learners, metrics = improve(learners, played, jnp.float32(i / rounds), learn_key)
+            lesson = (learners, played, jnp.float32(i / rounds), learn_key)
+            if compiled is None:
+                began = time.perf_counter()
+                compiled = improve.lower(*lesson).compile()
+                compile_seconds += time.perf_counter() - began
+            learners, metrics = compiled(*lesson)
             states[j] = (learners, lanes, key)
             learned.append(metrics)
         metrics = jax.tree.map(lambda *x: jnp.stack(x), *learned)

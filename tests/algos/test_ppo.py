@@ -12,6 +12,7 @@ import pytest
 from probes import Bandit, Chain, Clock, Cue, Departure, Leavers, OneLegal, Probe
 
 from counterplay.algos import Update, ppo
+from counterplay.errors import GameError
 from counterplay.pools import roster_of
 from counterplay.rollout import collect, open_lanes
 from counterplay.seats import Chair, Kind, Roster, bank
@@ -152,7 +153,7 @@ def test_memory_carries_a_cue_to_where_it_pays():
 
 def test_a_player_without_a_legal_action_stops_the_training():
     env = OneLegal(stuck=2)
-    with pytest.raises(ValueError, match=r"no legal action.*game"):
+    with pytest.raises(GameError, match=r"no legal action.*game"):
         for _ in ppo.train(config(5), env, roster_of(env, {0: "self"})):
             pass
 

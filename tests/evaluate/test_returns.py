@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from probes import Clock, Coin, OneLegal, Script
+from probes import Clock, Coin, OneLegal
+from scripted import Script
 
 from counterplay import envs
 from counterplay.evaluate import returns
