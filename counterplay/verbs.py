@@ -73,6 +73,10 @@ class Trained:
     """Environment steps of each seed."""
     returns: list[float]
     """Mean return of the learners in the last iterations, one a seed."""
+    busy_share: float
+    """Of the computed lane-slots, those in an unfinished episode with somebody present."""
+    live_share: float
+    """Of the computed seat-slots, those of present players; only they are learnt from."""
 
 
 def train(args: list[str]) -> int:
@@ -94,6 +98,8 @@ def train(args: list[str]) -> int:
         "compile_seconds": round(done.compile_seconds, 2),
         "steps_per_second": round(done.steps * len(done.returns) / done.seconds),
         "returns": [round(r, 4) for r in done.returns],
+        "busy_share": round(done.busy_share, 4),
+        "live_share": round(done.live_share, 4),
     }
     if chosen.json:
         print(json.dumps(row))
@@ -102,6 +108,7 @@ def train(args: list[str]) -> int:
         f"{done.steps:,} steps in {done.seconds:.0f} s, {done.compile_seconds:.0f} s of them "
         f"compiling ({row['steps_per_second']:,} steps/s in all)"
     )
+    print(f"{done.busy_share:.1%} of lane-slots busy, {done.live_share:.1%} of seat-slots live")
     print("mean return while training: " + ", ".join(f"{r:.3f}" for r in done.returns))
     print(f"run folder: {done.folder}")
     return 0
@@ -138,12 +145,14 @@ def run_training(
     config: Any = chosen.config
     title = f"{name} on {chosen.env}"
     recent: list[np.ndarray] = []
+    shares: list[tuple[float, float]] = []
     with Meter(title, config.steps * config.seeds, quiet=quiet or chosen.json) as meter:
         last = None
         for update, metrics in lagging(module.train(config, env, roster)):
             row = row_of(update, metrics)
             runs.append_metrics(folder, row)
             recent = [*recent[-19:], np.array(row["return"], float)]
+            shares.append((np.mean(row["busy_share"]), np.mean(row["live_share"])))
             known = not np.isnan(recent).all()
             note = f"return {np.nanmean(recent):.3f}" if known else ""
             meter.update(update.steps * config.seeds, note)
@@ -155,7 +164,8 @@ def run_training(
     took = time.perf_counter() - began
     ended = ~np.isnan(recent)
     returns = (np.nansum(recent, axis=0) / np.maximum(ended.sum(0), 1)).tolist()
-    return Trained(folder, took, last.compile_seconds, last.steps, returns)
+    busy, live = np.mean(shares, axis=0).tolist()
+    return Trained(folder, took, last.compile_seconds, last.steps, returns, busy, live)
 
 
 def lagging(updates: Iterator[Update]) -> Iterator[tuple[Update, dict[str, np.ndarray]]]:

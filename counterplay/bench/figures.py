@@ -193,7 +193,8 @@ def _foraging(found: Any) -> list[dict[str, Any]]:
 
 def _demo(found: Any) -> list[dict[str, Any]]:
     return [
-        {"player": name} | {f"3 {other}": _plus(*cell, 2) for other, cell in cells.items()}
+        {"player": name}
+        | {f"3 {other}": _plus(cell[0], cell[1], 2) for other, cell in cells.items()}
         for name, cells in found["cells"].items()
     ]
 
