@@ -59,6 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (OSError, MemoryError) as error:  # a full disk, or more lanes than memory
+        print(f"counterplay: {error}", file=sys.stderr)
+        return 1
 
 
 def _dispatch(args: list[str]) -> int:
@@ -117,7 +120,7 @@ def doctor(args: list[str]) -> int:
     if as_json is None:
         return 0
     needed = ["jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "tyro", "rich"]
-    needed += ["safetensors", "pillow"]
+    needed += ["safetensors", "pillow", "matplotlib"]
     extras = {
         "envs": ["gymnasium", "pettingzoo", "mpe2", "lbforaging", "rware"],
         "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright"],

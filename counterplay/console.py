@@ -3,8 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -13,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from counterplay.names import unknown
+from counterplay import envs, opponents
+from counterplay.names import did_you_mean, unknown
 
 T = TypeVar("T")
 QUIET_SECONDS = 10.0
@@ -32,16 +34,44 @@ def use_all_cores() -> None:
     jax.config.update("jax_num_cpu_devices", cores or 1)
 
 
-def read(kind: type[T], args: list[str], program: str) -> T:
+def read(kind: Callable[..., T], args: list[str], program: str) -> T:
     """Settings of a verb from the command line; exits 2 with a suggestion for a mistyped one."""
     known = {f"--{name}".replace("_", "-") for name in _settings(kind)} | {"--help"}
     for arg in args:
         flag = arg.partition("=")[0].replace("_", "-")
         if flag.startswith("--") and flag.replace("--no-", "--") not in known:
             raise unknown(f"setting of {program}", flag, sorted(known))
+    for flag, value in pairwise([*args, "--"]):
+        if flag == "--against" and value.startswith("--"):  # else an empty list, which is self-play
+            raise ValueError("--against wants the names of those who fill the other seats")
     return tyro.cli(
         kind, args=args, prog=f"counterplay {program}", config=(tyro.conf.OmitArgPrefixes,)
     )
+
+
+def check_names(game: str, seats: Iterable[str], against: Iterable[str]) -> None:
+    """Refuses an unknown game, preset or rule before JAX is loaded, which takes its time.
+
+    Comma lists, files and what takes a game of others to tell are checked when they are made.
+    """
+    found = envs.look_up(game)
+    for text in (*against, *(seat.partition("=")[2] for seat in seats)):
+        who = text.partition(":")[0].strip()
+        if found and who.isidentifier() and not did_you_mean(who, ("self", "own", "run", "pool")):
+            opponents.check_name(who, found[0])
+
+
+def given(args: list[str], flag: str) -> list[str]:
+    """The values of a flag among arguments that have not been read yet."""
+    values, taking = [], False
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        if arg.startswith("--"):
+            taking = name == flag and not equals
+            values += [value] if name == flag and equals else []
+        elif taking:
+            values.append(arg)
+    return values
 
 
 def _settings(kind: Any) -> list[str]:
@@ -96,7 +126,7 @@ class Meter:
         if self.first is None:
             self.first = (now, done)
         began, base = self.first
-        if done > base:
+        if done > base and now > began:
             note = f"{(done - base) / (now - began):,.0f} {self.unit}/s  {note}".rstrip()
         if self.live:
             self.bar.update(self.task, completed=min(done, self.total), note=note)

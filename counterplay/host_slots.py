@@ -29,6 +29,7 @@ class Now(NamedTuple):
     closing: Any
     episode: Any
     returns: Any
+    ids: Any
     key: Any
     """Key data of this slot, one a kind of policy."""
 
@@ -61,6 +62,7 @@ def start(game: HostGame, lanes: int, kinds: int) -> Now:
         closing=full(False, bool),
         episode=full(0, np.int32),
         returns=full(0, np.float32, n),
+        ids=full(0, np.int16, n),
         key=np.zeros((kinds, *jr.key_data(jr.key(0)).shape), np.uint32),
     )
 

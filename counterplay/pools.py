@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from counterplay import opponents
 from counterplay.envs import game_of
@@ -36,12 +37,14 @@ def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
     seats: dict[int, str] = {}
     for entry in entries:
         where, equals, who = (part.strip() for part in entry.partition("="))
-        first, _, last = where.partition("..")
-        if not equals or not who or not first.isdigit() or not (last or first).isdigit():
+        first, dots, last = where.partition("..")
+        last = last if dots else first
+        digits = first.isdigit() and last.isdigit()
+        if not equals or not who or not digits or int(last) < int(first):
             raise ValueError(
                 f"--seat {entry!r}: expected SEAT=WHO or FIRST..LAST=WHO, as 1..3=random"
             )
-        for seat in range(int(first), int(last or first) + 1):
+        for seat in range(int(first), int(last) + 1):
             if seat >= num_seats:
                 raise ValueError(
                     f"--seat {entry!r}: the game has seats 0 to {num_seats - 1}, found seat {seat}"
@@ -126,7 +129,9 @@ class _Deal:
         if isinstance(policies[0], HostSeat):
             return [Chair(self.kind(names, 1, name=names[0], policy=policies[0]), 0)] * n
         fields = {"name": ",".join(names), "members": n, "policy": bank(policies)}
-        kind = self.kind((key, names), n, **fields)
+        # a run may have another network for another seat
+        content = tuple(np.asarray(x).tobytes() for x in jax.tree.leaves(policies))
+        kind = self.kind((key, names, content), n, **fields)
         return [Chair(kind, member) for member in range(n)]
 
     def _mixture(self, rules: list[tuple[str, Any]]) -> list[Chair]:

@@ -56,6 +56,8 @@ class Lanes(NamedTuple):
     """Index of the episode in its match."""
     returns: Float[Array, "L N"]
     """Undiscounted return of each seat so far in this episode."""
+    ids: Int[Array, "L N"]
+    """Who sat there in the last slot: a closing slot still belongs to the old match."""
     memories: tuple[Memory, ...]
     """One entry a kind of policy, leaves [K, P, ...]."""
 
@@ -113,8 +115,8 @@ def open_lanes(
     )
     yes, no, zero = jnp.ones(lanes, bool), jnp.zeros(lanes, bool), jnp.zeros(lanes, jnp.int32)
     last = jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), Last.nothing(n))
-    returns = jnp.zeros((lanes, n))
-    return Lanes(state, shown, last, zero, yes, yes, no, zero, returns, memories)
+    returns, ids = jnp.zeros((lanes, n)), jnp.zeros((lanes, n), jnp.int16)
+    return Lanes(state, shown, last, zero, yes, yes, no, zero, returns, ids, memories)
 
 
 def look(env: Env, seating: Seating, lanes: Lanes) -> tuple[View, ...]:
@@ -232,6 +234,7 @@ def _play_slot(
     reward = jnp.where(acting, after.reward, 0.0)
     event = jnp.where(acting, after.event, NO_EVENT)
     returns = lanes.returns + reward
+    ids = seating.ids([d.member for d in decisions])
     stream = {
         "obs": shown.obs,
         "actions": action,
@@ -248,7 +251,7 @@ def _play_slot(
         "event": event,
         "left": acting & ~after.alive,
         "goal": jnp.where(acting, seating.put([d.goal for d in decisions]), NO_EVENT),
-        "opponent_id": seating.ids([d.member for d in decisions]),
+        "opponent_id": select(lanes.closing, lanes.ids, ids),
         "returns": returns,
         "stuck": acting & ~shown.legal.any(-1),
     }
@@ -278,6 +281,7 @@ def _turn(match, lanes: Lanes, state, after, last, returns, stream, memories, st
         closing=stream["truncated"],
         episode=jnp.where(contact, 0, episode + done),
         returns=jnp.where(done[:, None], 0.0, returns),
+        ids=stream["opponent_id"],
         memories=tuple(memories),
     )
 

@@ -103,6 +103,7 @@ def collect_host(
         words, lanes.memories = play(leaves, lanes.memories, lanes.words)
         before[t] = lanes.words  # while the policies decide
         replied[t] = words
+        np.copyto(lanes.now.ids, made.opponent_id[t])
         action = made.action[t]
         if not made.fair[t].all():
             lane, seat = np.argwhere(~made.fair[t])[0].tolist()
@@ -152,7 +153,7 @@ def _program(
         answer = Decided(
             action=jnp.where(acting, put(actions), NO_MOVE),
             goal=jnp.where(acting, put(goals), NO_EVENT),
-            opponent_id=seating.ids(list(members)),
+            opponent_id=select(now.closing, now.ids, seating.ids(list(members))),
             fair=put(fair) | ~acting,
             records=records,
             views=seen,
@@ -190,7 +191,7 @@ def _looking(game: HostGame, seating: Seating, layout: Layout) -> Callable:
 
 def _views(game: HostGame, seating: Seating, now: Now) -> tuple[View, ...]:
     last = jax.vmap(Last)(now.moves, now.reward, now.event, now.visible)
-    carried = (now.time, now.first, now.contact, now.closing, now.episode, now.returns)
+    carried = (now.time, now.first, now.contact, now.closing, now.episode, now.returns, now.ids)
     lanes = Lanes(None, jax.vmap(TimeStep)(*now.shown), last, *carried, memories=())
     return look(cast(Any, game), seating, lanes)
 

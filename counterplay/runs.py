@@ -31,12 +31,19 @@ def new_folder(out: str | None, name: str) -> Path:
         path = Path("runs") / f"{name}-{stamp}-{secrets.token_hex(4)}"
     else:
         path = Path(out)
-        if (path / "config.json").exists():
-            raise ValueError(f"--out {out}: a run is there already; choose another folder")
+        if not out.strip():
+            raise ValueError("--out wants the name of a folder, found nothing")
     try:
         path.mkdir(parents=True, exist_ok=out is not None)
+        taken = (path / "config.json").exists()
+        if not taken:
+            (path / "metrics.jsonl").touch(exist_ok=False)  # of two at once, one gets the folder
     except OSError as error:
-        raise ValueError(f"cannot make the run folder {path}: {error.strerror}") from error
+        taken = path.is_dir() and isinstance(error, FileExistsError)
+        if not taken:
+            raise ValueError(f"cannot make the run folder {path}: {error.strerror}") from error
+    if taken:
+        raise ValueError(f"--out {path}: a run is there already; choose another folder")
     return path
 
 
@@ -81,9 +88,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{folder} is no run folder: expected {path}")
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        row = json.loads(path.read_text())
+        if "seeds" not in row["config"] or not row["learners"]:
+            raise ValueError("it says nothing of seeds or learners")
+        for text in (row["algorithm"], row["env"], *(kind["name"] for kind in row["learners"])):
+            if not isinstance(text, str):
+                raise ValueError(f"expected a name, found {text!r}")
+        for number in (n for k in row["learners"] for n in (k["members"], *k["seats"])):
+            if type(number) is not int:
+                raise ValueError(f"expected a whole number, found {number!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path} is damaged: {said}") from error
+    return row
 
 
 def load_nets(folder: Path, row: dict[str, Any], env: Env) -> Any:
@@ -93,7 +110,12 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env) -> Any:
     if unknown := set(row["config"]) - known:
         raise ValueError(f"{folder}: config.json has unknown settings {sorted(unknown)}")
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in row["config"].items()}
-    config = module.Config(**settings)
+    try:
+        config = module.Config(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder}: config.json has settings of the wrong kind: {error}"
+        ) from error
 
     def skeleton(key):
         one = lambda k: tuple(
@@ -120,6 +142,8 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env) -> Any:
 
 def split_seed(text: str) -> tuple[Path, int]:
     """``PATH#2`` -> (PATH, 2): the third seed of a run; without a number the first."""
+    if not text.strip():
+        raise ValueError("run: wants a run folder, as run:FOLDER or run:FOLDER#SEED")
     path, mark, number = text.rpartition("#")
     if not mark:
         return Path(text), 0
@@ -194,6 +218,11 @@ class Player:
                 f"{env.obs_dtype}, or {width} encoded; found {obs.shape} and {obs.dtype}"
             )
         can = np.ones(env.num_actions, bool) if legal is None else np.asarray(legal, bool)
+        if can.shape != (env.num_actions,):
+            raise ValueError(
+                f"{self.config['env']}: legal holds true or false for each of {env.num_actions} "
+                f"actions; found shape {can.shape}"
+            )
         if not can.any():
             raise ValueError(
                 f"{self.config['env']}: no action is legal, so there is none to choose"

@@ -155,8 +155,8 @@ def shuffle(policies: tuple[Any, ...], key: PRNGKeyArray) -> tuple[Any, ...]:
 
     def deal(policy, key):
         leaves = jax.tree.leaves(policy)
-        if not leaves:
-            return policy  # rules hold no arrays
+        if not isinstance(policy, Numbered) or not leaves:
+            return policy
         order = jr.permutation(key, leaves[0].shape[0])
         return jax.tree.map(lambda x: x[order], policy)
 

@@ -13,7 +13,15 @@ import tyro
 
 from counterplay import algos, envs
 from counterplay.algos import Update
-from counterplay.console import Meter, read, signed, table, use_all_cores
+from counterplay.console import (
+    Meter,
+    check_names,
+    given,
+    read,
+    signed,
+    table,
+    use_all_cores,
+)
 
 C = TypeVar("C")
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -87,6 +95,8 @@ def train(args: list[str]) -> int:
         return 0 if args else 2
     name, *rest = args
     module_name = algos.module_of(name)
+    game = [Train.env, *given(rest, "--env")][-1]
+    check_names(game, given(rest, "--seat"), given(rest, "--against"))
     use_all_cores()
     module = import_module(module_name)
     chosen = read(Train[module.Config], rest, f"train {name}")
@@ -215,6 +225,8 @@ def learners_of(roster: Any) -> list[dict[str, Any]]:
 def evaluate(args: list[str]) -> int:
     """``counterplay eval ...``"""
     chosen = read(Eval, args, "eval")
+    if chosen.env or not chosen.run:
+        check_names(chosen.env or Train.env, chosen.seat, chosen.against)
     use_all_cores()
     from counterplay import runs
     from counterplay.evaluate.returns import evaluate as play

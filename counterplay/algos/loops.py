@@ -16,7 +16,7 @@ import numpy as np
 
 from counterplay.algos import Update
 from counterplay.errors import GameError
-from counterplay.rollout_host import collect_host, open_host
+from counterplay.rollout_host import HostSeat, collect_host, open_host
 from counterplay.seats import Roster, shuffle
 from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
 
@@ -47,7 +47,7 @@ def train_jitted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Itera
     run = over_cores(spread, partial(algorithm.iteration, config, *rest))
     run = run.lower(state, others, jnp.float32(0), jnp.bool_(False)).compile()
     compile_seconds = time.perf_counter() - began
-    chunk, banks = lanes * config.slots, bool(jax.tree.leaves(others))
+    chunk, banks = lanes * config.slots, _banks(roster)
     rounds, key = -(-config.steps // chunk), jr.key(config.seed)
     for i in range(rounds):
         cut = banks and (i + 1) % config.redeal == 0
@@ -76,12 +76,13 @@ def train_hosted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Itera
     states = [first(seed) for seed in range(config.seed, config.seed + config.seeds)]
     chunk, compile_seconds = seating.lanes * config.slots, time.perf_counter() - began
     rounds, compiled = -(-config.steps // chunk), None
+    others, banks, deal_key = roster.others, _banks(roster), jr.key(config.seed)
     for i in range(rounds):
-        learned = []
+        learned, cut = [], banks and (i + 1) % config.redeal == 0
         for j, (learners, lanes, key) in enumerate(states):
             key, play_key, learn_key = jr.split(key, 3)
-            policies = algorithm.seated(seating, learners, roster.others)
-            size = {"slots": config.slots, "match": config.match}
+            policies = algorithm.seated(seating, learners, others)
+            size = {"slots": config.slots, "match": config.match, "cut": cut}
             lanes, played = collect_host(env, seating, policies, lanes, play_key, **size)
             lesson = (learners, played, jnp.float32(i / rounds), learn_key)
             if compiled is None:
@@ -91,10 +92,18 @@ def train_hosted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Itera
             learners, metrics = compiled(*lesson)
             states[j] = (learners, lanes, key)
             learned.append(metrics)
+        if cut:
+            others = shuffle(others, jr.fold_in(deal_key, i))
         metrics = jax.tree.map(lambda *x: jnp.stack(x), *learned)
         nets = [tuple(learner.net for learner in state[0]) for state in states]
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *nets)
         yield Update((i + 1) * chunk, stacked, metrics, compile_seconds)
+
+
+def _banks(roster: Roster) -> bool:
+    """Whether there are frozen members to deal anew; rules hold no arrays."""
+    policies = [p for p in roster.others if not isinstance(p, HostSeat)]
+    return bool(jax.tree.leaves(policies))
 
 
 def check(env: Any, metrics: dict[str, Any] | None) -> None:

@@ -78,13 +78,21 @@ class Config:
         for name in ("seeds", "steps", "match", "epochs", "minibatches", "redeal"):
             if getattr(self, name) < 1:
                 raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
-        if (self.lanes or 1) < 1 or (self.slots or 1) < 1:
+        if any(size is not None and size < 1 for size in (self.lanes, self.slots)):
             raise ValueError(f"ppo: lanes, slots must be positive: {self.lanes}, {self.slots}")
         if not self.widths or min(self.widths) < 1 or self.gru < 0:
             raise ValueError(f"ppo: widths must be positive, found {self.widths}, gru {self.gru}")
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"ppo: {name} must be 0 to 1, found {getattr(self, name)}")
+        for name in ("learning_rate", "clip", "max_grad_norm"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"ppo: {name} must be positive, found {getattr(self, name)}")
+        for name in ("entropy", "value_weight"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"ppo: {name} must be 0 or more, found {getattr(self, name)}")
+        if not 0 <= self.seed <= 2**31 - self.seeds:
+            raise ValueError(f"ppo: seed must be 0 to {2**31 - self.seeds}, found {self.seed}")
 
 
 class Agent(eqx.Module):

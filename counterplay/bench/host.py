@@ -33,6 +33,10 @@ class Host:
     json: bool = False
     """Print one JSON object instead of text."""
 
+    def __post_init__(self):
+        if self.copies < 1 or not self.seconds > 0:
+            raise ValueError(f"copies and seconds must be positive: {self.copies}, {self.seconds}")
+
 
 def main(args: list[str]) -> int:
     """``counterplay bench host``"""

@@ -28,6 +28,11 @@ class Step:
     json: bool = False
     """Print one JSON object instead of text."""
 
+    def __post_init__(self):
+        if min(self.lanes, self.slots, self.rounds) < 1:
+            sizes = f"{self.lanes}, {self.slots}, {self.rounds}"
+            raise ValueError(f"lanes, slots and rounds must be at least 1, found {sizes}")
+
 
 def main(args: list[str]) -> int:
     """``counterplay bench step``"""

@@ -43,20 +43,29 @@ def describe() -> list[tuple[str, tuple[str, ...], str]]:
     return [(name, PRESETS_OF[name], ABOUT[name]) for name in GAMES]
 
 
-def make(text: str) -> "counterplay.types.Env":
-    """The game that the text names, with its settings checked."""
+def look_up(text: str) -> tuple[str, str] | None:
+    """Game and preset that the text names, or None where it names a game of others."""
     if text.startswith(FOREIGN) or ".py:" in text:
-        from counterplay.envs.hosting import make_hosted
-
-        return make_hosted(text)
-    head, *pieces = text.split(",")
-    name, colon, preset = (part.strip() for part in head.partition(":"))
+        return None
+    name, colon, preset = (part.strip() for part in text.split(",")[0].partition(":"))
     if name not in GAMES:
         raise unknown("game", name, GAMES)
     if not colon:
         preset = PRESETS_OF[name][0]
     if preset not in PRESETS_OF[name]:
         raise unknown(f"preset of {name}", preset, PRESETS_OF[name])
+    return name, preset
+
+
+def make(text: str) -> "counterplay.types.Env":
+    """The game that the text names, with its settings checked."""
+    found = look_up(text)
+    if found is None:
+        from counterplay.envs.hosting import make_hosted
+
+        return make_hosted(text)
+    name, preset = found
+    pieces = text.split(",")[1:]
     module_name, class_name = GAMES[name].split(":")
     module = import_module(module_name)
     game = getattr(module, class_name)

@@ -254,9 +254,10 @@ def built(name: str, build: Callable[..., Any], settings: dict[str, Value]) -> A
     """What a maker makes of the settings."""
     try:
         return build(**settings)
-    except TypeError as error:
+    except Exception as error:
+        kind = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
         raise ValueError(
-            f"{name} cannot be made with {settings or 'no settings'}: {error}"
+            f"{name} cannot be made with {settings or 'no settings'}: {kind}{error}"
         ) from error
 
 
@@ -271,7 +272,11 @@ def _module(path: Path) -> Any:
         module = sys.modules[name] = module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
-        except BaseException:
+        except BaseException as error:
             del sys.modules[name]
+            if isinstance(error, Exception):
+                raise ValueError(
+                    f"{path} cannot be imported: {type(error).__name__}: {error}"
+                ) from error
             raise
     return sys.modules[name]

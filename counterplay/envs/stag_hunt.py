@@ -196,11 +196,12 @@ class StagHunt:
         return state.players + shift
 
     def _sees(self, eyes: Int[Array, " N"], things: Int[Array, " X"]) -> Bool[Array, "N X"]:
+        """Which things are near enough; who has left sees nothing where sight is limited."""
         if not self.view:
             return jnp.ones((eyes.shape[0], things.shape[0]), bool)
         rows = abs(eyes[:, None] // self.size - things[None] // self.size)
         cols = abs(eyes[:, None] % self.size - things[None] % self.size)
-        return rows + cols <= self.view
+        return (rows + cols <= self.view) & (eyes != GONE)[:, None]
 
     def _show(
         self,

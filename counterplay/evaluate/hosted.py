@@ -24,9 +24,10 @@ def tally_hosted(
     progress: Callable[[int, int], None],
 ) -> tuple[Tally, Seating]:
     """Plays until every lane has its share of the episodes of all labels."""
-    lanes = roster.lanes_for(min(COPIES, episodes * labels))
+    matches = -(-episodes * labels // match)
+    lanes = roster.lanes_for(min(COPIES, matches))
     seating = roster.seating(lanes)
-    quota = -(-episodes * labels // lanes)
+    quota = match * -(-matches // lanes)
     first, *seeds = np.random.default_rng([seed, EVALUATION]).integers(2**31, size=2)
     games = open_host(env, seating, roster.others, int(first))
     tally, turn = no_tally(seating), 0

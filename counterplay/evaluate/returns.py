@@ -91,6 +91,10 @@ def evaluate(
     """At least ``episodes`` episodes of every label of the roster, one row a label."""
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, found {episodes}")
+    if match < 1:
+        raise ValueError(f"match must be at least 1 episode, found {match}")
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed must be 0 to {2**31 - 1}, found {seed}")
     labels = len(set(roster.labels)) or 1
     if hasattr(env, "open"):
         from counterplay.evaluate.hosted import tally_hosted
@@ -98,10 +102,10 @@ def evaluate(
         tally, seating = tally_hosted(env, roster, episodes, labels, seed, greedy, match, progress)
         return rows_of(roster, seating, tally)
     spread = spread_over(1)
-    wanted = min(episodes * labels, MOST_LANES)
-    lanes = roster.lanes_for(wanted, spread.shards)
+    matches = -(-episodes * labels // match)  # played whole: later episodes build on earlier ones
+    lanes = roster.lanes_for(min(matches, MOST_LANES), spread.shards)
     seating = roster.seating(lanes // spread.shards)
-    quota = -(-episodes * labels // lanes)
+    quota = match * -(-matches // lanes)
     step = over_cores(spread, partial(_chunk, env, seating, greedy, match, quota))
     init = partial(_init, env, seating, spread.axis, roster.others)
     state = start(spread, init, seed_numbers(seed, 1))

@@ -44,13 +44,18 @@ def names(game: str | None) -> list[str]:
     return list(_places(game))
 
 
+def check_name(name: str, game: str | None) -> None:
+    """ValueError with a suggestion for what is no rule of this game."""
+    if name not in _places(game):
+        raise unknown(f"rule for {game or 'this game'}", name, _places(game))
+
+
 def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule.Rule":
     """The rule that the text names, made for this game."""
     name, _, rest = (part.strip() for part in text.partition(":"))
     game = game_of(env)
     places = _places(game)
-    if name not in places:
-        raise unknown(f"rule for {game or 'this game'}", name, places)
+    check_name(name, game)
     module_name, function_name = places[name].split(":")
     factory = getattr(import_module(module_name), function_name)
     extra = [p for p in signature(factory).parameters.values() if p.default is not Parameter.empty]
@@ -96,8 +101,12 @@ def _module(path: Path) -> ModuleType:
     module = sys.modules[name] = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, Exception):
+            raise ValueError(
+                f"{path} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
         raise
     return module
 
@@ -110,6 +119,8 @@ def _call(maker: Any, env: Any, text: str) -> Any:
     needed = [p.name for p in parameters if p.default is p.empty and p.kind not in varying]
     if len(needed) > 1:
         raise ValueError(f"{text} may take the game and nothing else, but needs {needed}")
-    if needed or any(p.name == "env" for p in parameters):
-        return maker(**{needed[0] if needed else "env": env})
-    return maker()
+    game = {needed[0] if needed else "env": env}
+    try:
+        return maker(**(game if needed or any(p.name == "env" for p in parameters) else {}))
+    except Exception as error:
+        raise ValueError(f"{text} cannot be made: {type(error).__name__}: {error}") from error
