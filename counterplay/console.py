@@ -20,6 +20,7 @@ from counterplay.names import did_you_mean, unknown
 T = TypeVar("T")
 QUIET_SECONDS = 10.0
 """Between two lines of progress where there is no terminal to redraw."""
+MOST_COLUMNS = 10_000
 
 
 def use_all_cores() -> None:
@@ -137,13 +138,14 @@ class Meter:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Prints a table, numbers to the right."""
+    """Prints a table, numbers to the right; in a narrow window rows wrap and nothing is cut."""
     out = Table()
     for i, column in enumerate(columns):
         out.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
         out.add_row(*(str(cell) for cell in row))
-    console = Console(soft_wrap=True)
+    width = Console(width=MOST_COLUMNS, markup=False).measure(out).maximum
+    console = Console(width=width, soft_wrap=True, markup=False)
     console.print(title, style="bold", highlight=False)
     console.print(out)
 

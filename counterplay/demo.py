@@ -23,7 +23,7 @@ class Demo:
 
     seed: int = 0
     """Seed of the trainings and evaluations."""
-    steps: int = 2_000_000
+    steps: int = 4_000_000
     """Environment steps of the stag hunt training."""
     seconds: float = 20.0
     """Time given to training on the foreign game."""

@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from counterplay.algos import Update, ppo
 
 HUNT, PD = "stag_hunt:4x4", "matrix:pd,horizon=4"
 TINY = "--lanes 16 --slots 8 --widths 8 --minibatches 2"
-SEATS_MEAN = {"label", "episodes", "mean", "error", "length", "focal_mean", "focal_error"}
+ROW = {"label", "episodes", "mean", "error", "length", "focal_mean", "focal_error", "seats_mean"}
 ALL_D, ALL_C = "always_defect:tremble=0", "always_cooperate:tremble=0"
 
 
@@ -117,16 +118,10 @@ def test_members_are_saved_under_their_seats(alone):
 def test_a_trained_run_acts(trained):
     _, folder = trained
     env: Any = envs.make(HUNT)
-    _, shown = env.reset(verbs_key(0))
+    _, shown = env.reset(jax.random.key(0))
     obs, legal = np.asarray(shown.obs)[0], np.asarray(shown.legal)[0]
     for text in (str(folder), f"{folder}#1"):
         assert legal[counterplay.load(text).act(obs, legal)]
-
-
-def verbs_key(seed: int) -> Any:
-    import jax
-
-    return jax.random.key(seed)
 
 
 def test_a_second_run_into_one_folder_changes_nothing(trained, capsys, monkeypatch):
@@ -141,20 +136,14 @@ def test_a_second_run_into_one_folder_changes_nothing(trained, capsys, monkeypat
 def updates(asked: list[int], count: int = 5) -> Any:
     """Stands in for a training: metrics of one seed, no episode ended in the first iteration."""
     env: Any = envs.make(PD)
-    net = ppo.init_learner(ppo.Config(widths=(2,)), env, 1, verbs_key(0)).net
+    net = ppo.init_learner(ppo.Config(widths=(2,)), env, 1, jax.random.key(0)).net
     for i in range(count):
         asked.append(i)
         sums = {"learner_return_sum": 6.0 * i, "learner_episodes": 2.0 * i, "length_sum": 8.0 * i}
         sums |= {"episodes": 2.0 * i, "busy_slots": 6.0, "slots": 8.0, "live_seats": 4.0}
         metrics = {name: np.array([x]) for name, x in (sums | {"seats": 16.0}).items()}
-        nets = (verbs_map(net, i),)
+        nets = (jax.tree.map(lambda x, i=i: np.full((1, *x.shape), i, np.float32), net),)
         yield Update(8 * (i + 1), nets, metrics, 0.25)
-
-
-def verbs_map(net: Any, number: int) -> Any:
-    import jax
-
-    return jax.tree.map(lambda x: np.full((1, *x.shape), number, np.float32), net)
 
 
 def test_metrics_are_read_while_the_next_iteration_runs():
@@ -202,7 +191,7 @@ def test_known_returns_are_told_exactly(seats, means):
     found = answer(f"eval --env matrix:pd {seats} --episodes 6")
     assert found["env"] == "matrix:pd"
     (row,) = found["rows"]
-    assert set(row) == SEATS_MEAN | {"seats_mean"}
+    assert set(row) == ROW
     assert row["mean"] == means and row["error"] == [0.0, 0.0]
     assert row["seats_mean"] == sum(means) / 2 and row["length"] == 100.0
     assert row["episodes"] >= 6 and row["focal_mean"] is None
@@ -279,11 +268,12 @@ def test_a_forbidden_answer_is_named(tmp_path, capsys):
     assert "seat 0 of lane 0 in slot 0 answered 2; legal are the whole numbers [0, 1]" in err
 
 
-def test_a_match_carries_memory_from_episode_to_episode():
-    """Grim forgives nothing inside a match: one slip costs the rest of it."""
-    base = f"eval --env {PD} --seat 0=grim:tremble=0 --seat 1=always_cooperate:tremble=.3"
-    alone, long = (answer(f"{base} --episodes 800{m}")["rows"][0] for m in ("", " --match 4"))
-    assert long["mean"][1] < alone["mean"][1] - 1
+@pytest.mark.parametrize(("match", "grim", "nasty"), [(1, 3, 8), (2, 3.5, 6), (4, 3.75, 5)])
+def test_matches_are_played_whole(match, grim, nasty):
+    """Grim is paid 0, 1, 1, 1 in the first episode of a match, and 1 throughout in later ones."""
+    seats = f"--seat 0=grim:tremble=0 --seat 1={ALL_D}"
+    (row,) = answer(f"eval --env {PD} {seats} --episodes 8 --match {match}")["rows"]
+    assert row["mean"] == [grim, nasty] and row["episodes"] == 8
 
 
 def test_people_read_a_table(alone, capsys):
