@@ -120,7 +120,7 @@ def doctor(args: list[str]) -> int:
     if as_json is None:
         return 0
     needed = ["jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "tyro", "rich"]
-    needed += ["safetensors", "pillow", "matplotlib"]
+    needed += ["safetensors", "pillow"]
     extras = {
         "envs": ["gymnasium", "pettingzoo", "mpe2", "lbforaging", "rware"],
         "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright"],

@@ -17,6 +17,7 @@ import numpy as np
 
 from counterplay.envs.hosting import HostGame
 from counterplay.envs.running import Running, name_of
+from counterplay.errors import GameError
 from counterplay.host_slots import Decided, Now, start, stream, turn
 from counterplay.packing import Layout
 from counterplay.rollout import Chunk, Lanes, Last, decide, look, select
@@ -219,15 +220,21 @@ def _ask(
     for at, place in np.ndenumerate(places):
         lane, column = divmod(int(place), game.num_seats)
         known, bot = lanes.bots.get(int(place), (None, None))
-        if bot is None or known is not seat:
-            bot = seat.make()
-            lanes.bots[int(place)] = seat, bot
-        if known is not seat or now.first[lane]:
-            new_match = known is not seat or bool(now.contact[lane])
-            bot.begin(lanes.games.draw_seed(), new_match)
-        if not acting[lane, column]:
-            continue
-        answer = bot.act({name: x[(*at, ...)] for name, x in seen.items()})
+        try:
+            if bot is None or known is not seat:
+                bot = seat.make()
+                lanes.bots[int(place)] = seat, bot
+            if known is not seat or now.first[lane]:
+                new_match = known is not seat or bool(now.contact[lane])
+                bot.begin(lanes.games.draw_seed(), new_match)
+            if not acting[lane, column]:
+                continue
+            answer = bot.act({name: x[(*at, ...)] for name, x in seen.items()})
+        except Exception as error:
+            raise GameError(
+                f"the bot {type(bot).__name__} at seat {column} of lane {lane} raised "
+                f"{type(error).__name__}: {error} (slot {int(now.time[lane])} of its episode)"
+            ) from error
         whole = isinstance(answer, int | np.integer) and not isinstance(answer, bool)
         legal = now.shown.legal[lane, column]
         if not whole or not 0 <= answer < len(legal) or not legal[answer]:

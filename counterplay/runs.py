@@ -28,7 +28,7 @@ def new_folder(out: str | None, name: str) -> Path:
     """Makes the folder of a run; without ``out`` a fresh one, never used before, under runs/."""
     if out is None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        path = Path("runs") / f"{name}-{stamp}-{secrets.token_hex(4)}"
+        path = Path("runs") / f"{name}-{stamp}-{secrets.token_hex(6)}"
     else:
         path = Path(out)
         if not out.strip():

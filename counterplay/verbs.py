@@ -241,7 +241,8 @@ def evaluate(args: list[str]) -> int:
     roster, env = seats_of(chosen, envs.make(game), f"run:{chosen.run}")
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
-    with Meter(f"eval on {game}", 1, "rounds", quiet=chosen.json) as meter:
+    wanted = chosen.episodes * max(len(set(roster.labels)), 1)
+    with Meter(f"eval on {game}", wanted, "episodes", quiet=chosen.json) as meter:
         rows = play(
             env,
             roster,
@@ -249,7 +250,7 @@ def evaluate(args: list[str]) -> int:
             seed=chosen.seed,
             greedy=chosen.greedy,
             match=chosen.match,
-            progress=lambda done, wanted: meter.update(done // max(wanted, 1)),
+            progress=meter.update,
         )
     if chosen.json:
         print(json.dumps({"env": game, "rows": [as_json(row) for row in rows]}))

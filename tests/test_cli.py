@@ -6,7 +6,7 @@ import re
 import resource
 import subprocess
 import sys
-from importlib.metadata import requires
+import tomllib
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -51,16 +51,12 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("tarin ppo", "unknown verb 'tarin' (did you mean 'train'?); expected one of: train, eval"),
     ("train pp0", "unknown algorithm 'pp0' (did you mean 'ppo'?)"),
     ("train ppo --step 100", "'--step' (did you mean '--steps'?)"),
-    ("train ppo --steps many", "invalid literal for int() with base 10: 'many'"),
-    ("train ppo --steps 0", "steps must be at least 1, found 0"),
     ("train ppo --lanes 0", "lanes, slots must be positive"),
     ("train ppo --widths 8 0", "widths must be positive, found (8, 0)"),
     ("train ppo --gamma 1.5", "gamma must be 0 to 1, found 1.5"),
     ("train ppo --learning-rate -1", "learning_rate must be positive, found -1.0"),
     ("train ppo --learning-rate nan", "learning_rate must be positive, found nan"),
     ("train ppo --clip 0", "clip must be positive, found 0.0"),
-    ("train ppo --entropy -1", "entropy must be 0 or more, found -1.0"),
-    ("train ppo --seed -1", "seed must be 0 to"),
     ("train ppo --seed 99999999999", "found 99999999999"),
     ("train ppo --env", "Missing value for argument '--env'"),
     ("train ppo --env stag_hnt", "unknown game 'stag_hnt' (did you mean 'stag_hunt'?)"),
@@ -203,7 +199,6 @@ def test_help_is_quick():
     assert median(seconds) < 0.3
 
 
-@pytest.mark.skipif(not hasattr(os, "pipe"), reason="wants pipes")
 @pytest.mark.parametrize("verb", ["list", "doctor", "--help"])
 def test_a_reader_that_leaves_early_is_no_error(verb):
     """As in ``counterplay list | head -1``, with a head that has left before the first line."""
@@ -274,8 +269,9 @@ def test_the_doctor_counts_what_is_there_and_what_is_not(capsys, monkeypatch):
 def test_the_doctor_looks_for_all_that_is_required(capsys):
     assert cli.main(["doctor", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
-    required = [line for line in requires("counterplay") or () if ";" not in line]
-    assert required and {re.split(r"[<>=~ ]", line)[0] for line in required} <= set(row["needed"])
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    required = {re.split(r"[<>=~ ]", line)[0] for line in project["dependencies"]}
+    assert required and required <= set(row["needed"])
 
 
 @pytest.mark.parametrize(

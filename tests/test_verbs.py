@@ -103,8 +103,8 @@ def test_the_checkpoint_is_what_was_learned(trained, alone):
     for folder, game in ((trained[1], HUNT), (alone, PD)):
         row = runs.read_config(folder)
         (nets,) = runs.load_nets(folder, row, envs.make(game))
-        weights = np.asarray(nets.policy.weight).reshape(2, -1)
-        assert not np.array_equal(*weights) and np.isfinite(weights).all()
+        one, other = np.asarray(nets.policy.weight).reshape(2, -1)
+        assert not np.array_equal(one, other) and np.isfinite([one, other]).all()
         assert np.asarray(nets.policy.bias).any(), "biases begin at zero"
 
 
@@ -277,10 +277,12 @@ def test_matches_are_played_whole(match, grim, nasty):
 
 
 def test_people_read_a_table(alone, capsys):
-    assert cli.main(f"eval {alone} --against {ALL_C} grim --episodes 64 --greedy".split()) == 0
+    assert (
+        cli.main([*f"eval {alone} --against {ALL_C} grim --episodes 64".split(), "--greedy"]) == 0
+    )
     out, err = capsys.readouterr()
     assert f"{PD}, " in out and "greedy play, seed 0" in out and "against" in out
     assert out.count("±") == 2 and ALL_C in out and "4.00" in out
     assert err == ""
-    assert cli.main(f"eval --env {PD} --seat 0={ALL_D} --seat 1=grim --episodes 8".split()) == 0
+    assert cli.main(["eval", "--env", PD, "--seat", f"0={ALL_D}", "--seat", "1=grim"]) == 0
     assert f"0 {ALL_D}" in capsys.readouterr().out

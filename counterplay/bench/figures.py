@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -58,8 +59,10 @@ def main(args: list[str]) -> int:
     folder.mkdir(exist_ok=True)
     for name in () if chosen.render else chosen.only or SUITE:
         print(f"{name}: counterplay {SUITE[name]}", flush=True)
-        row = json.dumps(measure(SUITE[name]), indent=1)
-        (folder / f"{name}.json").write_text(row + "\n")
+        row = measure(SUITE[name])
+        (folder / f"{name}.json").write_text(json.dumps(row, indent=1) + "\n")
+        if gif := row["result"].get("gif"):
+            shutil.copy(gif, Path("docs") / f"{name}.gif")
     for name in chosen.write:
         path = Path(name)
         if path.is_file():

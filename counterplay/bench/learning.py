@@ -43,6 +43,18 @@ class Bench:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What rules earn on 4x4 stag hunt, in line-ups of one and two kinds."""
+
+    seed: int = 0
+    """Seed of start states and moves."""
+    episodes: int = 65_536
+    """Episodes of each evaluation."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+
+@dataclass(frozen=True)
 class Focal(Bench):
     """PPO in every seat in turn against fixed opponents, one training a row."""
 
@@ -142,7 +154,7 @@ def focal(args: list[str]) -> int:
 
 def rules(args: list[str]) -> int:
     """``counterplay bench rules``"""
-    bench = read(Bench, args, "bench rules")
+    bench = read(Rules, args, "bench rules")
     use_all_cores()
     from counterplay.evaluate.returns import evaluate
     from counterplay.pools import read_seats, roster_of

@@ -21,7 +21,7 @@ def tally_hosted(
     seed: int,
     greedy: bool,
     match: int,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int], None],
 ) -> tuple[Tally, Seating]:
     """Plays until every lane has its share of the episodes of all labels."""
     matches = -(-episodes * labels // match)
@@ -44,7 +44,7 @@ def tally_hosted(
                 greedy=greedy,
             )
             tally, turn = tally_up(tally, chunk.slots, quota), turn + 1
-            progress(int(np.min(tally.count)), quota)
+            progress(int(np.sum(tally.count)))
     finally:
         games.close()
     return tally, seating

@@ -15,6 +15,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
+from counterplay.errors import GameError
 from counterplay.rollout import Lanes, collect, open_lanes
 from counterplay.seats import Roster, Seating
 from counterplay.spread import over_cores, seed_numbers, spread_over, start
@@ -86,7 +87,7 @@ def evaluate(
     seed: int = 0,
     greedy: bool = False,
     match: int = 1,
-    progress: Callable[[int, int], None] = lambda done, wanted: None,
+    progress: Callable[[int], None] = lambda episodes: None,
 ) -> list[Row]:
     """At least ``episodes`` episodes of every label of the roster, one row a label."""
     if episodes < 1:
@@ -110,12 +111,10 @@ def evaluate(
     init = partial(_init, env, seating, spread.axis, roster.others)
     state = start(spread, init, seed_numbers(seed, 1))
     while True:
-        state, (least, stuck) = step(state, roster.others)
+        state, (least, done, stuck) = step(state, roster.others)
         if np.asarray(stuck).any():
-            raise ValueError(
-                "a player had no legal action while it was present: a fault of the game"
-            )
-        progress(int(np.min(least)), quota)
+            raise GameError(f"{env}: a present player had no legal action, a fault of the game")
+        progress(int(np.sum(done)))
         if np.min(least) >= quota:
             break
     # [1, shards, L, ...] -> one entry a lane, shard by shard; every shard holds every table
@@ -136,7 +135,7 @@ def _init(env: Env, seating: Seating, axis: str | None, others: tuple, seed: Arr
 
 def _chunk(
     env: Env, seating: Seating, greedy: bool, match: int, quota: int, state: _State, others: tuple
-) -> tuple[_State, tuple[Array, Array]]:
+) -> tuple[_State, tuple[Array, Array, Array]]:
     key, play_key = jr.split(state.key)
     slots = min(env.horizon, LONGEST_CHUNK)
     lanes, chunk = collect(
@@ -151,7 +150,11 @@ def _chunk(
         starts=slots,
     )
     tally = tally_up(state.tally, chunk.slots, quota)
-    return _State(lanes, tally, key), (tally.count.min(), chunk.slots["stuck"].sum())
+    return _State(lanes, tally, key), (
+        tally.count.min(),
+        tally.count.sum(),
+        chunk.slots["stuck"].sum(),
+    )
 
 
 def rows_of(roster: Roster, seating: Seating, tally: Tally) -> list[Row]:

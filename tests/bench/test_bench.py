@@ -1,7 +1,6 @@
 """Every benchmark in miniature: it runs, and its JSON has the numbers that are read from it."""
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -112,12 +111,6 @@ def test_every_benchmark_leads_to_a_function_and_a_table():
         assert verb != "bench" or rest[0] in bench.BENCHES
 
 
-def test_a_number_that_is_none_is_not_written():
-    row = {"sampled": math.nan}
-    with pytest.raises(pytest.fail.Exception):
-        json.loads(json.dumps(row), parse_constant=pytest.fail)
-
-
 def test_figures_are_written_between_their_marks(here):
     result = {
         "env": "stag_hunt:4x4",
@@ -130,12 +123,12 @@ def test_figures_are_written_between_their_marks(here):
     row |= {"cores": 2, "machine": "x86_64", "versions": {"jax": "1.2.3"}, "result": result}
     (here / "benchmarks").mkdir()
     (here / "benchmarks" / "step.json").write_text(json.dumps(row))
-    text = "# Speed\n<!-- figures:step -->\nold\n<!-- /figures:step -->\nafter\n"
+    text = "# Speed\n<!-- figures:step -->\nlast year's\n<!-- /figures:step -->\nafter\n"
     kept = "<!-- figures:host -->\nnot measured again\n<!-- /figures:host -->\n"
     (here / "README.md").write_text(text + kept)
     assert bench.main(["figures", "--render", "--write", "README.md"]) == 0
     found = (here / "README.md").read_text()
-    assert "old" not in found and "2.00" in found and "jax 1.2.3" in found
+    assert "last year" not in found and "2.0 M" in found and "jax 1.2.3" in found
     assert found.startswith("# Speed\n<!-- figures:step -->\n|") and found.endswith(
         "after\n" + kept
     )

@@ -15,6 +15,7 @@ from probes import Clock, Coin, OneLegal
 from scripted import Script
 
 from counterplay import envs
+from counterplay.errors import GameError
 from counterplay.evaluate import returns
 from counterplay.evaluate.returns import Tally, evaluate, rows_of, tally_up
 from counterplay.pools import roster_against, roster_of
@@ -119,13 +120,13 @@ def test_progress_is_told_until_it_is_done(monkeypatch):
     monkeypatch.setattr(returns, "MOST_LANES", 4)
     told = []
     env = Clock()
-    evaluate(env, everybody(env), 20, progress=lambda done, wanted: told.append((done, wanted)))
-    assert told[-1] == (5, 5) and told == sorted(told) and len(told) > 1
+    evaluate(env, everybody(env), 20, progress=told.append)
+    assert told[-1] == 20 and told == sorted(told) and len(told) > 1
 
 
 def test_a_player_without_a_legal_action_stops_the_evaluation():
     env = OneLegal(stuck=2)
-    with pytest.raises(ValueError, match="game"):
+    with pytest.raises(GameError, match="OneLegal.*no legal action"):
         evaluate(env, everybody(env), 1)
 
 
