@@ -125,5 +125,7 @@ def stream(before: Now, after: Now, made: Decided, cut: bool) -> dict[str, np.nd
         "goal": made.goal,
         "opponent_id": made.opponent_id,
         "returns": before.returns + reward,
-        "stuck": acting & ~shown.legal.any(-1),
+        # both loops have these fields; this one stops at the first such move instead
+        "stuck": np.zeros_like(acting),
+        "unfair": np.zeros_like(acting),
     }

@@ -11,33 +11,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from counterplay.errors import GameError
 from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_MOVE, Act, Env, Memory, Policy, State, TimeStep, View
+from counterplay.views import Last, cut_views, select
 
 Slots = dict[str, Array]
 """Field -> [L, T, ...]; the slot rule of types.py."""
-
-
-class Last(eqx.Module):
-    """The last joint move of a match, kept across the reset between two episodes."""
-
-    moves: Int[Array, " N"]
-    reward: Float[Array, " N"]
-    event: Int[Array, " N"]
-    visible: Bool[Array, "N N"]
-
-    @classmethod
-    def nothing(cls, num_seats: int) -> "Last":
-        n = num_seats
-        return cls(
-            jnp.full(n, NO_MOVE, jnp.int32),
-            jnp.zeros(n),
-            jnp.full(n, NO_EVENT, jnp.int32),
-            jnp.zeros((n, n), bool),
-        )
 
 
 class Lanes(NamedTuple):
@@ -73,32 +57,6 @@ class Chunk(NamedTuple):
     next_views: tuple[View, ...]
     """What is seen after the last slot, for bootstraps, leaves [K, P, ...]."""
     next_memories: tuple[Memory, ...]
-
-
-def ego(rows: Array) -> Array:
-    """[N, N, ...] by absolute seat -> row i turned so that its index 0 is seat i."""
-    return jnp.stack([jnp.roll(row, -i, axis=0) for i, row in enumerate(rows)])
-
-
-def cut_views(
-    env: Env, shown: TimeStep, last: Last, time: Int[Array, ""], first: Bool[Array, ""]
-) -> View:
-    """The views of all seats of one lane, leaves [N, ...]. Nothing here is numbered by seat."""
-    n = env.num_seats
-    everyone = lambda x: ego(jnp.broadcast_to(x, (n, *x.shape)))
-    mine = jnp.arange(n)[:, None] == jnp.arange(n)[None]
-    known = mine | jnp.asarray(env.public_legal)
-    event_known = mine | jnp.asarray(env.public_events)
-    one = lambda **fields: View(time=time, first=first, told=jnp.zeros(0), **fields)
-    return jax.vmap(one)(
-        obs=jax.vmap(env.encode)(shown.obs),
-        legal=shown.legal,
-        alive=everyone(shown.alive),
-        moved=ego(jnp.where(last.visible, last.moves[None], NO_MOVE)),
-        public_legal=ego(shown.legal[None] | ~known[:, :, None]),
-        reward=last.reward,
-        event=ego(jnp.where(event_known, last.event[None], NO_EVENT)),
-    )
 
 
 def open_lanes(
@@ -160,17 +118,6 @@ def decide(
 
     keys = [jr.split(k, contact.shape) for k in jr.split(key, 3)]
     return jax.vmap(jax.vmap(one, (None, 0, 0, 0, 0)))(policy, keys, memory, view, contact)
-
-
-def select(condition: Bool[Array, "*b"], yes, no):
-    """``where`` over two equal trees whose leaves may have more axes than the condition."""
-
-    def leaf(y, n):
-        return jnp.where(
-            condition.reshape(condition.shape + (1,) * (y.ndim - condition.ndim)), y, n
-        )
-
-    return jax.tree.map(leaf, yes, no)
 
 
 def collect(
@@ -254,6 +201,7 @@ def _play_slot(
         "opponent_id": select(lanes.closing, lanes.ids, ids),
         "returns": returns,
         "stuck": acting & ~shown.legal.any(-1),
+        "unfair": acting & shown.legal.any(-1) & ~is_legal(shown.legal, action),
     }
     # a closing slot moved nobody: the last joint move stays what it was
     moved = jax.vmap(Last)(action, reward, event, after.visible)
@@ -286,6 +234,32 @@ def _turn(match, lanes: Lanes, state, after, last, returns, stream, memories, st
     )
 
 
+def is_legal(legal: Bool[Array, "*b A"], action: Int[Array, "*b"]) -> Bool[Array, "*b"]:
+    """Whether each action is among the legal ones; never for a number out of range."""
+    numbers = lax.broadcasted_iota(jnp.int32, legal.shape, legal.ndim - 1)
+    return (legal & (numbers == action[..., None])).any(-1)
+
+
+def faults(slots: Slots) -> dict[str, Int[Array, " N"]]:
+    """How often each seat could not move, or moved against the rules."""
+    return {name: slots[name].sum((0, 1)) for name in ("stuck", "unfair")}
+
+
+def blame(env: Env, seating: Seating, found: dict[str, Array]) -> None:
+    """Raises GameError when a chunk had faults; what it taught is not to be trusted."""
+    if np.asarray(found["stuck"]).any():
+        seat = int(np.argmax(found["stuck"]))
+        raise GameError(
+            f"{env}: the present player at seat {seat} had no legal action: a fault of the game"
+        )
+    if np.asarray(found["unfair"]).any():
+        seat = int(np.argmax(found["unfair"]))
+        raise GameError(
+            f"{env}: an illegal move at seat {seat}, where {' or '.join(seating.names_at(seat))} "
+            f"sits; a policy may only choose where view.legal is True"
+        )
+
+
 def summary(seating: Seating, chunk: Chunk) -> dict[str, Array]:
     """Sums over a chunk, so that shards can add theirs: ended episodes and what they brought."""
     slots = chunk.slots
@@ -305,5 +279,4 @@ def summary(seating: Seating, chunk: Chunk) -> dict[str, Array]:
         "busy_slots": slots["alive"].any(2).sum(),
         "seats": jnp.int32(slots["alive"].size),
         "live_seats": slots["alive"].sum(),
-        "stuck": slots["stuck"].sum(),
-    }
+    } | faults(slots)

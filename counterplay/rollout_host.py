@@ -20,9 +20,10 @@ from counterplay.envs.running import Running, name_of
 from counterplay.errors import GameError
 from counterplay.host_slots import Decided, Now, start, stream, turn
 from counterplay.packing import Layout
-from counterplay.rollout import Chunk, Lanes, Last, decide, look, select
+from counterplay.rollout import Chunk, Lanes, decide, look
 from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_MOVE, HostPolicy, Memory, TimeStep, View
+from counterplay.views import Last, select
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,6 +121,11 @@ class Seating:
             flat = flat[self._order]
         return flat.reshape(self.lanes, self.num_seats, *flat.shape[1:])
 
+    def names_at(self, seat: int) -> list[str]:
+        """The kinds of policy that sit at a seat in some lane."""
+        here = [bool((p % self.num_seats == seat).any()) for p in self.places]
+        return [kind.name for kind, sits in zip(self.kinds, here, strict=True) if sits]
+
     def ids(self, members: list) -> Any:
         """opponent_id [L, N] from the member of a mixture at every place, arrays [K, P]."""
         own = [np.arange(k.members)[:, None] * k.learner for k in self.kinds]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, PartitionSpec
+from jaxtyping import PRNGKeyArray
 
 CORES = "cores"
 
@@ -80,6 +81,11 @@ def over_cores(spread: Spread, body: Callable[..., Any]) -> Callable[..., Any]:
         )(state, *shared)
 
     return jax.jit(mapped, donate_argnums=0)
+
+
+def shard_key(key: PRNGKeyArray, axis: str | None) -> PRNGKeyArray:
+    """A key of this shard's own, where a seed is dealt to several."""
+    return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
 
 
 def first_shard(tree: Any) -> Any:

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is first imported
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling is most of the work here
 
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # the numeric tower: a whole number will do where a number is wanted, as for any type checker
@@ -14,3 +15,8 @@ install_import_hook("counterplay", CHECKER)
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# examples of every property; compiling takes as long as it takes
+settings.register_profile("quick", max_examples=50, deadline=None)
+settings.register_profile("full", max_examples=500, deadline=None)
+settings.load_profile("full" if os.environ.get("COUNTERPLAY_FULL") else "quick")

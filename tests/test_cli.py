@@ -94,6 +94,10 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("eval nowhere --against stay", "nowhere is no run folder: expected nowhere/config.json"),
     ("eval broken --against stay", "broken/config.json is damaged"),
     ("eval --against stay", "--against wants a run folder"),
+    ("eval mine --seat 0..3=stay", "mine would not play: name it in a seat, as --seat 0=run:mine"),
+    ("eval run:nowhere", "nowhere is no run folder: expected nowhere/config.json"),
+    ("eval --seat 0..1=run:nowhere", "nowhere is no run folder"),
+    ("eval --seat 0..1=grim,run:broken", "broken/config.json is damaged"),
     ("eval --seat 0..3=self", "self and own learn, and eval does not train"),
     ("eval --seat 0..3=stay --episodes 0", "episodes must be at least 1, found 0"),
     ("eval --seat 0..3=stay --match 0", "match must be at least 1 episode, found 0"),
@@ -231,6 +235,12 @@ def test_every_verb_explains_itself(verb, flag, no_work, capsys):
     assert status(f"{verb} {flag}") == 0
     out, err = capsys.readouterr()
     assert f"usage: counterplay {verb.split()[0]}" in out and err == ""
+
+
+def test_help_on_training_tells_who_may_learn(no_work, capsys):
+    assert status("train ppo --help") == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "self is one learner for all such seats, own an independent one" in said
 
 
 def test_every_benchmark_explains_itself(no_work, capsys):

@@ -53,6 +53,15 @@ def test_speed_leaves_out_what_came_before_the_first_update(clock, capsys):
     assert first == "x: 50%  " and second == "x: 70%  10 steps/s"
 
 
+def test_no_more_than_all_is_ever_done(clock, capsys):
+    with Meter("x", 90) as meter:
+        for done, total in ((50, 100), (100, None), (120, None)):
+            clock.now += 11
+            meter.update(done, total=total)
+    shares = re.findall(r"x: (\d+)%", capsys.readouterr().err)
+    assert shares == ["50", "100", "100"], "of a hundred, since that became known"
+
+
 def test_no_speed_is_told_that_is_none(clock, capsys):
     with Meter("x", 10) as meter:
         for done in (0, 0, 5, 5, 10):  # no time passes, then nothing is done

@@ -14,12 +14,12 @@ ROOT = Path(counterplay.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
     "__init__", "names", "errors", "types", "maths", "spread", "packing", "envs", "episodes",
-    "opponents", "seats", "rollout", "host_slots", "rollout_host", "models", "planning", "algos",
+    "opponents", "seats", "views", "rollout", "host_slots", "rollout_host", "models", "planning", "algos",
     "runs", "pools", "evaluate", "studies", "report", "console", "verbs", "bench", "demo", "cli",
     "__main__",
 )  # fmt: skip
 """A file's top-level imports from counterplay come only from layers further left, or its own."""
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 55
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50
 FORBIDDEN_CALLS = {"eval", "exec", "yaml.load"}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "torch"}
 LIGHT = ("", ".cli", ".envs", ".opponents", ".algos")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -72,7 +72,6 @@ def sequences(draw):
     return some(numbers), discount, some(numbers), draw(numbers), some(st.booleans())
 
 
-@settings(deadline=None, max_examples=60)
 @given(sequences(), st.sampled_from([0.0, 0.3, 0.95, 1.0]))
 def test_scan_equals_the_obvious_loop(sequence, lam):
     reward, discount, value, last_value, closing = sequence

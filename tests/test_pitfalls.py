@@ -42,6 +42,21 @@ NOTICED: dict[str, tuple[str, ...]] = {
         "algos/test_ppo.py::test_a_player_without_a_legal_action_stops_the_training",
         "evaluate/test_returns.py::test_a_player_without_a_legal_action_stops_the_evaluation",
         "test_maths.py::test_with_nothing_legal_values_are_finite_and_gradients_zero",
+        "test_masks.py::test_forbidden_moves_have_no_probability_and_no_gradient",
+        "test_masks.py::test_on_a_walk_legal_moves_do_what_they_say_and_others_nothing",
+    ),
+    "JAX clamps an index that is out of range, so a stray action passes for another": (
+        "test_masks.py::test_an_answer_that_is_no_legal_move_is_refused_by_name",
+    ),
+    "what does not fit on a board is left out or squeezed in": (
+        "envs/test_obstacles.py::test_what_cannot_fit_is_refused",
+        "envs/test_obstacles.py::test_a_game_whose_layouts_would_be_filled_by_rows_is_refused",
+        "envs/test_contract.py::test_what_cannot_be_made_is_explained",
+    ),
+    "two runs write into one directory": (
+        "test_runs.py::test_of_two_that_begin_at_once_one_gets_the_folder",
+        "test_runs.py::test_folders_made_in_the_same_instant_are_never_shared",
+        "test_runs.py::test_a_run_that_is_there_is_refused_and_left_as_it_is",
     ),
     "a recurrent net is unrolled from another memory than it acted with": (
         "algos/test_ppo_memory.py::test_unrolling_a_chunk_repeats_what_was_thought_when_acting",

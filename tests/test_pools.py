@@ -13,7 +13,7 @@ import pytest
 from counterplay import envs, pools, runs
 from counterplay.algos import ppo
 from counterplay.opponents.rule import Mixture, Rule
-from counterplay.pools import read_seats, roster_against, roster_of, split_list
+from counterplay.pools import read_seats, roster_against, roster_alone, roster_of
 from counterplay.seats import Chair, Numbered, Roster
 
 PD = envs.make("matrix:pd,horizon=4")
@@ -56,37 +56,6 @@ def test_seats_are_read(entries, seats):
 def test_seats_that_cannot_be_read_are_refused(entries, sentence):
     with pytest.raises(ValueError, match=sentence):
         read_seats(entries, 4)
-
-
-@pytest.mark.parametrize(
-    ("text", "members"),
-    [
-        ("random", ["random"]),
-        ("grim, bully", ["grim", "bully"]),
-        ("grim:tremble=.1,k=2,bully", ["grim:tremble=.1,k=2", "bully"]),
-        ("bully,grim:tremble=.1", ["bully", "grim:tremble=.1"]),
-        ("run:a#2,run:b", ["run:a#2", "run:b"]),
-        ("some/file.py:Name,grim", ["some/file.py:Name", "grim"]),
-    ],
-)
-def test_comma_lists_are_split_and_settings_stay_with_their_rule(text, members):
-    assert split_list(text) == members
-
-
-def test_a_pool_file_names_one_policy_a_line(tmp_path):
-    path = tmp_path / "rivals.txt"
-    path.write_text("# strong ones\ngrim:tremble=.1\n\n  bully  \n")
-    assert split_list(f"random,pool:{path},random") == [
-        "random", "grim:tremble=.1", "bully", "random",
-    ]  # fmt: skip
-
-
-def test_pools_without_a_file_or_a_policy_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"pool: no file 'nowhere.txt'; expected a text file"):
-        split_list("pool:nowhere.txt")
-    (tmp_path / "empty.txt").write_text("# nobody\n\n")
-    with pytest.raises(ValueError, match=r"empty.txt' names no policy; expected one a line"):
-        split_list(f"pool:{tmp_path / 'empty.txt'}")
 
 
 def write_run(folder: Path, game: str, seats: list[int], who: str, seed: int) -> str:
@@ -235,7 +204,9 @@ def test_names_that_nobody_answers_to_are_refused(text, sentence):
 
 
 def test_a_run_of_another_game_or_seed_is_refused(folders):
-    with pytest.raises(ValueError, match=r"should be .* found"):
+    with pytest.raises(
+        ValueError, match=r"trained on matrix:pd,horizon=4 .*, asked to play StagHunt"
+    ):
         roster_of(HUNT, {0: "self", 1: "self", 2: "self", 3: folders["a"]})
     with pytest.raises(ValueError, match="the run has seeds 0 to 0"):
         roster_of(PD, {0: "grim", 1: folders["a"] + "#1"})
@@ -276,3 +247,29 @@ def test_a_learner_may_be_the_one_that_takes_every_seat():
     roster = roster_against(HUNT, "self", ("random",))
     learns = [[roster.kinds[chair.kind].learner for chair in table] for table in roster.tables]
     assert jnp.array_equal(jnp.array(learns), jnp.eye(4, dtype=bool))
+
+
+def test_alone_a_run_plays_every_seat_with_its_own_network(folders):
+    names = (folders["own"], folders["a"], "grim", folders["own"])
+    roster = roster_alone(PD, names)
+    assert roster.labels == names
+    for name, table in zip(names, roster.tables, strict=True):
+        for seat in (0, 1):
+            if name != "grim":
+                expected = weight(pools.find(name, PD, seat))
+                assert np.array_equal(weight(sitting(roster, table, seat)), expected), (name, seat)
+    assert len(roster.kinds) == 3, "networks of one shape are called together"
+    assert len({roster.tables[0], roster.tables[3]}) == 2
+    roster.seating(8)
+
+
+def test_a_rotation_of_too_many_tables_is_refused(folders, monkeypatch):
+    monkeypatch.setattr(pools, "MOST_TABLES", 5)
+    monkeypatch.setattr(pools, "LONGEST_ROTATION", 5)
+    two, three = (",".join([folders["hunt"]] * n) for n in (2, 3))
+    seats = {0: "stay", 1: "stay", 2: two, 3: three}
+    with pytest.raises(ValueError, match=r"take turns at 6 tables, and 5 are the most: .*as long"):
+        roster_of(HUNT, seats)
+    assert len(roster_of(HUNT, seats | {3: "stay"}).tables) == 2
+    with pytest.raises(ValueError, match="take turns at 12 tables"):
+        roster_against(PD, "grim", (two.replace("hunt", "a"), three.replace("hunt", "a")))

@@ -219,7 +219,8 @@ def test_summary_adds_up_what_ended():
     assert found["learner_return_sum"] == 2 * LANES * 211
     assert found["learner_episodes"] == 2 * LANES
     assert found["slots"] == 6 * LANES and found["busy_slots"] == 4 * LANES
-    assert found["live_seats"] == 10 * LANES and found["stuck"] == 0
+    assert found["live_seats"] == 10 * LANES
+    assert not found["stuck"].any() and not found["unfair"].any()
 
 
 def test_lanes_are_hardly_ever_idle_on_stag_hunt():

@@ -183,8 +183,15 @@ def test_an_array_that_is_missing_or_of_another_shape_is_named(hunt):
 
 
 def test_a_run_does_not_play_another_game(hunt):
-    with pytest.raises(ValueError, match=r"should be float32\[.*found .*float32"):
+    with pytest.raises(ValueError) as refused:
         runs.load_policy(str(hunt), make(PD), 0)
+    assert (
+        f"{hunt}: trained on {HUNT} (observations of 113 numbers, 7 actions), asked to play "
+        "Matrix(" in str(refused.value)
+    )
+    assert str(refused.value).endswith("(observations of 7 numbers, 2 actions)")
+    with pytest.raises(ValueError, match=r"113 numbers, 7 actions.* play StagHunt.* 37. numbers"):
+        runs.load_policy(str(hunt), make("stag_hunt:8x8"), 0)
 
 
 def edit(**changes: Any) -> Any:

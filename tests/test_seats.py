@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from counterplay.seats import Chair, Kind, Numbered, Roster, Seating, bank, shuffle
@@ -31,7 +31,6 @@ def roster_from(members: list[int], order: list[int], turns: int) -> Roster:
     return Roster(kinds, tuple(tuple(table[t:] + table[:t]) for t in range(min(turns, len(table)))))
 
 
-@settings(deadline=None, max_examples=50)
 @given(ROSTERS, st.integers(1, 3))
 def test_every_place_is_taken_once_and_by_whom_the_table_says(recipe, each):
     roster = roster_from(*recipe)
@@ -48,7 +47,6 @@ def test_every_place_is_taken_once_and_by_whom_the_table_says(recipe, each):
         assert [Chair(*chair) for chair in found.tolist()] == list(table)
 
 
-@settings(deadline=None, max_examples=30)
 @given(ROSTERS, st.integers(1, 3))
 def test_put_is_the_inverse_of_take(recipe, each):
     roster = roster_from(*recipe)

@@ -13,7 +13,7 @@ import pytest
 
 import counterplay
 from counterplay import cli, envs, runs, verbs
-from counterplay.algos import Update, ppo
+from counterplay.algos import ppo
 
 HUNT, PD = "stag_hunt:4x4", "matrix:pd,horizon=4"
 TINY = "--lanes 16 --slots 8 --widths 8 --minibatches 2"
@@ -131,50 +131,6 @@ def test_a_second_run_into_one_folder_changes_nothing(trained, capsys, monkeypat
     assert cli.main(f"train ppo --env {PD} --out {folder}".split()) == 2
     assert "a run is there already; choose another folder" in capsys.readouterr().err
     assert before == {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
-
-
-def updates(asked: list[int], count: int = 5) -> Any:
-    """Stands in for a training: metrics of one seed, no episode ended in the first iteration."""
-    env: Any = envs.make(PD)
-    net = ppo.init_learner(ppo.Config(widths=(2,)), env, 1, jax.random.key(0)).net
-    for i in range(count):
-        asked.append(i)
-        sums = {"learner_return_sum": 6.0 * i, "learner_episodes": 2.0 * i, "length_sum": 8.0 * i}
-        sums |= {"episodes": 2.0 * i, "busy_slots": 6.0, "slots": 8.0, "live_seats": 4.0}
-        metrics = {name: np.array([x]) for name, x in (sums | {"seats": 16.0}).items()}
-        nets = (jax.tree.map(lambda x, i=i: np.full((1, *x.shape), i, np.float32), net),)
-        yield Update(8 * (i + 1), nets, metrics, 0.25)
-
-
-def test_metrics_are_read_while_the_next_iteration_runs():
-    asked: list[int] = []
-    steps = [(update.steps, len(asked)) for update, _ in verbs.lagging(updates(asked))]
-    assert steps == [(8, 2), (16, 3), (24, 4), (32, 5), (40, 5)]
-    assert list(verbs.lagging(iter(()))) == []
-
-
-def settings(tmp_path: Path) -> verbs.Train:
-    return verbs.Train(ppo.Config(widths=(2,), steps=40), env=PD, out=str(tmp_path / "run"))
-
-
-def test_means_are_over_episodes_and_none_where_none_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(ppo, "train", lambda *args: updates([]))
-    done = verbs.run_training("ppo", settings(tmp_path), quiet=True)
-    rows = [strict(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
-    assert [row["return"] for row in rows] == [[None], [3.0], [3.0], [3.0], [3.0]]
-    assert [row["length"] for row in rows] == [[None], [4.0], [4.0], [4.0], [4.0]]
-    assert rows[0]["busy_share"] == [0.75] and rows[0]["live_share"] == [0.25]
-    assert (done.steps, done.returns, done.compile_seconds) == (40, [3.0], 0.25)
-    checkpoint = runs.load_file(done.folder / runs.CHECKPOINT)
-    assert {float(x.ravel()[0]) for x in checkpoint.values()} == {4.0}, "that of the last update"
-
-
-def test_a_training_stops_when_its_time_is_over(tmp_path, monkeypatch):
-    asked: list[int] = []
-    monkeypatch.setattr(ppo, "train", lambda *args: updates(asked, count=1000))
-    done = verbs.run_training("ppo", settings(tmp_path), quiet=True, seconds=0)
-    assert done.steps == 8 and len(asked) == 2
-    assert (done.folder / runs.CHECKPOINT).exists()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import jax.random as jr
 import numpy as np
 from scripted import Script, played, recorded
 
-from counterplay.rollout import Last, cut_views
 from counterplay.types import NO_EVENT
+from counterplay.views import Last, cut_views
 
 Y, n = True, False  # yes and no, in tables
 

@@ -7,7 +7,7 @@ from counterplay.names import unknown
 ALGORITHMS: dict[str, str] = {
     "ppo": "counterplay.algos.ppo",
 }
-"""Name -> module with ``Config``, ``train`` and ``policy``. Listing them imports nothing."""
+"""Name -> module with ``Config``, ``init``, ``learn``, ``policy`` and ``train``."""
 
 
 class Update(NamedTuple):
@@ -16,10 +16,13 @@ class Update(NamedTuple):
     steps: int
     """Environment steps of each seed so far."""
     nets: Any
-    """Parameters of the learners as they are now; read them before asking for the next update."""
+    """Parameters of the learners as they are now, one entry a kind, leaves [seeds, K, ...]."""
     metrics: dict[str, Any]
     compile_seconds: float
     """Spent on compilation in all, apart from playing and learning."""
+    going: Any = None
+    """All that the next iteration starts from: the training and the policies dealt. It is given
+    away with the next update; ``nets`` and ``metrics`` stay."""
 
 
 def module_of(name: str) -> str:

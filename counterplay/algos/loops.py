@@ -1,117 +1,206 @@
 """The loops around learning: one jitted program an iteration, or an ordinary loop for other games.
 
-``algorithm`` is the module of one: its init, iteration, init_learner, improve and seated.
+``algorithm`` is the module of one, with
+
+- ``init(config, spec, key) -> State``: what learning carries, a pytree
+- ``policy(config, State)``: one policy a kind of learner, leaves [K, ...]
+- ``learn(config, State, chunk) -> (State, metrics)``
 """
 
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from counterplay.algos import Update
 from counterplay.errors import GameError
+from counterplay.rollout import blame, collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
-from counterplay.seats import Roster, shuffle
-from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
+from counterplay.seats import Roster, Seating, shuffle
+from counterplay.spread import (
+    first_shard,
+    over_cores,
+    seed_numbers,
+    shard_key,
+    spread_over,
+    start,
+)
+
+
+class Spec(NamedTuple):
+    """What is fixed while learning: game, seats, and the name of shards that learn together."""
+
+    env: Any
+    seating: Seating
+    axis: str | None
+
+
+class Training(NamedTuple):
+    """All that an iteration carries: what is learnt, the games that are open, and a key."""
+
+    state: Any
+    lanes: Any
+    key: PRNGKeyArray
+
+
+def resolved(config: Any, env: Any) -> Any:
+    """The configuration with the lanes and slots that suit the game filled in."""
+    lanes, slots = (16, 128) if hasattr(env, "open") else (512, 16)
+    filled = {"lanes": config.lanes or lanes, "slots": config.slots or slots}
+    return replace(config, **filled)
+
+
+def rounds_of(config: Any, lanes: int) -> int:
+    """Iterations that make up the steps asked for; the last may go beyond them."""
+    return -(-config.steps // (lanes * config.slots))
+
+
+def seated(seating: Seating, learning: tuple, others: tuple) -> tuple:
+    """One policy a kind: learners and others come in the order of their kinds."""
+    mine, fixed = iter(learning), iter(others)
+    return tuple(next(mine) if kind.learner else next(fixed) for kind in seating.kinds)
 
 
 def train(config: Any, env: Any, roster: Roster, algorithm: Any) -> Iterator[Update]:
     """Trains every seed, inside jit where game and seats allow it; yields once an iteration."""
-    hosted = hasattr(env, "open")
-    loop = train_hosted if hosted else train_jitted
-    lanes, slots = (16, 128) if hosted else (512, 16)
-    config = replace(config, lanes=config.lanes or lanes, slots=config.slots or slots)
+    loop = train_hosted if hasattr(env, "open") else train_jitted
     before = None
-    for update in loop(config, env, roster, algorithm):
-        check(env, before)  # of the iteration before: this one may still be running
+    for update in loop(resolved(config, env), env, roster, algorithm):
+        check(env, roster, before)  # of the iteration before: this one may still be running
         before = update.metrics
         yield update
-    check(env, before)
+    check(env, roster, before)
+
+
+def begin(algorithm: Any, config: Any, spec: Spec, others: tuple, seed: Int[Array, ""]) -> Training:
+    """A fresh training of one seed on one shard."""
+    learn_key, lane_key, key = jr.split(jr.key(seed), 3)
+    state = algorithm.init(config, spec, learn_key)
+    policies = seated(spec.seating, algorithm.policy(config, state), others)
+    lanes = open_lanes(spec.env, spec.seating, policies, shard_key(lane_key, spec.axis))
+    return Training(state, lanes, shard_key(key, spec.axis))
+
+
+def iteration(
+    algorithm: Any,
+    config: Any,
+    spec: Spec,
+    training: Training,
+    others: tuple,
+    cut: Bool[Array, ""],
+) -> tuple[Training, dict[str, Array]]:
+    """Plays a chunk of slots and learns from it."""
+    key, play_key = jr.split(training.key)
+    policies = seated(spec.seating, algorithm.policy(config, training.state), others)
+    size = {"slots": config.slots, "match": config.match}
+    lanes, chunk = collect(
+        spec.env, spec.seating, policies, training.lanes, play_key, cut=cut, **size
+    )
+    state, metrics = algorithm.learn(config, training.state, chunk)
+    return Training(state, lanes, key), metrics
 
 
 def train_jitted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Iterator[Update]:
     """One program plays and learns; Python only asks for the next iteration and deals anew."""
     spread = spread_over(config.seeds)
     lanes = roster.lanes_for(config.lanes, spread.shards)
-    seating = roster.seating(lanes // spread.shards)
-    others, rest = roster.others, (env, seating, spread.axis)
+    spec = Spec(env, roster.seating(lanes // spread.shards), spread.axis)
+    others, parts = roster.others, (algorithm, config, spec)
     began = time.perf_counter()
-    init = partial(algorithm.init, config, *rest, others)
-    state = start(spread, init, seed_numbers(config.seed, config.seeds))
-    run = over_cores(spread, partial(algorithm.iteration, config, *rest))
-    run = run.lower(state, others, jnp.float32(0), jnp.bool_(False)).compile()
+    seeds = seed_numbers(config.seed, config.seeds)
+    training = start(spread, partial(begin, *parts, others), seeds)
+    run = over_cores(spread, partial(iteration, *parts))
+    run = run.lower(training, others, jnp.bool_(False)).compile()
     compile_seconds = time.perf_counter() - began
-    chunk, banks = lanes * config.slots, _banks(roster)
-    rounds, key = -(-config.steps // chunk), jr.key(config.seed)
-    for i in range(rounds):
+    banks, key = _banks(others), jr.key(config.seed)
+    for i in range(rounds_of(config, lanes)):
         cut = banks and (i + 1) % config.redeal == 0
-        state, metrics = run(state, others, jnp.float32(i / rounds), jnp.bool_(cut))
+        training, metrics = run(training, others, jnp.bool_(cut))
         if cut:
             others = shuffle(others, jr.fold_in(key, i))
-        nets = tuple(learner.net for learner in first_shard(state.learners))
-        yield Update((i + 1) * chunk, nets, first_shard(metrics), compile_seconds)
+        nets = tuple(agent.net for agent in algorithm.policy(config, first_shard(training.state)))
+        steps = (i + 1) * lanes * config.slots
+        going = (training, others)
+        yield Update(steps, nets, first_shard(metrics), compile_seconds, going)
 
 
 def train_hosted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Iterator[Update]:
     """Games or bots in ordinary Python: seeds take turns at playing and learning."""
-    seating = roster.seating(roster.lanes_for(config.lanes))
-    members = [kind.members for kind in roster.kinds if kind.learner]
-    improve = jax.jit(partial(algorithm.improve, config, env, seating, None))
-
-    def first(seed: int):
-        net_key, key = jr.split(jr.key(seed))
-        make = partial(algorithm.init_learner, config, env)
-        keys = jr.split(net_key, len(members))
-        learners = tuple(make(m, k) for m, k in zip(members, keys, strict=True))
-        policies = algorithm.seated(seating, learners, roster.others)
-        return learners, open_host(env, seating, policies, seed), key
-
-    began = time.perf_counter()
-    states = [first(seed) for seed in range(config.seed, config.seed + config.seeds)]
-    chunk, compile_seconds = seating.lanes * config.slots, time.perf_counter() - began
-    rounds, compiled = -(-config.steps // chunk), None
-    others, banks, deal_key = roster.others, _banks(roster), jr.key(config.seed)
-    for i in range(rounds):
-        learned, cut = [], banks and (i + 1) % config.redeal == 0
-        for j, (learners, lanes, key) in enumerate(states):
-            key, play_key, learn_key = jr.split(key, 3)
-            policies = algorithm.seated(seating, learners, others)
-            size = {"slots": config.slots, "match": config.match, "cut": cut}
-            lanes, played = collect_host(env, seating, policies, lanes, play_key, **size)
-            lesson = (learners, played, jnp.float32(i / rounds), learn_key)
-            if compiled is None:
-                began = time.perf_counter()
-                compiled = improve.lower(*lesson).compile()
-                compile_seconds += time.perf_counter() - began
-            learners, metrics = compiled(*lesson)
-            states[j] = (learners, lanes, key)
-            learned.append(metrics)
-        if cut:
-            others = shuffle(others, jr.fold_in(deal_key, i))
-        metrics = jax.tree.map(lambda *x: jnp.stack(x), *learned)
-        nets = [tuple(learner.net for learner in state[0]) for state in states]
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *nets)
-        yield Update((i + 1) * chunk, stacked, metrics, compile_seconds)
+    lanes = roster.lanes_for(config.lanes)
+    spec, others = Spec(env, roster.seating(lanes), None), roster.others
+    learn, compile_seconds = None, 0.0
+    banks, deal_key = _banks(others), jr.key(config.seed)
+    trainings = [
+        _begin_hosted(algorithm, config, spec, others, seed)
+        for seed in range(config.seed, config.seed + config.seeds)
+    ]
+    try:
+        for i in range(rounds_of(config, lanes)):
+            cut, metrics = banks and (i + 1) % config.redeal == 0, []
+            for j, training in enumerate(trainings):
+                played = _play_hosted(algorithm, config, spec, training, others, cut)
+                training, chunk = played
+                if learn is None:
+                    began = time.perf_counter()
+                    jitted = jax.jit(partial(algorithm.learn, config))
+                    learn = jitted.lower(training.state, chunk).compile()
+                    compile_seconds = time.perf_counter() - began
+                state, learned = learn(training.state, chunk)
+                trainings[j] = training._replace(state=state)
+                metrics.append(learned)
+            if cut:
+                others = shuffle(others, jr.fold_in(deal_key, i))
+            stack = lambda trees: jax.tree.map(lambda *x: jnp.stack(x), *trees)
+            policies = [algorithm.policy(config, training.state) for training in trainings]
+            nets = stack([tuple(agent.net for agent in agents) for agents in policies])
+            steps = (i + 1) * lanes * config.slots
+            yield Update(steps, nets, stack(metrics), compile_seconds, (trainings, others))
+    finally:
+        for training in trainings:
+            training.lanes.close()
 
 
-def _banks(roster: Roster) -> bool:
-    """Whether there are frozen members to deal anew; rules hold no arrays."""
-    policies = [p for p in roster.others if not isinstance(p, HostSeat)]
-    return bool(jax.tree.leaves(policies))
+def _begin_hosted(algorithm: Any, config: Any, spec: Spec, others: tuple, seed: int) -> Training:
+    learn_key, lane_key, key = jr.split(jr.key(seed), 3)
+    state = algorithm.init(config, spec, learn_key)
+    policies = seated(spec.seating, algorithm.policy(config, state), others)
+    draw = int(jr.randint(lane_key, (), 0, 2**31 - 1))
+    return Training(state, open_host(spec.env, spec.seating, policies, draw), key)
 
 
-def check(env: Any, metrics: dict[str, Any] | None) -> None:
+def _play_hosted(
+    algorithm: Any, config: Any, spec: Spec, training: Any, others: tuple, cut: bool
+) -> tuple[Training, Any]:
+    key, play_key = jr.split(training.key)
+    policies = seated(spec.seating, algorithm.policy(config, training.state), others)
+    size = {"slots": config.slots, "match": config.match, "cut": cut}
+    lanes, chunk = collect_host(spec.env, spec.seating, policies, training.lanes, play_key, **size)
+    return Training(training.state, lanes, key), chunk
+
+
+def _banks(others: tuple) -> bool:
+    """Whether there are several frozen members of a kind, to be dealt anew."""
+    sizes = [x.shape[0] for p in others if not isinstance(p, HostSeat) for x in jax.tree.leaves(p)]
+    return max(sizes, default=1) > 1
+
+
+def check(env: Any, roster: Roster, metrics: dict[str, Any] | None) -> None:
     """Stops a training that cannot go on, saying why."""
     if metrics is None:
         return
-    if np.asarray(metrics["stuck"]).any():
-        raise GameError(f"{env}: a present player had no legal action, a fault of the game")
+    found = {name: np.sum(metrics[name], 0) for name in ("stuck", "unfair")}
+    if any(x.any() for x in found.values()):
+        blame(env, roster.seating(len(roster.tables)), found)
     for name in ("policy_loss", "value_loss"):
         if name in metrics and not np.isfinite(np.asarray(metrics[name])).all():
-            raise ValueError(f"{env}: {name} is {metrics[name]}: NaN, or rewards far too large")
+            raise GameError(
+                f"{env}: {name} is {np.asarray(metrics[name])}: the training diverged, "
+                "from a NaN or far too large rewards"
+            )

@@ -11,8 +11,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.maths import lambda_returns
 from counterplay.models.nets import ActorCritic
-from counterplay.rollout import Chunk, select
+from counterplay.rollout import Chunk
 from counterplay.seats import Seating
+from counterplay.views import select
 
 Sum = Callable[[Array], Array]
 

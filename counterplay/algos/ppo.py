@@ -7,6 +7,7 @@ minibatches hold live decisions only. Reads top to bottom: settings, state, one 
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,9 +16,10 @@ import jax.numpy as jnp
 import jax.random as jr
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import Update, loops
+from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows, rows_of, unroll
 from counterplay.maths import (
     chosen,
@@ -28,8 +30,9 @@ from counterplay.maths import (
     sample_action,
 )
 from counterplay.models.nets import ActorCritic
-from counterplay.rollout import Chunk, Lanes, collect, open_lanes, summary
-from counterplay.seats import Roster, Seating
+from counterplay.rollout import Chunk, summary
+from counterplay.seats import Roster
+from counterplay.spread import shard_key
 from counterplay.types import Act, Env, View
 
 
@@ -120,12 +123,14 @@ class Learner(NamedTuple):
     optimiser: Any
 
 
-class State(NamedTuple):
-    """What an iteration carries. Key and lanes differ between shards, learners do not."""
+class State(eqx.Module):
+    """What learning carries. The key differs between shards that learn together."""
 
     learners: tuple[Learner, ...]
-    lanes: Lanes
+    steps: Float[Array, ""]
+    """Environment steps so far, over all shards."""
     key: PRNGKeyArray
+    spec: Spec = eqx.field(static=True)
 
 
 def optimiser(config: Config) -> optax.GradientTransformation:
@@ -172,7 +177,7 @@ def loss(
     return total - bonus * parts["entropy"], parts
 
 
-def learn(
+def fit(
     config: Config,
     env: Env,
     learner: Learner,
@@ -217,77 +222,39 @@ def learn(
     return Learner(net, opt), jax.tree.map(lambda x: x / (config.epochs * parts), info)
 
 
-def init(
-    config: Config,
-    env: Env,
-    seating: Seating,
-    axis: str | None,
-    others: tuple,
-    seed: Int[Array, ""],
-) -> State:
-    """A fresh training. With ``axis`` every shard has the same networks and its own lanes."""
-    net_key, lane_key, key = jr.split(jr.key(seed), 3)
-    if axis:
-        shard = lax.axis_index(axis)
-        lane_key, key = jr.fold_in(lane_key, shard), jr.fold_in(key, shard)
-    learning = [kind for kind in seating.kinds if kind.learner]
-    learners = tuple(
-        init_learner(config, env, kind.members, k)
-        for kind, k in zip(learning, jr.split(net_key, len(learning)), strict=True)
-    )
-    policies = seated(seating, learners, others)
-    return State(learners, open_lanes(env, seating, policies, lane_key), key)
+def init(config: Config, spec: Spec, key: PRNGKeyArray) -> State:
+    """Fresh networks, the same on every shard."""
+    net_key, key = jr.split(key)
+    learning = [kind for kind in spec.seating.kinds if kind.learner]
+    keys = jr.split(net_key, len(learning))
+    make = partial(init_learner, config, spec.env)
+    learners = tuple(make(kind.members, k) for kind, k in zip(learning, keys, strict=True))
+    return State(learners, jnp.float32(0), shard_key(key, spec.axis), spec)
 
 
-def seated(seating: Seating, learners: tuple[Learner, ...], others: tuple) -> tuple:
-    """One policy a kind: learners and others come in the order of their kinds."""
-    learning, fixed = iter(learners), iter(others)
-    return tuple(Agent(next(learning).net) if k.learner else next(fixed) for k in seating.kinds)
+def policy(config: Config, state: State) -> tuple[Agent, ...]:
+    """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
+    return tuple(Agent(learner.net) for learner in state.learners)
 
 
-def improve(
-    config: Config,
-    env: Env,
-    seating: Seating,
-    axis: str | None,
-    learners: tuple[Learner, ...],
-    chunk: Chunk,
-    progress: Float[Array, ""],
-    key: PRNGKeyArray,
-) -> tuple[tuple[Learner, ...], dict[str, Array]]:
+def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, Array]]:
     """Every kind of learner learns from its own places of a chunk."""
+    spec, (key, learn_key) = state.spec, jr.split(state.key)
+    seating, axis = spec.seating, spec.axis
     total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
+    progress = jnp.minimum(state.steps / config.steps, 1.0)
     learning = [i for i, kind in enumerate(seating.kinds) if kind.learner]
-    keys = jr.split(key, len(learning))
     after, infos = [], []
-    for i, learner, k in zip(learning, learners, keys, strict=True):
+    for i, learner, k in zip(
+        learning, state.learners, jr.split(learn_key, len(learning)), strict=True
+    ):
         rows = rows_of(learner.net, seating, i, chunk, config.gamma, config.lam, total)
-        learner, info = learn(config, env, learner, rows, progress, k, axis)
+        learner, info = fit(config, spec.env, learner, rows, progress, k, axis)
         after.append(learner)
         infos.append(jax.tree.map(jnp.mean, info))
     metrics = jax.tree.map(lambda *x: sum(x) / len(x), *infos)
-    return tuple(after), metrics | jax.tree.map(total, summary(seating, chunk))
-
-
-def iteration(
-    config: Config,
-    env: Env,
-    seating: Seating,
-    axis: str | None,
-    state: State,
-    others: tuple,
-    progress: Float[Array, ""],
-    cut: Bool[Array, ""],
-) -> tuple[State, dict[str, Array]]:
-    """Plays a chunk of slots and learns from it."""
-    key, play_key, learn_key = jr.split(state.key, 3)
-    policies = seated(seating, state.learners, others)
-    size = {"slots": config.slots, "match": config.match}
-    lanes, chunk = collect(env, seating, policies, state.lanes, play_key, cut=cut, **size)
-    learners, metrics = improve(
-        config, env, seating, axis, state.learners, chunk, progress, learn_key
-    )
-    return State(learners, lanes, key), metrics
+    metrics |= jax.tree.map(total, summary(seating, chunk))
+    return State(tuple(after), state.steps + metrics["slots"], key, spec), metrics
 
 
 def train(config: Config, env: Env, roster: Roster) -> Iterator[Update]:

@@ -102,7 +102,8 @@ def bare_player(game: Any, copies: int, seed: int) -> Callable[[], int]:
 
 def _step_several(bare: Any, choose: Callable) -> None:
     inner = bare.unwrapped
-    moves = tuple(choose(inner._valid_actions[player]).value for player in inner.players)
+    # ._value_ is the number itself; .value goes through a descriptor and would slow the bare game
+    moves = [choose(inner._valid_actions[player])._value_ for player in inner.players]
     _, _, terminated, truncated, _ = bare.step(moves)
     if terminated or truncated:
         bare.reset()

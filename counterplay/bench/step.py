@@ -75,8 +75,8 @@ def _play(env: Any, chosen: Step, planes: bool, starts: Any, carry: Any, seed: A
     import jax.numpy as jnp
 
     from counterplay.maths import counter_hash
-    from counterplay.rollout import select
     from counterplay.types import NO_MOVE
+    from counterplay.views import select
 
     place = jnp.arange(chosen.lanes * env.num_seats, dtype=jnp.uint32)
     place = place.reshape(chosen.lanes, env.num_seats) * jnp.uint32(2654435761)

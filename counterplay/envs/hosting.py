@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax
@@ -18,7 +16,8 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from counterplay.names import Value, unknown
+from counterplay.names import Value
+from counterplay.outside import from_file
 from counterplay.types import NO_EVENT, Env, Picture
 
 
@@ -230,10 +229,7 @@ def needed(module: str, owner: str) -> Any:
 def _from_file(text: str, settings: dict[str, Value]) -> tuple[Any, Any, Any]:
     """(maker, adapter module, game): the adapter is None where the file holds a game of ours."""
     path, _, name = text.rpartition(":")
-    module = _module(Path(path))
-    if not hasattr(module, name):
-        raise unknown(f"name in {path}", name, [n for n in vars(module) if not n.startswith("_")])
-    build = getattr(module, name)
+    build = from_file(path, name, "a game")
     made = built(text, build, settings) if callable(build) else build
     if hasattr(made, "num_seats") and (hasattr(made, "open") or hasattr(made, "encode")):
         return build, None, made
@@ -259,24 +255,3 @@ def built(name: str, build: Callable[..., Any], settings: dict[str, Value]) -> A
         raise ValueError(
             f"{name} cannot be made with {settings or 'no settings'}: {kind}{error}"
         ) from error
-
-
-def _module(path: Path) -> Any:
-    """Imports a file once, however often it is named."""
-    if not path.is_file():
-        raise ValueError(f"no file {str(path)!r} to load a game from (looked in {Path.cwd()})")
-    name = f"counterplay_outside:{path.resolve()}"
-    if name not in sys.modules:
-        spec = spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None  # noqa: S101  (a .py file has a loader)
-        module = sys.modules[name] = module_from_spec(spec)
-        try:
-            spec.loader.exec_module(module)
-        except BaseException as error:
-            del sys.modules[name]
-            if isinstance(error, Exception):
-                raise ValueError(
-                    f"{path} cannot be imported: {type(error).__name__}: {error}"
-                ) from error
-            raise
-    return sys.modules[name]

@@ -1,11 +1,16 @@
 """Obstacles: one random clump of cells that leaves the rest of a square board in one piece."""
 
+from functools import cache
+
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Bool, PRNGKeyArray
 
 TRIES = 100
+TRIAL = 500
+"""Clumps drawn to see whether a game can be made."""
 
 
 def check(size: int, count: int) -> None:
@@ -16,6 +21,30 @@ def check(size: int, count: int) -> None:
             f"{count} obstacles and one free cell need {max(count, 0) + 1} cells, found {cells} "
             f"on a {size}x{size} board: ask for 0 to {cells - 1}"
         )
+
+
+def check_layouts(size: int, count: int) -> None:
+    """Raises when most layouts would be filled by rows, because clumps cut the board in two.
+
+    A game is made outside jit, where this can be tried; ``grow`` inside jit cannot refuse.
+    """
+    whole = whole_clumps(size, count)
+    if whole * TRIES < TRIAL:
+        raise ValueError(
+            f"a clump of {count} obstacles on a {size}x{size} board needs the other "
+            f"{size * size - count} cells in one piece, found so in {whole} of {TRIAL} clumps: "
+            "ask for fewer"
+        )
+
+
+@cache
+def whole_clumps(size: int, count: int) -> int:
+    """How many of TRIAL clumps leave the board whole."""
+    if count in (0, 1, size * size - 1):
+        return TRIAL
+    with jax.ensure_compile_time_eval():
+        whole = jax.jit(jax.vmap(lambda key: connected(~_clump(key, size, count))))
+        return int(whole(jr.split(jr.key(0), TRIAL)).sum())
 
 
 def grow(key: PRNGKeyArray, size: int, count: int) -> Bool[Array, " cells"]:

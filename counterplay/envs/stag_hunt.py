@@ -15,7 +15,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
-from counterplay.envs.obstacles import check
+from counterplay.envs.obstacles import check, check_layouts
 from counterplay.types import NO_EVENT, Picture, TimeStep
 
 UP, DOWN, LEFT, RIGHT, STAY, HUNT_STAG, HUNT_HARE = range(7)
@@ -64,7 +64,6 @@ class StagHunt:
     num_actions = 7
     num_goals = 2
     obs_dtype = np.dtype(np.uint8)
-    public_legal = False
 
     def __post_init__(self):
         if not 2 <= self.size <= 15:
@@ -81,6 +80,7 @@ class StagHunt:
                 f"stag_hunt: {prey} prey need a free cell each, found {max(free, 0)} free of "
                 f"{self.cells} ({self.obstacles} obstacles): enlarge size or ask for fewer"
             )
+        check_layouts(self.size, self.obstacles)
 
     @property
     def num_seats(self) -> int:
@@ -93,6 +93,11 @@ class StagHunt:
     @property
     def obs_shape(self) -> tuple[int]:
         return (self.players + self.stags + self.hares + self.obstacles + 1,)
+
+    @property
+    def public_legal(self) -> bool:
+        """Who sees the whole board sees what everyone may do."""
+        return self.view == 0
 
     @property
     def public_events(self) -> bool:

@@ -15,8 +15,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
-from counterplay.errors import GameError
-from counterplay.rollout import Lanes, collect, open_lanes
+from counterplay.rollout import Lanes, blame, collect, faults, open_lanes
 from counterplay.seats import Roster, Seating
 from counterplay.spread import over_cores, seed_numbers, spread_over, start
 from counterplay.types import Env
@@ -111,9 +110,8 @@ def evaluate(
     init = partial(_init, env, seating, spread.axis, roster.others)
     state = start(spread, init, seed_numbers(seed, 1))
     while True:
-        state, (least, done, stuck) = step(state, roster.others)
-        if np.asarray(stuck).any():
-            raise GameError(f"{env}: a present player had no legal action, a fault of the game")
+        state, (least, done, found) = step(state, roster.others)
+        blame(env, seating, jax.tree.map(lambda x: np.sum(x, (0, 1)), found))
         progress(int(np.sum(done)))
         if np.min(least) >= quota:
             break
@@ -135,7 +133,7 @@ def _init(env: Env, seating: Seating, axis: str | None, others: tuple, seed: Arr
 
 def _chunk(
     env: Env, seating: Seating, greedy: bool, match: int, quota: int, state: _State, others: tuple
-) -> tuple[_State, tuple[Array, Array, Array]]:
+) -> tuple[_State, tuple[Array, Array, dict[str, Array]]]:
     key, play_key = jr.split(state.key)
     slots = min(env.horizon, LONGEST_CHUNK)
     lanes, chunk = collect(
@@ -153,7 +151,7 @@ def _chunk(
     return _State(lanes, tally, key), (
         tally.count.min(),
         tally.count.sum(),
-        chunk.slots["stuck"].sum(),
+        faults(chunk.slots),
     )
 
 

@@ -4,16 +4,13 @@
 ``tremble``: how likely its hand picks a uniform legal move instead.
 """
 
-import sys
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from inspect import Parameter, signature
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from counterplay.envs import game_of
 from counterplay.names import read_settings, unknown
+from counterplay.outside import from_file
 
 if TYPE_CHECKING:
     import counterplay.opponents.rule
@@ -71,10 +68,7 @@ def load_file(text: str, env: "counterplay.types.Env") -> Any:
     path, colon, name = text.rpartition(":")
     if not colon or not path.endswith(".py") or not name.isidentifier():
         raise ValueError(f"an outside policy is written path/to/file.py:Name, found {text!r}")
-    module = _module(Path(path))
-    if not hasattr(module, name):
-        raise unknown(f"name in {path}", name, [n for n in vars(module) if not n.startswith("_")])
-    made = _call(getattr(module, name), env, text)
+    made = _call(from_file(path, name, "a policy"), env, text)
     lacking = [need for need in ("begin", "act") if not hasattr(made, need)]
     if lacking == ["act"] and hasattr(made, "log_probs"):
         from counterplay.opponents.rule import Rule
@@ -87,28 +81,6 @@ def load_file(text: str, env: "counterplay.types.Env") -> Any:
 
 def _places(game: str | None) -> dict[str, str]:
     return RULES.get(game or "", {}) | ANY_GAME
-
-
-def _module(path: Path) -> ModuleType:
-    """Imports a file once, however often it is named."""
-    if not path.is_file():
-        raise ValueError(f"no file {str(path)!r} to load a policy from (looked in {Path.cwd()})")
-    name = f"counterplay_outside:{path.resolve()}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # noqa: S101  (a .py file has a loader)
-    module = sys.modules[name] = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if isinstance(error, Exception):
-            raise ValueError(
-                f"{path} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        raise
-    return module
 
 
 def _call(maker: Any, env: Any, text: str) -> Any:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from counterplay.maths import sample_action
 from counterplay.types import NO_EVENT, NO_MOVE, Act, Memory, View
 
 
@@ -119,7 +120,7 @@ def draw(
     key: PRNGKeyArray, log_probs: Float[Array, " A"], legal: Bool[Array, " A"]
 ) -> tuple[Int[Array, ""], Float[Array, ""]]:
     """A move and its log-probability; NO_MOVE and 0 when nothing is legal."""
-    sampled = jr.categorical(key, log_probs)
+    sampled = sample_action(key, log_probs)
     log_pi = jnp.where(jnp.arange(legal.shape[0]) == sampled, log_probs, 0.0).sum()
     present = legal.any()
     return jnp.where(present, sampled, NO_MOVE), jnp.where(present, log_pi, 0.0)

@@ -1,7 +1,7 @@
 """A recorded chunk of play by fresh networks, for tests of what an update makes of it."""
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from probes import Leavers
 
 from counterplay.algos import ppo
+from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import rows_of
 from counterplay.models.nets import ActorCritic
 from counterplay.pools import roster_of
@@ -58,13 +59,18 @@ class Played(NamedTuple):
 
     def improved(self, chunk: Chunk) -> Any:
         return _improve(self.config, self.env, self.seating)(
-            self.learners, chunk, jnp.float32(0.25), jr.key(5)
+            self.learners, chunk, jnp.float32(0.25 * self.config.steps), jr.key(5)
         )
 
 
 @cache
 def _improve(config: ppo.Config, env: Leavers, seating: Seating) -> Any:
-    return jax.jit(partial(ppo.improve, config, env, seating, None))
+    def improve(learners, chunk, steps, key):
+        state = ppo.State(learners, steps, key, Spec(env, seating, None))
+        after, metrics = ppo.learn(config, state, chunk)
+        return after.learners, metrics
+
+    return jax.jit(improve)
 
 
 @cache
@@ -79,7 +85,7 @@ def played(who: str, over: bool = True, gru: int = 0) -> Played:
     @jax.jit
     def begin():
         learner = ppo.init_learner(config, env, roster.kinds[0].members, net_key)
-        agents = ppo.seated(seating, (learner,), ())
+        agents = (ppo.Agent(learner.net),)
         return learner, agents, open_lanes(env, seating, agents, lane_key)
 
     @jax.jit

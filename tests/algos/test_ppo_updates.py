@@ -170,7 +170,7 @@ def batches(here: Played, rows: Any, monkeypatch: pytest.MonkeyPatch) -> list[tu
         return real(config, env, bonus, count, net, rows)
 
     monkeypatch.setattr(ppo, "loss", spy)
-    run = jax.jit(partial(ppo.learn, here.config, here.env, axis=None))
+    run = jax.jit(partial(ppo.fit, here.config, here.env, axis=None))
     after = run(here.learners[0], rows, jnp.float32(0), jr.key(0))
     jax.block_until_ready(after)
     jax.effects_barrier()

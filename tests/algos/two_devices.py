@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec
 from probes import Leavers
 
 from counterplay.algos import ppo
+from counterplay.algos.loops import Spec
 from counterplay.pools import roster_of
 from counterplay.rollout import collect, open_lanes
 from counterplay.spread import spread_over
@@ -30,15 +31,20 @@ def main(who: str) -> None:
     def play(key):
         keys = jr.split(key, 3)
         learners = (ppo.init_learner(config, env, roster.kinds[0].members, keys[0]),)
-        agents = ppo.seated(whole, learners, ())
+        agents = (ppo.Agent(learners[0].net),)
         lanes = open_lanes(env, whole, agents, keys[1])
         return learners, collect(env, whole, agents, lanes, keys[2], slots=10)[1]
 
     learners, chunk = play(jr.key(0))
     live = chunk.slots["alive"].reshape(2, -1).sum(1)
     assert live[0] != live[1], "pick another key"
-    late = (jnp.float32(0.25), jr.key(1))
-    expected = jax.jit(partial(ppo.improve, config, env, whole, None))(learners, chunk, *late)
+
+    def improve(spec, chunk):
+        state = ppo.State(learners, jnp.float32(0.25 * config.steps), jr.key(1), spec)
+        after, metrics = ppo.learn(config, state, chunk)
+        return after.learners, metrics
+
+    expected = jax.jit(partial(improve, Spec(env, whole, None)))(chunk)
 
     def split(axis):  # lanes come in order, and so do the places of every member
         return lambda x: jnp.stack(jnp.split(x, 2, axis))
@@ -50,7 +56,7 @@ def main(who: str) -> None:
 
     def local(chunk):
         mine = jax.tree.map(lambda x: x[0], chunk)
-        out = ppo.improve(config, env, half, spread.axis, learners, mine, *late)
+        out = improve(Spec(env, half, spread.axis), mine)
         return jax.tree.map(lambda x: x[None], out)
 
     spec = PartitionSpec(spread.axis)

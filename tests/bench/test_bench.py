@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,23 @@ def test_selfplay(answer):
         assert set(r) == {"seed", "sampled", "error", "greedy"}
         assert 5 <= r["sampled"] <= 15 and 5 <= r["greedy"] <= 15 and 0 <= r["error"] < 1
     assert row["sampled_mean"] == pytest.approx(sum(r["sampled"] for r in row["rows"]) / 2)
+
+
+def test_time_is_taken_from_the_start_of_the_command(answer, monkeypatch):
+    """With what is imported before the first training."""
+    began = []
+    monkeypatch.setattr(learning, "use_all_cores", lambda: began.append(time.perf_counter()))
+    train = learning.run_training
+
+    def told(*args, **settings):
+        began.append(settings["began"])
+        return train(*args, **settings)
+
+    monkeypatch.setattr(learning, "run_training", told)
+    monkeypatch.setattr(learning, "_score", lambda *args, **settings: pytest.skip("seen enough"))
+    with pytest.raises(pytest.skip.Exception):
+        answer("selfplay --steps 2000 --episodes 4 --env matrix:pd,horizon=5")
+    assert began[1] <= began[0], "the clock was read before the cores were chosen"
 
 
 def test_focal_keeps_a_run_for_each_opponent(answer, here):

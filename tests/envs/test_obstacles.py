@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from counterplay.envs import obstacles
-from counterplay.envs.obstacles import check, connected, grow
+from counterplay.envs.obstacles import TRIAL, check, connected, grow, whole_clumps
+from counterplay.envs.stag_hunt import StagHunt
 
 SIZES = {2: (1, 3), 4: (0, 5, 11, 15), 6: (9, 20)}
 
@@ -34,7 +35,6 @@ def pieces(cells: np.ndarray) -> int:
     return found
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**31 - 1),
     board=st.sampled_from([(size, count) for size, counts in SIZES.items() for count in counts]),
@@ -47,7 +47,6 @@ def test_one_clump_and_one_free_piece(seed, board):
     assert pieces(blocked) == min(count, 1)
 
 
-@settings(max_examples=60, deadline=None)
 @given(bits=st.integers(0, 2**16 - 1))
 def test_connected_agrees_with_an_ordinary_walk(bits):
     cells = np.array([bits >> i & 1 for i in range(16)], bool).reshape(4, 4)
@@ -71,3 +70,15 @@ def test_falls_back_on_rows_when_no_try_leaves_the_board_whole(monkeypatch):
 def test_what_cannot_fit_is_refused(count):
     with pytest.raises(ValueError, match=r"cells, found 16 on a 4x4 board: ask for 0 to 15"):
         check(4, count)
+
+
+def test_a_game_whose_layouts_would_be_filled_by_rows_is_refused():
+    assert whole_clumps(4, 5) > TRIAL / 2
+    with pytest.raises(ValueError, match=r"a clump of 150 .* 15x15 .*75 cells in one piece"):
+        StagHunt(size=15, obstacles=150)
+
+
+def test_games_can_be_made_while_another_program_is_traced():
+    made = []
+    jax.jit(lambda x: made.append(StagHunt(size=5, obstacles=3)) or x)(0.0)
+    assert made == [StagHunt(size=5, obstacles=3)]

@@ -129,6 +129,11 @@ def test_a_limited_view_hides_what_is_far():
     assert shown.visible[0].tolist() == [True, True, False, False]
 
 
+def test_moves_are_public_where_the_whole_board_is_in_view():
+    assert StagHunt().public_legal and StagHunt().public_events
+    assert not StagHunt(view=2).public_legal and not StagHunt(view=2).public_events
+
+
 def test_planes_mark_cells_in_order():
     env = StagHunt(obstacles=1)
     _, shown = step(at([0, 1, 3, 4], obstacles=(12,), time=2), *[STAY] * 4, env=env)

@@ -1,25 +1,30 @@
 """Means over whole episodes: exact where they are known, unbiased, and under the right label."""
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, cast
 
+import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from probes import Clock, Coin, OneLegal
 from scripted import Script
 
 from counterplay import envs
+from counterplay.algos import ppo
 from counterplay.errors import GameError
 from counterplay.evaluate import returns
-from counterplay.evaluate.returns import Tally, evaluate, rows_of, tally_up
-from counterplay.pools import roster_against, roster_of
-from counterplay.seats import Chair, Kind, Roster
+from counterplay.evaluate.returns import evaluate
+from counterplay.evaluate.tally import Tally, rows_of, tally_up
+from counterplay.pools import roster_against, roster_of, stage
+from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.types import Env
 
 PD = "matrix:pd,horizon=4"
@@ -79,28 +84,74 @@ def test_only_the_first_episodes_of_a_lane_are_tallied():
         "time": jnp.arange(8).reshape(2, 4),
     }
     counted, none = jnp.array([0, 1]), jnp.zeros((2, 1))
-    found = tally_up(Tally(counted, none, none, jnp.array([0, 0])), slots, quota=2)
-    assert found.count.tolist() == [2, 2]
+    found = tally_up(Tally(counted, none, none, none, jnp.array([0, 0])), slots, 2, 1)
+    assert found.episodes.tolist() == [2, 2]
     assert found.total.tolist() == [[1 + 2], [6]]
     assert found.square.tolist() == [[1 + 4], [36]]
     assert found.length.tolist() == [1 + 2, 6]
 
 
-@settings(deadline=None, max_examples=40)
+def test_the_returns_of_a_match_are_squared_once_also_across_chunks():
+    """Matches of two: lane 0 ends 1, 2 | 3, 4 and lane 1 ends 5 | 6, 7, of which 7 is too many."""
+    ended = (
+        jnp.array([[1, 1, 1, 0], [0, 1, 0, 0]], bool),
+        jnp.array([[0, 1, 0, 0], [1, 1, 0, 0]], bool),
+    )
+    returns = jnp.array([[1, 2, 3, 0], [0, 5, 0, 0.0]]), jnp.array([[0, 4, 0, 0], [6, 7, 0, 0.0]])
+    none, nobody = jnp.zeros((2, 1)), jnp.zeros(2, jnp.int32)
+    tally = Tally(nobody, none, none, none, nobody)
+    for over, earned in zip(ended, returns, strict=True):
+        slots = {"terminated": over, "truncated": ~over & over, "returns": earned[:, :, None]}
+        tally = tally_up(tally, slots | {"time": nobody[:, None]}, jnp.array([4, 2]), 2)
+    assert tally.episodes.tolist() == [4, 2]
+    assert tally.total.tolist() == [[1 + 2 + 3 + 4], [5 + 6]]
+    assert tally.square.tolist() == [[3**2 + 7**2], [11**2]]
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_the_error_is_that_of_matches_whose_opponent_stays(hosted, tmp_path):
+    """A cooperator is paid 12 an episode by another, nothing by a defector; matches of 20."""
+    env: Any = envs.make(PD)
+    (tmp_path / "nice.py").write_text(NICE)
+    nice = f"{tmp_path}/nice.py:Nice" if hosted else STEADY[0]
+    roster = roster_of(env, {0: nice, 1: ",".join(STEADY)})
+    (row,) = evaluate(stage(env, roster), roster, 160, match=20)
+    share = row.mean[0] / 12
+    assert (row.episodes, row.matches) == (160, 8) and 0 < share < 1
+    assert row.error[0] == pytest.approx(12 * np.sqrt(share * (1 - share) / 7))
+    (row,) = evaluate(stage(env, roster), roster, 160)
+    assert (row.episodes, row.matches) == (160, 160)
+
+
+NICE = """
+class Nice:
+    def begin(self, seed, new_match):
+        pass
+
+    def act(self, view):
+        return 0
+"""
+
+
 @given(
     st.lists(st.floats(-50, 50), min_size=4, max_size=24),
     st.integers(0, 1),
+    st.integers(1, 3),
 )
-def test_mean_and_standard_error_are_those_of_the_episodes(numbers, focal):
-    """Two tables of one label, two seats; the focal seat is another one in each table."""
+def test_mean_and_standard_error_are_those_of_the_matches(numbers, focal, match):
+    """Two tables of one label, two seats; the focal seat is another one in each table.
+
+    Every lane has played one match; its episodes' mean is the number.
+    """
     numbers = np.array(numbers[: len(numbers) // 4 * 4]).reshape(2, -1, 2)  # table, episode, seat
     roster = Roster((Kind("x"),), ((Chair(0, 0),) * 2,) * 2, ("all", "all"), (focal, 1 - focal))
     each = numbers.shape[1]
     flat = numbers.reshape(-1, 2)
     ones = np.ones(2 * each, int)
-    sums = Tally(*cast(Any, (ones, flat, flat**2, 3 * ones)))
-    (row,) = rows_of(roster, roster.seating(2 * each), sums)
-    assert row.episodes == 2 * each and row.length == 3.0
+    sums = (match * ones, match * flat, (match * flat) ** 2, 0 * flat, 3 * match * ones)
+    (row,) = rows_of(roster, Tally(*cast(Any, sums)), match)
+    assert row.matches == 2 * each and row.length == 3.0
+    assert row.episodes == 2 * each * match
     error = lambda x: x.std(axis=0, ddof=1) / np.sqrt(len(x))
     np.testing.assert_allclose(row.mean, flat.mean(0), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(row.error, error(flat), rtol=1e-6, atol=1e-5)
@@ -120,13 +171,39 @@ def test_progress_is_told_until_it_is_done(monkeypatch):
     monkeypatch.setattr(returns, "MOST_LANES", 4)
     told = []
     env = Clock()
-    evaluate(env, everybody(env), 20, progress=told.append)
-    assert told[-1] == 20 and told == sorted(told) and len(told) > 1
+    evaluate(env, everybody(env), 18, progress=lambda *done: told.append(done))
+    assert told[-1] == (20, 20) and told == sorted(told) and len(told) > 1
+    assert {total for _, total in told} == {20}, "four lanes of five episodes"
+
+
+def agents(env: Any, seed: int) -> Roster:
+    """A network against a mixture, all of it made anew."""
+    net = ppo.init_learner(ppo.Config(widths=(4,)), env, 1, jr.key(seed)).net
+    pool = bank([ppo.Agent(jax.tree.map(lambda x: x[0], net))])
+    rival = roster_of(env, {0: STEADY[0], 1: "grim,tit_for_tat"}).kinds[1]
+    kinds = (Kind(f"net {seed}", policy=pool), rival)
+    return Roster(kinds, ((Chair(0, 0), Chair(1, 0)), (Chair(1, 0), Chair(0, 0))))
+
+
+def test_evaluating_rosters_of_one_kind_compiles_once(caplog):
+    """Also with another seed, other networks and another number of episodes a lane."""
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        (first,) = evaluate(envs.make(PD), agents(envs.make(PD), 0), 8)
+        assert "ompil" in caplog.text, "compilation is noticed"
+        caplog.clear()
+        agents(envs.make(PD), 1)  # making networks compiles too
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(returns, "MOST_LANES", 8)
+            roster = agents(envs.make(PD), 1)
+            caplog.clear()
+            (second,) = evaluate(envs.make(PD), roster, 24, seed=1)
+    assert not [r.getMessage() for r in caplog.records if "ompil" in r.getMessage()]
+    assert (first.episodes, second.episodes) == (8, 24) and first.mean[0] != second.mean[0]
 
 
 def test_a_player_without_a_legal_action_stops_the_evaluation():
     env = OneLegal(stuck=2)
-    with pytest.raises(GameError, match="OneLegal.*no legal action"):
+    with pytest.raises(GameError, match=r"OneLegal.*no legal action"):
         evaluate(env, everybody(env), 1)
 
 

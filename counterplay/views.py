@@ -1,0 +1,64 @@
+"""What each seat may see: views cut out of what a game shows. No seat number gets in."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from counterplay.types import NO_EVENT, NO_MOVE, Env, TimeStep, View
+
+
+class Last(eqx.Module):
+    """The last joint move of a match, kept across the reset between two episodes."""
+
+    moves: Int[Array, " N"]
+    reward: Float[Array, " N"]
+    event: Int[Array, " N"]
+    visible: Bool[Array, "N N"]
+
+    @classmethod
+    def nothing(cls, num_seats: int) -> "Last":
+        n = num_seats
+        return cls(
+            jnp.full(n, NO_MOVE, jnp.int32),
+            jnp.zeros(n),
+            jnp.full(n, NO_EVENT, jnp.int32),
+            jnp.zeros((n, n), bool),
+        )
+
+
+def ego(rows: Array) -> Array:
+    """[N, N, ...] by absolute seat -> row i turned so that its index 0 is seat i."""
+    return jnp.stack([jnp.roll(row, -i, axis=0) for i, row in enumerate(rows)])
+
+
+def cut_views(
+    env: Env, shown: TimeStep, last: Last, time: Int[Array, ""], first: Bool[Array, ""]
+) -> View:
+    """The views of all seats of one lane, leaves [N, ...]. Nothing here is numbered by seat."""
+    n = env.num_seats
+    everyone = lambda x: ego(jnp.broadcast_to(x, (n, *x.shape)))
+    mine = jnp.arange(n)[:, None] == jnp.arange(n)[None]
+    known = mine | jnp.asarray(env.public_legal)
+    event_known = mine | jnp.asarray(env.public_events)
+    one = lambda **fields: View(time=time, first=first, told=jnp.zeros(0), **fields)
+    return jax.vmap(one)(
+        obs=jax.vmap(env.encode)(shown.obs),
+        legal=shown.legal,
+        alive=everyone(shown.alive),
+        moved=ego(jnp.where(last.visible, last.moves[None], NO_MOVE)),
+        public_legal=ego(shown.legal[None] | ~known[:, :, None]),
+        reward=last.reward,
+        event=ego(jnp.where(event_known, last.event[None], NO_EVENT)),
+    )
+
+
+def select(condition: Bool[Array, "*b"], yes, no):
+    """``where`` over two equal trees whose leaves may have more axes than the condition."""
+
+    def leaf(y, n):
+        return jnp.where(
+            condition.reshape(condition.shape + (1,) * (y.ndim - condition.ndim)), y, n
+        )
+
+    return jax.tree.map(leaf, yes, no)
