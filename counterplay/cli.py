@@ -35,6 +35,7 @@ Every verb has --help, and --json for programs. Who sits where:
   --against nearest_stag random       each in turn fills every other seat
 A seat holds a rule's name, run:FOLDER, pool:FILE, path/to/file.py:Name, self (one learner for
 all such seats) or own (an independent learner); a comma list deals several.
+COUNTERPLAY_TRACEBACK=1 in the environment shows where an error came from.
 """
 
 INTERRUPTED = 130
@@ -48,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ValueError as error:
+        if os.environ.get("COUNTERPLAY_TRACEBACK"):
+            raise
         print(f"counterplay: {error}", file=sys.stderr)
         return 2
     except GameError as error:

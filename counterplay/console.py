@@ -31,8 +31,13 @@ def use_all_cores() -> None:
     os.environ.setdefault("NPROC", "1")
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_num_cpu_devices", cores or 1)
+    jax.config.update("jax_num_cpu_devices", cores())
+
+
+def cores() -> int:
+    """Those this process may use."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return here or 1
 
 
 def read(kind: Callable[..., T], args: list[str], program: str) -> T:
@@ -118,22 +123,25 @@ class Meter:
         if self.live:
             self.bar.stop()
 
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, done: int, note: str = "", total: int | None = None) -> None:
         """Shows how much is done and how fast it goes; the clock starts with the first call.
 
-        So the speed leaves out what came before, compilation above all.
+        So the speed leaves out what came before, compilation above all. ``total`` is given where
+        only playing tells it.
         """
         now = time.perf_counter()
+        self.total = total or self.total
         if self.first is None:
             self.first = (now, done)
         began, base = self.first
         if done > base and now > began:
             note = f"{(done - base) / (now - began):,.0f} {self.unit}/s  {note}".rstrip()
         if self.live:
-            self.bar.update(self.task, completed=min(done, self.total), note=note)
+            here = min(done, self.total)
+            self.bar.update(self.task, completed=here, total=self.total, note=note)
         elif not self.quiet and (now - self.spoke > QUIET_SECONDS):
             self.spoke = now
-            share = 100 * done / self.total
+            share = 100 * min(done / self.total, 1)
             print(f"{self.title}: {share:.0f}%  {note}", file=sys.stderr, flush=True)
 
 

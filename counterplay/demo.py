@@ -53,8 +53,11 @@ def main(args: list[str]) -> int:
     forage, before, after = _forage(chosen, folder / "foraging")
     seconds = time.perf_counter() - began
     if chosen.json:
-        row = {"cells": cells, "foraging": {"before": before, "after": after}, "gif": str(gif)}
-        print(json.dumps(row | {"seconds": round(seconds, 1), "steps": hunt.steps}))
+        pair = {"game": FOREIGN_GAME, "before": before, "after": after}
+        pair |= {"steps": forage.steps, "seconds": chosen.seconds}
+        row = {"cells": cells, "foraging": pair, "gif": str(gif), "seconds": round(seconds, 1)}
+        row |= {"seed": chosen.seed, "steps": hunt.steps, "episodes": chosen.episodes}
+        print(json.dumps(row))
         return 0
     _show(chosen, cells, before, after, forage)
     print(f"{seconds:.0f} s in all. An episode to watch: {gif}")

@@ -47,9 +47,13 @@ def sample_action(key: PRNGKeyArray, log_pi: Float[Array, " A"]) -> Int[Array, "
 
     Never an action of probability zero; 0 when all are.
     """
+    possible = log_pi > -jnp.inf
     reach = jnp.cumsum(jnp.exp(log_pi))
-    passed = reach <= jr.uniform(key) * reach[-1]
-    return jnp.where(reach[-1] > 0, passed.sum(dtype=jnp.int32), 0)
+    # a parallel sum of many entries may waver in its last digits: so ask for possible ones
+    ahead = possible & (reach > jr.uniform(key) * reach[-1])
+    last = log_pi.shape[0] - 1 - jnp.argmax(possible[::-1])
+    action = jnp.where(ahead.any(), jnp.argmax(ahead), last)
+    return jnp.where(possible.any(), action, 0).astype(jnp.int32)
 
 
 def lambda_returns(

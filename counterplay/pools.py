@@ -6,6 +6,7 @@ list deals several. Seats count from 0, ranges such as ``1..3`` include both end
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,13 +24,15 @@ from counterplay.envs.hosting import host_native
 from counterplay.names import did_you_mean
 from counterplay.opponents.rule import Mixture, Rule
 from counterplay.rollout_host import HostSeat
-from counterplay.runs import load_policy
+from counterplay.runs import differs_by_seat, load_policy
 from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.types import Env
 
 LEARNERS = ("self", "own")
 MOST_TABLES = 64
 """More combinations than this are not played out in full but dealt in rotation."""
+LONGEST_ROTATION = 256
+"""Tables of one label; more would take more lanes than there are."""
 
 
 def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
@@ -60,8 +63,11 @@ def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
     return seats
 
 
-def split_list(text: str) -> list[str]:
-    """Splits a comma list, leaving the settings of a rule (``grim:tremble=.1,k=2``) whole."""
+def split_list(text: str, inside: tuple[Path, ...] = ()) -> list[str]:
+    """Splits a comma list, leaving the settings of a rule (``grim:tremble=.1,k=2``) whole.
+
+    A pool is replaced by what its lines name; ``inside`` are the pools that led here.
+    """
     members: list[str] = []
     for piece in text.split(","):
         name, equals, _ = piece.partition("=")
@@ -69,17 +75,22 @@ def split_list(text: str) -> list[str]:
             members[-1] += "," + piece
         else:
             members.append(piece.strip())
-    return [m for member in members for m in _expand(member)]
+    return [m for member in members for m in _expand(member, inside)]
 
 
-def _expand(member: str) -> list[str]:
+def _expand(member: str, inside: tuple[Path, ...]) -> list[str]:
     if not member.startswith("pool:"):
         return [member]
     path = Path(member.removeprefix("pool:"))
     if not path.is_file():
         raise ValueError(f"pool: no file {str(path)!r}; expected a text file, one policy a line")
-    lines = [line.split("#!")[0].strip() for line in path.read_text().splitlines()]
-    found = [line for line in lines if line and not line.startswith("#")]
+    if path.resolve() in inside:
+        by_way = f", by way of {str(inside[-1])!r}" if inside[1:] else ""
+        raise ValueError(f"pool: {str(path)!r} contains itself{by_way}")
+    # a comment begins the line or follows a blank: run:FOLDER#2 is a policy
+    lines = [re.split(r"(?:^|\s)#", line)[0].strip() for line in path.read_text().splitlines()]
+    below = (*inside, path.resolve())
+    found = [name for line in lines if line for name in split_list(line, below)]
     if not found:
         raise ValueError(f"pool: {str(path)!r} names no policy; expected one a line")
     return found
@@ -148,8 +159,19 @@ class _Deal:
         if math.prod(map(len, options)) <= MOST_TABLES:
             yield from product(*options)
             return
-        for turn in range(math.lcm(*map(len, options))):
+        for turn in range(_rotation(*map(len, options))):
             yield tuple(chairs[(turn + seat) % len(chairs)] for seat, chairs in enumerate(options))
+
+
+def _rotation(*sizes: int) -> int:
+    """Tables after which lists of these sizes have all come round; refuses too many."""
+    turns = math.lcm(*sizes)
+    if turns > LONGEST_ROTATION:
+        raise ValueError(
+            f"these lists would take turns at {turns} tables, and {LONGEST_ROTATION} are the "
+            f"most: make them as long as each other, or shorter"
+        )
+    return turns
 
 
 def _shape(policy: Any) -> str:
@@ -183,22 +205,29 @@ def roster_of(env: Env, seats: dict[int, str], label: str = "") -> Roster:
 def roster_alone(env: Env, names: tuple[str, ...]) -> Roster:
     """Each policy in all seats of tables of its own, labelled by its name.
 
-    Policies of one network form one bank and are called together.
+    Policies of one network form one bank and are called together; a run with several networks
+    has one member a seat.
     """
-    found = [find(name, env, 0) for name in names]
-    plain = [isinstance(policy, HostSeat | Rule) for policy in found]
-    keys = zip(names, found, plain, strict=True)
-    shapes = [name if alone else _shape(policy) for name, policy, alone in keys]
-    kinds, chairs = [], {}
-    for index, shape in enumerate(dict.fromkeys(shapes)):
-        members = [i for i, s in enumerate(shapes) if s == shape]
-        first = members[0]
-        policy = found[first] if plain[first] else bank([found[i] for i in members])
+    groups: dict[Any, list[tuple[int, list[Any]]]] = {}
+    for i, name in enumerate(names):
+        own = name.startswith("run:") and differs_by_seat(name.removeprefix("run:"))
+        policies = [find(name, env, seat) for seat in range(env.num_seats if own else 1)]
+        plain = isinstance(policies[0], HostSeat | Rule)
+        key = name if plain else (_shape(policies[0]), own)
+        groups.setdefault(key, []).append((i, policies))
+    kinds: list[Kind] = []
+    tables: dict[int, tuple[Chair, ...]] = {}
+    for index, (key, group) in enumerate(groups.items()):
+        members = [policy for _, policies in group for policy in policies]
+        policy = members[0] if isinstance(key, str) else bank(members)
         first_id = sum(kind.members for kind in kinds)
-        kinds.append(Kind(names[first], len(members), policy=policy, first_id=first_id))
-        chairs |= {i: Chair(index, member) for member, i in enumerate(members)}
-    tables = tuple((chairs[i],) * env.num_seats for i in range(len(names)))
-    return Roster(tuple(kinds), tables, names)
+        kinds.append(Kind(names[group[0][0]], len(members), policy=policy, first_id=first_id))
+        member = 0
+        for i, policies in group:
+            chairs = [Chair(index, member + k) for k in range(len(policies))]
+            tables[i] = tuple(chairs * (env.num_seats // len(chairs)))
+            member += len(chairs)
+    return Roster(tuple(kinds), tuple(tables[i] for i in range(len(names))), names)
 
 
 def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ...]) -> Roster:
@@ -215,7 +244,7 @@ def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ..
             for seat in range(n)
             for table in deal.tables({s: me if s == seat else other for s in range(n)})
         ]
-    share = math.lcm(*(len(tables) for tables in found.values()))
+    share = _rotation(*(len(tables) for tables in found.values()))
     rows = [
         (table, label, seat)
         for label, tables in found.items()

@@ -176,13 +176,25 @@ def _play_slot(
     # barriers keep XLA from computing the whole step once for every array it feeds
     stepped = jax.vmap(env.step)(lanes.state, lax.optimization_barrier(action))
     state, after = lax.optimization_barrier(stepped)
+    ids = seating.ids([d.member for d in decisions])
+    goal = seating.put([d.goal for d in decisions])
+    stream = _stream(lanes, action, after, cut, ids, goal)
+    # a closing slot moved nobody: the last joint move stays what it was
+    moved = jax.vmap(Last)(action, stream["reward"], stream["event"], after.visible)
+    last = select(lanes.closing, lanes.last, moved)
+    following = _turn(match, lanes, state, after, last, stream, memories, start, cut)
+    return following, (stream, tuple(d.act.record for d in decisions))
+
+
+def _stream(lanes: Lanes, action, after: TimeStep, cut, ids, goal) -> Slots:
+    """One slot of every lane as it is stored, fields [L, ...]."""
+    shown = lanes.shown
+    acting = shown.alive & ~lanes.closing[:, None]
     terminated = after.terminated & ~lanes.closing
     truncated = (after.truncated | cut) & ~after.terminated & ~lanes.closing
     reward = jnp.where(acting, after.reward, 0.0)
     event = jnp.where(acting, after.event, NO_EVENT)
-    returns = lanes.returns + reward
-    ids = seating.ids([d.member for d in decisions])
-    stream = {
+    return {
         "obs": shown.obs,
         "actions": action,
         "avail_actions": shown.legal,
@@ -197,24 +209,18 @@ def _play_slot(
         "contact": lanes.contact,
         "event": event,
         "left": acting & ~after.alive,
-        "goal": jnp.where(acting, seating.put([d.goal for d in decisions]), NO_EVENT),
+        "goal": jnp.where(acting, goal, NO_EVENT),
         "opponent_id": select(lanes.closing, lanes.ids, ids),
-        "returns": returns,
+        "returns": lanes.returns + reward,
         "stuck": acting & ~shown.legal.any(-1),
         "unfair": acting & shown.legal.any(-1) & ~is_legal(shown.legal, action),
     }
-    # a closing slot moved nobody: the last joint move stays what it was
-    moved = jax.vmap(Last)(action, reward, event, after.visible)
-    last = select(lanes.closing, lanes.last, moved)
-    return _turn(match, lanes, state, after, last, returns, stream, memories, start, cut), (
-        stream,
-        tuple(d.act.record for d in decisions),
-    )
 
 
-def _turn(match, lanes: Lanes, state, after, last, returns, stream, memories, start, cut) -> Lanes:
+def _turn(match, lanes: Lanes, state, after, last, stream, memories, start, cut) -> Lanes:
     """The next slot: play on, show where a truncated episode stopped, or begin another."""
     done = stream["terminated"] | lanes.closing
+    returns = stream["returns"]
     episode = jnp.where(cut, match - 1, lanes.episode)
     contact = done & (episode + 1 >= match)
     nothing = jax.tree.map(lambda x: x[None], Last.nothing(returns.shape[1]))

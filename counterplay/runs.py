@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from dataclasses import asdict, fields
-from importlib import import_module
+from importlib import import_module, metadata
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from counterplay import envs
+from counterplay import __version__, envs
 from counterplay.algos import module_of
+from counterplay.errors import GameError
 from counterplay.types import Env, View
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -57,10 +58,18 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def save_config(folder: Path, algorithm: str, env: str, kinds: list[dict], config: Any) -> None:
-    """Everything needed to build the networks of a checkpoint again."""
+def save_config(
+    folder: Path, algorithm: str, env: str, kinds: list[dict], config: Any, **more: Any
+) -> None:
+    """Everything needed to build the networks of a checkpoint again, and what it was made with."""
     row = {"algorithm": algorithm, "env": env, "learners": kinds, "config": asdict(config)}
-    write_whole(folder / "config.json", json.dumps(row, indent=2) + "\n")
+    made = {
+        "versions": {"counterplay": __version__}
+        | {name: metadata.version(name) for name in ("jax", "jaxlib")},
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+    }
+    write_whole(folder / "config.json", json.dumps(row | more | made, indent=2) + "\n")
 
 
 def append_metrics(folder: Path, row: dict[str, Any]) -> None:
@@ -132,12 +141,36 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env) -> Any:
     for name, leaf in _named(shapes).items():
         had = (found[name].shape, str(found[name].dtype)) if name in found else "nothing"
         if had != (leaf.shape, str(leaf.dtype)):
+            _check_game(folder, row["env"], env)
             raise ValueError(
                 f"{path}: {name} should be {leaf.dtype}{list(leaf.shape)} for the game "
                 f"{row['env']}, found {had}; is it the checkpoint of another run?"
             )
     names = list(_named(shapes))
     return jax.tree.unflatten(jax.tree.structure(shapes), [jnp.asarray(found[n]) for n in names])
+
+
+def _check_game(folder: Path, trained: str, env: Any) -> None:
+    """Refuses a game whose observations or actions are not those of the training."""
+    try:
+        there, here = (_sizes(game) for game in (envs.make(trained), env))
+    except (ValueError, GameError, ImportError):  # that game is not to be had here
+        return
+    if there != here:
+        raise ValueError(
+            f"{folder}: trained on {trained} ({_told(there)}), asked to play "
+            f"{getattr(env, 'name', env)} ({_told(here)})"
+        )
+
+
+def _told(sizes: tuple[int, int]) -> str:
+    return "observations of {} numbers, {} actions".format(*sizes)
+
+
+def _sizes(env: Any) -> tuple[int, int]:
+    """Numbers in an encoded observation, and actions."""
+    shape = jax.eval_shape(env.encode, jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)).shape
+    return shape[0], env.num_actions
 
 
 def split_seed(text: str) -> tuple[Path, int]:
@@ -150,6 +183,12 @@ def split_seed(text: str) -> tuple[Path, int]:
     if not number.isdigit():
         raise ValueError(f"run:{text}: after # goes the index of a seed, found {number!r}")
     return Path(path), int(number)
+
+
+def differs_by_seat(text: str) -> bool:
+    """Whether a finished run has several networks, one for each of its seats."""
+    learners = read_config(split_seed(text)[0])["learners"]
+    return len(learners) > 1 or learners[0]["members"] > 1
 
 
 def load_policy(text: str, env: Env, seat: int) -> Any:
@@ -209,7 +248,7 @@ class Player:
 
     def _view(self, obs: np.ndarray, legal: Any) -> View:
         env, n = self.env, self.env.num_seats
-        width = jax.eval_shape(env.encode, jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)).shape
+        width = _sizes(env)[:1]
         if obs.shape == env.obs_shape and obs.dtype == env.obs_dtype:
             obs = np.asarray(env.encode(jnp.asarray(obs)))
         if obs.shape != width:

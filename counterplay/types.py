@@ -132,7 +132,11 @@ class Policy(Protocol):
 
     - ``log_probs(memory, view) -> Float[A]``: every rule has it, and its ``act`` samples from it
     - ``intent(memory, view) -> Int[]``: the goal it pursues, NO_EVENT when none
-    - ``needs_state: bool``: it reads the true simulator's state
+    - ``belief(memory, view) -> Float[M, G]``: over each other's goal, rows sum to one
+    - ``types(memory, view) -> Float[M, Y]``: over each other's type
+    - ``predict(memory, view) -> Float[M, A]``: log-probabilities of the others' moves
+    - ``member(memory) -> Int[]``: which of the policies of a mixture or bank this is
+    - ``needs_state: bool``: it reads the true simulator's state; no rollout offers that yet
     """
 
     def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:

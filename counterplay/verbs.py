@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,10 +11,10 @@ import numpy as np
 import tyro
 
 from counterplay import algos, envs
-from counterplay.algos import Update
 from counterplay.console import (
     Meter,
     check_names,
+    cores,
     given,
     read,
     signed,
@@ -36,7 +35,8 @@ class Train(Generic[C]):
     env: str = "stag_hunt:4x4"
     """The game, as GAME[:PRESET][,setting=value...]; see counterplay list."""
     seat: Seats = ()
-    """Who sits where, as 0=self or 1..3=random; may be given several times. Default: all self."""
+    """Who sits where, as 0=self or 1..3=random; may be given several times. self is one learner
+    for all such seats, own an independent one for each. Default: all self."""
     against: tuple[str, ...] = ()
     """The learner takes every seat in turn, each of these fills the others in turn."""
     out: str | None = None
@@ -50,17 +50,18 @@ class Eval:
     """Let policies play whole episodes and print what each seat earns."""
 
     run: tyro.conf.Positional[str] = ""
-    """A run folder to put in every seat in turn; goes with --against."""
+    """A run folder: it sits in every seat, or with --against in each in turn."""
     env: str | None = None
-    """The game; by default that of the run."""
+    """The game; by default that of the run, or of the first run in a seat."""
     seat: Seats = ()
     """Who sits where, as 0=run:FOLDER or 1..3=random; may be given several times."""
     against: tuple[str, ...] = ()
     """Each of these fills every seat but the run's."""
     episodes: int = 4096
     """Episodes for each row of the table."""
-    match: int = 1
-    """Episodes a match; memory is carried inside a match only."""
+    match: int | None = None
+    """Episodes a match; memory is carried inside a match only. By default as the run was trained,
+    1 without a run."""
     seed: int = 0
     """Seed of start states and moves; never the games of a training."""
     greedy: bool = False
@@ -75,12 +76,12 @@ class Trained:
 
     folder: Path
     seconds: float
-    """Wall time from the first line of the verb, compilation included."""
+    """Wall time from the start of the command, importing JAX and compiling included."""
     compile_seconds: float
     steps: int
     """Environment steps of each seed."""
-    returns: list[float]
-    """Mean return of the learners in the last iterations, one a seed."""
+    returns: list[float | None]
+    """Mean return of the learners in the last iterations, one a seed; None if no episode ended."""
     busy_share: float
     """Of the computed lane-slots, those in an unfinished episode with somebody present."""
     live_share: float
@@ -93,6 +94,7 @@ def train(args: list[str]) -> int:
         known = ", ".join(algos.ALGORITHMS)
         print(f"usage: counterplay train ALGORITHM [settings]\n\nalgorithms: {known}")
         return 0 if args else 2
+    began = time.perf_counter()
     name, *rest = args
     module_name = algos.module_of(name)
     game = [Train.env, *given(rest, "--env")][-1]
@@ -100,14 +102,14 @@ def train(args: list[str]) -> int:
     use_all_cores()
     module = import_module(module_name)
     chosen = read(Train[module.Config], rest, f"train {name}")
-    done = run_training(name, chosen)
+    done = run_training(name, chosen, began=began)
     row = {
         "run": str(done.folder),
         "steps": done.steps,
         "seconds": round(done.seconds, 2),
         "compile_seconds": round(done.compile_seconds, 2),
         "steps_per_second": round(done.steps * len(done.returns) / done.seconds),
-        "returns": [round(r, 4) for r in done.returns],
+        "returns": [None if r is None else round(r, 4) for r in done.returns],
         "busy_share": round(done.busy_share, 4),
         "live_share": round(done.live_share, 4),
     }
@@ -119,7 +121,8 @@ def train(args: list[str]) -> int:
         f"compiling ({row['steps_per_second']:,} steps/s in all)"
     )
     print(f"{done.busy_share:.1%} of lane-slots busy, {done.live_share:.1%} of seat-slots live")
-    print("mean return while training: " + ", ".join(f"{r:.3f}" for r in done.returns))
+    returns = ["no episode ended yet" if r is None else f"{r:.3f}" for r in done.returns]
+    print(f"mean return while training: {', '.join(returns)}")
     print(f"run folder: {done.folder}")
     return 0
 
@@ -139,77 +142,51 @@ def seats_of(chosen: Any, env: Any, focal: str) -> tuple[Any, Any]:
 
 
 def run_training(
-    name: str, chosen: Train, quiet: bool = False, seconds: float = float("inf")
+    name: str,
+    chosen: Train,
+    quiet: bool = False,
+    seconds: float = float("inf"),
+    began: float | None = None,
 ) -> Trained:
-    """Trains, shows progress and writes the run folder; stops early when ``seconds`` are over."""
-    from counterplay import runs
+    """Trains, shows progress and writes the run folder; stops early when ``seconds`` are over.
 
-    began = time.perf_counter()
+    ``began`` is when the command did, as ``time.perf_counter`` has it; by default now.
+    """
+    began = time.perf_counter() if began is None else began
+    from counterplay import runs
+    from counterplay.algos import loops, metrics
+
     module: Any = import_module(algos.module_of(name))
     roster, env = seats_of(chosen, envs.make(chosen.env), "self")
     kinds = learners_of(roster)
     if not kinds:
         raise ValueError("nobody learns: put self or own in a seat")
     folder = runs.new_folder(chosen.out, f"{name}-{chosen.env.split(',')[0].replace(':', '-')}")
-    runs.save_config(folder, name, chosen.env, kinds, chosen.config)
-    config: Any = chosen.config
-    title = f"{name} on {chosen.env}"
-    recent: list[np.ndarray] = []
+    config = loops.resolved(chosen.config, env)
+    asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
+    runs.save_config(folder, name, chosen.env, kinds, config, **asked)
+    recent: list[dict[str, Any]] = []
     shares: list[tuple[float, float]] = []
+    title, last, whole = f"{name} on {chosen.env}", None, 0
     with Meter(title, config.steps * config.seeds, quiet=quiet or chosen.json) as meter:
-        last = None
-        for update, metrics in lagging(module.train(config, env, roster)):
-            row = row_of(update, metrics)
+        for update, found in metrics.lagging(module.train(config, env, roster)):
+            row = metrics.row_of(update, found)
             runs.append_metrics(folder, row)
-            recent = [*recent[-19:], np.array(row["return"], float)]
+            recent = [*recent[-19:], row]
             shares.append((np.mean(row["busy_share"]), np.mean(row["live_share"])))
-            known = not np.isnan(recent).all()
-            note = f"return {np.nanmean(recent):.3f}" if known else ""
-            meter.update(update.steps * config.seeds, note)
+            known = [r for r in metrics.returns_of(recent) if r is not None]
+            note = f"return {np.mean(known):.3f}" if known else ""
+            # iterations are played whole, the last one too
+            whole = whole or -(-config.steps // update.steps) * update.steps
+            meter.update(update.steps * config.seeds, note, whole * config.seeds)
             last = update
             if time.perf_counter() - began > seconds:
                 break
         assert last is not None  # noqa: S101  (at least one iteration is played)
         runs.save_nets(folder, last.nets)
-    took = time.perf_counter() - began
-    ended = ~np.isnan(recent)
-    returns = (np.nansum(recent, axis=0) / np.maximum(ended.sum(0), 1)).tolist()
+    took, returns = time.perf_counter() - began, metrics.returns_of(recent)
     busy, live = np.mean(shares, axis=0).tolist()
     return Trained(folder, took, last.compile_seconds, last.steps, returns, busy, live)
-
-
-def lagging(updates: Iterator[Update]) -> Iterator[tuple[Update, dict[str, np.ndarray]]]:
-    """Reads an iteration's metrics while the next one runs; the last update keeps its networks."""
-    before = None
-    for update in updates:
-        if before is not None:
-            yield before, _numpy(before.metrics)
-        before = update
-    if before is not None:
-        yield before, _numpy(before.metrics)
-
-
-def _numpy(metrics: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(value) for name, value in metrics.items()}
-
-
-def row_of(update: Update, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
-    """One line of metrics.jsonl: means over an iteration, one entry a seed."""
-
-    def mean(total: str, count: str) -> list[float | None]:
-        pairs = zip(metrics[total].tolist(), metrics[count].tolist(), strict=True)
-        return [t / c if c else None for t, c in pairs]
-
-    row: dict[str, Any] = {
-        "steps": update.steps,
-        "episodes": metrics["episodes"].tolist(),
-        "return": mean("learner_return_sum", "learner_episodes"),
-        "length": mean("length_sum", "episodes"),
-        "busy_share": mean("busy_slots", "slots"),
-        "live_share": (metrics["live_seats"] / metrics["seats"]).tolist(),
-    }
-    learned = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
-    return row | {name: metrics[name].tolist() for name in learned if name in metrics}
 
 
 def learners_of(roster: Any) -> list[dict[str, Any]]:
@@ -225,38 +202,59 @@ def learners_of(roster: Any) -> list[dict[str, Any]]:
 def evaluate(args: list[str]) -> int:
     """``counterplay eval ...``"""
     chosen = read(Eval, args, "eval")
-    if chosen.env or not chosen.run:
-        check_names(chosen.env or Train.env, chosen.seat, chosen.against)
+    run = chosen.run.removeprefix("run:")
+    _check_eval(chosen, run)
     use_all_cores()
-    from counterplay import runs
     from counterplay.evaluate.returns import evaluate as play
 
-    if chosen.against and not chosen.run:
-        raise ValueError("--against wants a run folder: counterplay eval RUN --against NAME ...")
-    if not chosen.run and not chosen.seat:
-        raise ValueError("who plays? give a run folder with --against, or a --seat for every seat")
-    game = chosen.env or (
-        runs.read_config(runs.split_seed(chosen.run)[0])["env"] if chosen.run else "stag_hunt:4x4"
-    )
-    roster, env = seats_of(chosen, envs.make(game), f"run:{chosen.run}")
+    trained = _first_run(run, chosen.seat)
+    game = chosen.env or trained.get("env", Train.env)
+    match = trained.get("config", {}).get("match", 1) if chosen.match is None else chosen.match
+    roster, env = seats_of(chosen, envs.make(game), f"run:{run}")
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
-    wanted = chosen.episodes * max(len(set(roster.labels)), 1)
-    with Meter(f"eval on {game}", wanted, "episodes", quiet=chosen.json) as meter:
+    with Meter(f"eval on {game}", chosen.episodes, "episodes", quiet=chosen.json) as meter:
         rows = play(
             env,
             roster,
             chosen.episodes,
             seed=chosen.seed,
             greedy=chosen.greedy,
-            match=chosen.match,
-            progress=meter.update,
+            match=match,
+            progress=lambda done, total: meter.update(done, total=total),
         )
     if chosen.json:
-        print(json.dumps({"env": game, "rows": [as_json(row) for row in rows]}))
+        print(json.dumps({"env": game, "match": match, "rows": [as_json(row) for row in rows]}))
     else:
-        show_rows(game, rows, roster, chosen)
+        matches = f" in matches of {match}" if match > 1 else ""
+        style = "greedy" if chosen.greedy else "sampled"
+        title = f"{rows[0].episodes:,} episodes a row{matches}, {style} play, seed {chosen.seed}"
+        show_rows(f"{game}, {title}", rows, roster)
     return 0
+
+
+def _check_eval(chosen: Eval, run: str) -> None:
+    """Refuses what makes no sense before JAX is loaded."""
+    if chosen.against and not run:
+        raise ValueError("--against wants a run folder: counterplay eval RUN --against NAME ...")
+    if not run and not chosen.seat:
+        raise ValueError("who plays? give a run folder with --against, or a --seat for every seat")
+    if run and chosen.seat:
+        raise ValueError(f"{run} would not play: name it in a seat, as --seat 0=run:{run}")
+    told_by_run = run or any("run:" in who or "pool:" in who for who in chosen.seat)
+    if chosen.env or not told_by_run:
+        check_names(chosen.env or Train.env, chosen.seat, chosen.against)
+
+
+def _first_run(run: str, seats: tuple[str, ...]) -> dict[str, Any]:
+    """config.json of the run under evaluation, or of the first in a seat; empty without one."""
+    from counterplay import runs
+    from counterplay.pools import split_list
+
+    names = [name for seat in seats for name in split_list(seat.partition("=")[2])]
+    found = [name.removeprefix("run:") for name in names if name.startswith("run:")]
+    first = [run] if run else found[:1]
+    return runs.read_config(runs.split_seed(first[0])[0]) if first else {}
 
 
 def as_json(row: Any) -> dict[str, Any]:
@@ -265,10 +263,8 @@ def as_json(row: Any) -> dict[str, Any]:
     return plain | {"seats_mean": float(row.mean.mean())}
 
 
-def show_rows(game: str, rows: list[Any], roster: Any, chosen: Eval) -> None:
+def show_rows(title: str, rows: list[Any], roster: Any) -> None:
     """The table of an evaluation."""
-    style = "greedy" if chosen.greedy else "sampled"
-    title = f"{game}, {rows[0].episodes:,} episodes a row, {style} play, seed {chosen.seed}"
     if roster.focal:
         body = [
             (row.label, signed(row.focal_mean, row.focal_error), f"{row.length:.2f}")

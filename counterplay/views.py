@@ -62,3 +62,25 @@ def select(condition: Bool[Array, "*b"], yes, no):
         )
 
     return jax.tree.map(leaf, yes, no)
+
+
+def view_shapes(env: Env) -> View:
+    """What one seat of a game sees, as shapes and dtypes only."""
+    n = env.num_seats
+
+    def cut() -> View:
+        flags = jnp.zeros((n, n), bool)
+        shown = TimeStep(
+            obs=jnp.zeros((n, *env.obs_shape), env.obs_dtype),
+            legal=jnp.zeros((n, env.num_actions), bool),
+            alive=flags[0],
+            reward=jnp.zeros(n),
+            event=jnp.zeros(n, jnp.int32),
+            visible=flags,
+            terminated=flags[0, 0],
+            truncated=flags[0, 0],
+        )
+        views = cut_views(env, shown, Last.nothing(n), jnp.int32(0), jnp.bool_(True))
+        return jax.tree.map(lambda x: x[0], views)
+
+    return jax.eval_shape(cut)

@@ -17,7 +17,17 @@ from counterplay.algos import ppo
 
 HUNT, PD = "stag_hunt:4x4", "matrix:pd,horizon=4"
 TINY = "--lanes 16 --slots 8 --widths 8 --minibatches 2"
-ROW = {"label", "episodes", "mean", "error", "length", "focal_mean", "focal_error", "seats_mean"}
+ROW = {
+    "label",
+    "episodes",
+    "matches",
+    "mean",
+    "error",
+    "length",
+    "focal_mean",
+    "focal_error",
+    "seats_mean",
+}
 ALL_D, ALL_C = "always_defect:tremble=0", "always_cooperate:tremble=0"
 
 

@@ -54,6 +54,16 @@ def unroll(
     return lax.scan(step, memory, (obs, contact, alive))[1]
 
 
+def normalised(
+    advantage: Float[Array, "K P T"], alive: Bool[Array, "K P T"], total: Sum
+) -> Float[Array, "K P T"]:
+    """Mean 0 and deviation 1 over the live decisions of each member, on all shards together."""
+    mean_over = lambda x: total(jnp.where(alive, x, 0.0).sum((1, 2), keepdims=True)) / count
+    count = jnp.maximum(total(alive.sum((1, 2), keepdims=True)), 1)
+    centred = advantage - mean_over(advantage)
+    return centred / (jnp.sqrt(mean_over(centred**2)) + 1e-8)
+
+
 def rows_of(
     net: ActorCritic,
     seating: Seating,
@@ -86,18 +96,12 @@ def rows_of(
     target = each_place(
         at_places(slots["reward"]), discount, value, last_value, at_places(slots["closing"])
     )
-    advantage = target - value
-    over = (1, 2)
-    count = jnp.maximum(total(alive.sum(over, keepdims=True)), 1)
-    mean = total(jnp.where(alive, advantage, 0.0).sum(over, keepdims=True)) / count
-    spread = total(jnp.where(alive, (advantage - mean) ** 2, 0.0).sum(over, keepdims=True)) / count
-    advantage = (advantage - mean) / (jnp.sqrt(spread) + 1e-8)
     rows = Rows(
         obs=at_places(slots["obs"]),
         legal=at_places(slots["avail_actions"]),
         action=at_places(slots["actions"]),
         log_pi=record["log_pi"],
-        advantage=advantage,
+        advantage=normalised(target - value, alive, total),
         target=target,
         alive=alive,
         contact=alive,

@@ -45,7 +45,7 @@ class Config:
     seeds: int = 1
     """Independent trainings in one program, seeded seed, seed + 1, ..."""
     steps: int = 4_000_000
-    """Environment steps of each seed."""
+    """Environment steps of each seed, rounded up to whole iterations."""
     lanes: int | None = None
     """Games side by side, rounded up so that all tables get as many; 512, or 16 outside JAX."""
     slots: int | None = None
@@ -81,10 +81,13 @@ class Config:
         for name in ("seeds", "steps", "match", "epochs", "minibatches", "redeal"):
             if getattr(self, name) < 1:
                 raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
-        if any(size is not None and size < 1 for size in (self.lanes, self.slots)):
-            raise ValueError(f"ppo: lanes, slots must be positive: {self.lanes}, {self.slots}")
-        if not self.widths or min(self.widths) < 1 or self.gru < 0:
-            raise ValueError(f"ppo: widths must be positive, found {self.widths}, gru {self.gru}")
+        for name in ("lanes", "slots"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError(f"ppo: widths must be at least 1 each, found {self.widths}")
+        if self.gru < 0:
+            raise ValueError(f"ppo: gru must be 0 or more units, found {self.gru}")
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"ppo: {name} must be 0 to 1, found {getattr(self, name)}")

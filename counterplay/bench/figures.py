@@ -31,8 +31,12 @@ SUITE: dict[str, str] = {
     "host": "bench host",
     "foraging": "bench foraging --seeds 5",
     "demo": "demo",
+    "tests": "python -m pytest -q",
 }
-"""Name of a table -> the command that measures it."""
+"""Name of a table -> the command that measures it, one of counterplay's but for the tests."""
+
+SETTINGS = {"rules": "Rules", "selfplay": "Bench", "focal": "Focal", "foraging": "Foraging"}
+"""Benchmark -> the class in ``bench.learning`` of the settings that its result leaves out."""
 
 
 @dataclass(frozen=True)
@@ -58,36 +62,75 @@ def main(args: list[str]) -> int:
     folder = Path(chosen.results)
     folder.mkdir(exist_ok=True)
     for name in () if chosen.render else chosen.only or SUITE:
-        print(f"{name}: counterplay {SUITE[name]}", flush=True)
-        row = measure(SUITE[name])
+        if name == "tests" and not Path("tests").is_dir():
+            print("tests: there is no folder tests/ here, so they are left out")
+            continue
+        print(f"{name}: {command_of(name)}", flush=True)
+        row = measure(name)
         (folder / f"{name}.json").write_text(json.dumps(row, indent=1) + "\n")
         if gif := row["result"].get("gif"):
             shutil.copy(gif, Path("docs") / f"{name}.gif")
-    for name in chosen.write:
-        path = Path(name)
-        if path.is_file():
-            path.write_text(fill(path.read_text(), folder))
+        _write(chosen.write, folder)  # at once: the tests compare pages and results
+    _write(chosen.write, folder)
     return 0
 
 
-def measure(command: str) -> dict[str, Any]:
-    """Runs one command with --json and notes where and when."""
-    program = [sys.executable, "-m", "counterplay.cli", *command.split(), "--json"]
+def command_of(name: str) -> str:
+    """What one types to measure a table again."""
+    return SUITE[name] if name == "tests" else f"counterplay {SUITE[name]}"
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Runs the command of one table and notes where and when."""
+    module = (
+        ["pytest", "-q"] if name == "tests" else ["counterplay", *SUITE[name].split(), "--json"]
+    )
+    program = [sys.executable, "-m", *module]
     began = time.perf_counter()
     done = subprocess.run(program, capture_output=True, text=True, check=False)  # noqa: S603
+    seconds = round(time.perf_counter() - began, 1)
     if done.returncode:
-        raise ValueError(f"counterplay {command} failed: {done.stderr.strip()[-400:]}")
+        said = (done.stderr.strip() or done.stdout.strip())[-400:]
+        raise ValueError(f"{command_of(name)} failed: {said}")
+    last = done.stdout.strip().splitlines()[-1]
     return {
-        "command": f"counterplay {command}",
+        "command": command_of(name),
         "date": time.strftime("%Y-%m-%d"),
-        "wall_seconds": round(time.perf_counter() - began, 1),
+        "wall_seconds": seconds,
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "machine": platform.machine(),
         "versions": {name: metadata.version(name) for name in ("counterplay", "jax", "jaxlib")},
-        "result": json.loads(done.stdout.strip().splitlines()[-1]),
+        "result": {"seconds": seconds} | counted(last)
+        if name == "tests"
+        else settings_of(name) | json.loads(last),
     }
+
+
+def settings_of(name: str) -> dict[str, int]:
+    """Seed, steps and episodes of a learning benchmark, defaults included."""
+    _, bench, *args = [*SUITE[name].split(), ""]
+    if bench not in SETTINGS:
+        return {}
+    from counterplay.bench import learning
+
+    chosen = read(getattr(learning, SETTINGS[bench]), args[:-1], f"bench {bench}")
+    found = {key: getattr(chosen, key, None) for key in ("seed", "steps", "episodes")}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def counted(line: str) -> dict[str, int]:
+    """Passed and skipped tests in the last line that pytest prints."""
+    found = {word: re.search(rf"(\d+) {word}", line) for word in ("passed", "skipped")}
+    return {word: int(match[1]) if match else 0 for word, match in found.items()}
+
+
+def _write(pages: tuple[str, ...], folder: Path) -> None:
+    for name in pages:
+        path = Path(name)
+        if path.is_file():
+            path.write_text(fill(path.read_text(), folder))
 
 
 def fill(text: str, folder: Path) -> str:
@@ -99,16 +142,40 @@ def fill(text: str, folder: Path) -> str:
         if not path.is_file():
             return match[0]
         row = json.loads(path.read_text())
-        note = (
-            f"`{row['command']}`, {row['date']}, {row['cores']} cores ({row['machine']}), "
-            f"jax {row['versions']['jax']}, {row['wall_seconds']:.0f} s in all"
-        )
         body = markdown(TABLES[name](row["result"]))
-        return f"<!-- figures:{name} -->\n{body}\n\n{note}\n<!-- /figures:{name} -->"
+        return f"<!-- figures:{name} -->\n{body}\n\n{note(name, row)}\n<!-- /figures:{name} -->"
 
     return re.sub(
         r"<!-- figures:(?P<name>\w+) -->.*?<!-- /figures:(?P=name) -->", table, text, flags=re.S
     )
+
+
+def note(name: str, row: dict[str, Any]) -> str:
+    """The line under a table: how to measure it again, and what it was measured with."""
+    found = row["result"]
+    amounts = [f"{found[what]:,} {what}" for what in ("steps", "episodes") if found.get(what)]
+    parts = [
+        f"`{row['command']}`",
+        *([] if name == "tests" else [seeds_of(found)]),
+        *amounts,
+        row["date"],
+        f"{row['cores']} cores ({row['machine']})",
+        f"jax {row['versions']['jax']}",
+        f"{row['wall_seconds']:.0f} s in all",
+    ]
+    line = ", ".join(parts)
+    return f"{line}\n\n{_foraged(found['foraging'])}" if name == "demo" else line
+
+
+def seeds_of(found: Any) -> str:
+    """The seeds of a result, from its rows if these have their own."""
+    rows = found.get("rows")
+    own = [row["seed"] for row in rows if "seed" in row] if isinstance(rows, list) else []
+    if not own and "seed" not in found:
+        return "seed 0, the default"
+    seeds = own or [found["seed"]]
+    first, last = min(seeds), max(seeds)
+    return f"seed {first}" if first == last else f"seeds {first} to {last}"
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
@@ -202,6 +269,21 @@ def _demo(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _foraged(found: Any) -> str:
+    return (
+        f"The second game, {found['game']}: return of the pair "
+        f"{found['before']:.3f} at random, {found['after']:.3f} after {found['seconds']:.0f} s "
+        f"({found['steps']:,} steps) of training."
+    )
+
+
+def _tests(found: Any) -> list[dict[str, Any]]:
+    return [
+        {key: str(found[key]) for key in ("passed", "skipped")}
+        | {"wall time, s": f"{found['seconds']:.0f}"}
+    ]
+
+
 TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "rules": _rules,
     "selfplay": _selfplay,
@@ -211,4 +293,5 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "host": _host,
     "foraging": _foraging,
     "demo": _demo,
+    "tests": _tests,
 }

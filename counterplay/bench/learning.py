@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from counterplay import envs
 from counterplay.console import read, signed, table, use_all_cores
-from counterplay.verbs import Train, run_training
+from counterplay.verbs import Train, Trained, run_training
 
 STAG_HUNT = "stag_hunt:4x4"
 LINE_UPS = {
@@ -73,14 +74,17 @@ def _report(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], as
     return 0
 
 
-def _train(bench: Bench, folder: str, **settings: Any) -> tuple[Any, Any]:
-    """A PPO training with the algorithm's own defaults, and its roster-free policies."""
+def _train(
+    bench: Bench, folder: str, began: float | None = None, against: tuple[str, ...] = ()
+) -> Trained:
+    """A PPO training with the algorithm's own defaults; see ``run_training`` for ``began``."""
     from counterplay.algos import ppo
 
-    config = ppo.Config(seed=bench.seed, seeds=bench.seeds, **settings.pop("config", {}))
+    config = ppo.Config(seed=bench.seed, seeds=bench.seeds)
     if bench.steps:
         config = replace(config, steps=bench.steps)
-    return config, run_training("ppo", Train(config, env=bench.env, out=folder, **settings))
+    chosen = Train(config, env=bench.env, out=folder, against=against)
+    return run_training("ppo", chosen, began=began)
 
 
 def _score(bench: Bench, folder: Any, greedy: bool, against: tuple[str, ...] = ()) -> list[Any]:
@@ -96,10 +100,11 @@ def _score(bench: Bench, folder: Any, greedy: bool, against: tuple[str, ...] = (
 
 def selfplay(args: list[str]) -> int:
     """``counterplay bench selfplay``: wall time with compilation, then sampled and greedy play."""
+    began = time.perf_counter()
     bench = read(Bench, args, "bench selfplay")
     use_all_cores()
     with tempfile.TemporaryDirectory() as scratch:
-        _, done = _train(bench, bench.out or f"{scratch}/run")
+        done = _train(bench, bench.out or f"{scratch}/run", began)
         styles = [_score(bench, done.folder, greedy) for greedy in (False, True)]
     rows = [
         {
@@ -135,13 +140,15 @@ def selfplay(args: list[str]) -> int:
 
 def focal(args: list[str]) -> int:
     """``counterplay bench focal``"""
+    began: float | None = time.perf_counter()
     bench = read(Focal, args, "bench focal")
     use_all_cores()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for other in bench.against:
             folder = f"{bench.out or scratch}/{other}"
-            _, done = _train(bench, folder, against=(other,))
+            done = _train(bench, folder, began, (other,))
+            began = None  # those after the first are timed on their own
             styles = [_score(bench, done.folder, greedy, (other,)) for greedy in (False, True)]
             for seed, found in enumerate(zip(*styles, strict=True)):
                 row = {"against": other, "seed": bench.seed + seed}
@@ -187,10 +194,11 @@ class Foraging(Bench):
 
 def foraging(args: list[str]) -> int:
     """``counterplay bench foraging``"""
+    began = time.perf_counter()
     bench = read(Foraging, args, "bench foraging")
     use_all_cores()
     with tempfile.TemporaryDirectory() as scratch:
-        _, done = _train(bench, bench.out or f"{scratch}/run")
+        done = _train(bench, bench.out or f"{scratch}/run", began)
         found = _score(bench, done.folder, greedy=False)
     rows = [
         {"seed": bench.seed + i, "team return": float(row.mean.sum()), "length": row.length}

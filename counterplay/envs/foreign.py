@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -182,20 +181,22 @@ def seat(agent: str, observation: spaces.Space, action: spaces.Space, game: str)
     return Seat(agent, observation, width, len(moves), moves, mask_key)
 
 
-def masks_of(game: Any, seats: Sequence[Seat], keys: Sequence[Any]) -> Callable | None:
-    """A function that fills in legal rows from what the game itself offers, if it does.
+def masks_of(
+    game: Any, seats: Sequence[Seat], keys: Sequence[Any], rows: Sequence[np.ndarray]
+) -> Callable[[Sequence[bool]], None] | None:
+    """A function that fills these rows with what the game itself offers, if it does.
 
-    It is called with (rows, present); ``keys`` name the players to the game.
+    It is called with who is present; ``keys`` name the players to the game.
     """
     inner = getattr(game, "unwrapped", game)
     if hasattr(inner, "_valid_actions") and hasattr(inner, "players"):
-        return partial(_foraging_masks, inner)
+        return _foraging_masks(inner, rows)
     owners = [(o, n) for n in MASKS + LISTS for o in (game, inner) if hasattr(o, n)]
     if not owners:
         return None
     owner, name = owners[0]
 
-    def fill(rows: Sequence[np.ndarray], present: Sequence[bool]) -> None:
+    def fill(present: Sequence[bool]) -> None:
         offer = getattr(owner, name)
         takes_agent = callable(offer) and len(signature(offer).parameters) > 0
         whole: Any = None if takes_agent else (offer() if callable(offer) else offer)
@@ -208,12 +209,22 @@ def masks_of(game: Any, seats: Sequence[Seat], keys: Sequence[Any]) -> Callable 
     return fill
 
 
-def _foraging_masks(game: Any, rows: Sequence[np.ndarray], present: Sequence[bool]) -> None:
+def _foraging_masks(game: Any, rows: Sequence[np.ndarray]) -> Callable[[Sequence[bool]], None]:
     """lbforaging keeps a list of valid actions for each of its players."""
-    for player, row in zip(game.players, rows, strict=True):
-        row.fill(False)
-        for action in game._valid_actions[player]:
-            row[action._value_] = True  # .value goes through a descriptor: three times slower
+    views = [row.view(np.uint8).data for row in rows]  # half the time of writing an array
+    known: dict[int, bytes] = {}
+
+    def fill(present: Sequence[bool]) -> None:
+        valid = game._valid_actions
+        for i, player in enumerate(game.players):
+            bits = 0
+            for action in valid[player]:
+                bits |= 1 << action._value_  # .value goes through a descriptor: three times slower
+            if bits not in known:
+                known[bits] = bytes(bits >> a & 1 for a in range(len(views[i])))
+            views[i][:] = known[bits]
+
+    return fill
 
 
 def masks_in(info: Any) -> str | None:

@@ -37,8 +37,6 @@ OWN_ENDS: dict[str, Callable[[Any], bool]] = {
 }
 """Games that do not tell their time limit from their own end -> whether it was their own."""
 
-FLOAT32 = np.dtype(np.float32)
-
 REGISTERED_BY = {"Foraging": "lbforaging", "rware": "rware"}
 """Beginning of an id -> the package that registers it."""
 
@@ -95,7 +93,6 @@ class GymnasiumCopy:
         self._alone = not _several(game)
         self._plain = all(seat.moves is None for seat in self._seats)
         self._present = [True] * len(self._seats)
-        self._fill_legal = masks_of(game, self._seats, range(len(self._seats)))
         inner = game.unwrapped
         kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(inner).__mro__]
         self._own_end = next((OWN_ENDS[kind] for kind in kinds if kind in OWN_ENDS), None)
@@ -104,9 +101,17 @@ class GymnasiumCopy:
 
     def write_into(self, out: HostStep) -> None:
         """Shows everything in these arrays from now on."""
-        self._out, self._obs, self._legal = out, list(out.obs), list(out.legal)
-        rows = [row[: seat.width] for seat, row in zip(self._seats, self._obs, strict=True)]
-        self._ways = [(seat, row, seat.flat) for seat, row in zip(self._seats, rows, strict=True)]
+        self._out, self._legal = out, list(out.legal)
+        self._reward: Any = out.reward.data
+        numbers = range(len(self._seats))
+        self._fill_legal = masks_of(self._game, self._seats, numbers, self._legal)
+        rows = [row[: seat.width] for seat, row in zip(self._seats, out.obs, strict=True)]
+        # a memoryview takes arrays of its own shape and type only, and copies them in one call
+        direct = [row.data for row in rows]
+        self._ways = [
+            (seat, row, view if seat.flat else None)
+            for seat, row, view in zip(self._seats, rows, direct, strict=True)
+        ]
 
     def reset(self, seed: int) -> HostStep:
         obs, info = self._game.reset(seed=int(seed))
@@ -144,13 +149,16 @@ class GymnasiumCopy:
     def _show(self, obs: Any, info: dict[str, Any]) -> None:
         if len(obs) != len(self._seats):
             raise GameError(f"expected {len(self._seats)} observations, found {len(obs)}")
-        for (about, row, flat), found in zip(self._ways, obs, strict=True):
-            if type(found) is np.ndarray and found.shape == flat and found.dtype is FLOAT32:
-                row[:] = found
-            else:
+        for (about, row, direct), found in zip(self._ways, obs, strict=True):
+            if direct is None:
+                about.write_obs(found, row)
+                continue
+            try:
+                direct[:] = found
+            except (TypeError, ValueError, BufferError):
                 about.write_obs(found, row)
         if self._fill_legal is not None:
-            self._fill_legal(self._legal, self._present)
+            self._fill_legal(self._present)
             return
         key = self._info_key
         for i, about in enumerate(self._seats):
@@ -165,7 +173,7 @@ class GymnasiumCopy:
             raise GameError(
                 f"expected {len(self._seats)} rewards, one for each player, found {reward!r}"
             )
-        out = self._out.reward
+        out = self._reward
         for i, paid in enumerate(reward):
             plain = type(paid) is float or type(paid) is int
             out[i] = paid if plain else check_reward(paid, self._seats[i].agent)

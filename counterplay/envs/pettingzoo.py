@@ -85,7 +85,6 @@ class PettingZooCopy:
         self._about, self._game, self._seats = about, game, about.seats
         self._agents = [seat.agent for seat in about.seats]
         self._present = [False] * len(self._agents)
-        self._fill_legal = masks_of(game, self._seats, self._agents)
         inner = getattr(game, "unwrapped", game)
         kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(inner).__mro__]
         self._own_end = next((OWN_ENDS[kind] for kind in kinds if kind in OWN_ENDS), None)
@@ -95,6 +94,7 @@ class PettingZooCopy:
     def write_into(self, out: HostStep) -> None:
         """Shows everything in these arrays from now on."""
         self._out, self._obs, self._legal = out, list(out.obs), list(out.legal)
+        self._fill_legal = masks_of(self._game, self._seats, self._agents, self._legal)
 
     def reset(self, seed: int) -> HostStep:
         obs, infos = self._game.reset(seed=int(seed))
@@ -178,7 +178,7 @@ class PettingZooCopy:
             else:
                 self._legal[i][: about.num_actions] = True
         if self._fill_legal is not None:
-            self._fill_legal(self._legal, self._present)
+            self._fill_legal(self._present)
 
     def _write_from_info(self, i: int, info: dict[str, Any]) -> None:
         key, about = self._info_key, self._seats[i]

@@ -6,18 +6,18 @@ of evaluation and never those of a training with the same seed.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
+from counterplay.evaluate.tally import Row, Tally, no_tally, rows_of, tally_up
 from counterplay.rollout import Lanes, blame, collect, faults, open_lanes
-from counterplay.seats import Roster, Seating
-from counterplay.spread import over_cores, seed_numbers, spread_over, start
+from counterplay.seats import Kind, Roster, Seating
+from counterplay.spread import Spread, over_cores, seed_numbers, shard_key, spread_over, start
 from counterplay.types import Env
 
 EVALUATION = 0x5EED
@@ -25,57 +25,14 @@ EVALUATION = 0x5EED
 MOST_LANES = 4096
 LONGEST_CHUNK = 64
 
-
-class Row(NamedTuple):
-    """What one label of a roster earned."""
-
-    label: str
-    episodes: int
-    mean: np.ndarray
-    """Mean undiscounted return, one a seat."""
-    error: np.ndarray
-    """Standard error of the mean, one a seat."""
-    length: float
-    """Mean slots an episode."""
-    focal_mean: float | None
-    """Of the seat under evaluation, over all seats it took; None where none is singled out."""
-    focal_error: float | None
-
-
-class Tally(NamedTuple):
-    """Sums over the first episodes of every lane, leaves [L, ...]."""
-
-    count: Array
-    total: Array
-    square: Array
-    length: Array
+Progress = Callable[[int, int], None]
+"""Told how many episodes are done, and of how many."""
 
 
 class _State(NamedTuple):
     lanes: Lanes
     tally: Tally
     key: Array
-
-
-def tally_up(tally: Tally, slots: dict[str, Array], quota: int) -> Tally:
-    """Adds the episodes that ended in a chunk, up to ``quota`` a lane."""
-    ended = slots["terminated"] | slots["truncated"]
-    before = tally.count[:, None] + jnp.cumsum(ended, axis=1) - ended
-    counts = ended & (before < quota)
-    returns = jnp.where(counts[:, :, None], slots["returns"], 0.0)
-    return Tally(
-        tally.count + counts.sum(1),
-        tally.total + returns.sum(1),
-        tally.square + (returns**2).sum(1),
-        tally.length + jnp.where(counts, slots["time"] + 1, 0).sum(1),
-    )
-
-
-def no_tally(seating: Seating) -> Tally:
-    """Nothing counted yet."""
-    seats = jnp.zeros((seating.lanes, seating.num_seats))
-    count = jnp.zeros(seating.lanes, jnp.int32)
-    return Tally(count, seats, seats, count)
 
 
 def evaluate(
@@ -86,7 +43,7 @@ def evaluate(
     seed: int = 0,
     greedy: bool = False,
     match: int = 1,
-    progress: Callable[[int], None] = lambda episodes: None,
+    progress: Progress = lambda done, total: None,
 ) -> list[Row]:
     """At least ``episodes`` episodes of every label of the roster, one row a label."""
     if episodes < 1:
@@ -96,88 +53,84 @@ def evaluate(
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed must be 0 to {2**31 - 1}, found {seed}")
     labels = len(set(roster.labels)) or 1
-    if hasattr(env, "open"):
-        from counterplay.evaluate.hosted import tally_hosted
-
-        tally, seating = tally_hosted(env, roster, episodes, labels, seed, greedy, match, progress)
-        return rows_of(roster, seating, tally)
-    spread = spread_over(1)
     matches = -(-episodes * labels // match)  # played whole: later episodes build on earlier ones
+    if hasattr(env, "open"):
+        from counterplay.evaluate.hosted import tally_hosted as play
+    else:
+        play = tally_jitted
+    return rows_of(roster, play(env, roster, matches, seed, greedy, match, progress), match)
+
+
+def tally_jitted(
+    env: Env,
+    roster: Roster,
+    matches: int,
+    seed: int,
+    greedy: bool,
+    match: int,
+    progress: Progress,
+) -> Tally:
+    """Plays until every lane has its share of the matches of all labels."""
+    spread = spread_over(1)
     lanes = roster.lanes_for(min(matches, MOST_LANES), spread.shards)
     seating = roster.seating(lanes // spread.shards)
     quota = match * -(-matches // lanes)
-    step = over_cores(spread, partial(_chunk, env, seating, greedy, match, quota))
-    init = partial(_init, env, seating, spread.axis, roster.others)
-    state = start(spread, init, seed_numbers(seed, 1))
+    begin, step = _programs(env, alike(seating), spread, greedy, match)
+    state = begin(seed_numbers(seed, 1), roster.others)
     while True:
-        state, (least, done, found) = step(state, roster.others)
+        state, (least, done, found) = step(state, roster.others, np.int32(quota))
         blame(env, seating, jax.tree.map(lambda x: np.sum(x, (0, 1)), found))
-        progress(int(np.sum(done)))
+        progress(int(np.sum(done)), lanes * quota)
         if np.min(least) >= quota:
             break
     # [1, shards, L, ...] -> one entry a lane, shard by shard; every shard holds every table
     tally = jax.tree.map(lambda x: np.asarray(x)[0].reshape(-1, *x.shape[3:]), state.tally)
-    whole = Seating(lanes, seating.num_seats, seating.kinds, roster.seating(lanes).places)
     order = np.arange(lanes).reshape(spread.shards, len(roster.tables), -1)
     order = order.swapaxes(0, 1).ravel()
-    return rows_of(roster, whole, jax.tree.map(lambda x: x[order], tally))
+    return jax.tree.map(lambda x: x[order], tally)
+
+
+def alike(seating: Seating) -> Seating:
+    """One and the same object for all seatings of one layout, without names and policies.
+
+    So what was compiled for one roster serves every other of its kind.
+    """
+    kinds = tuple((kind.members, kind.learner, kind.first_id) for kind in seating.kinds)
+    places = tuple((p.shape, p.astype(np.int64).tobytes()) for p in seating.places)
+    return _seating(seating.lanes, seating.num_seats, kinds, places)
+
+
+@lru_cache(maxsize=32)
+def _seating(lanes: int, num_seats: int, kinds: tuple, places: tuple) -> Seating:
+    bare = tuple(Kind("", members, learner, None, first) for members, learner, first in kinds)
+    arrays = tuple(np.frombuffer(data, np.int64).reshape(shape) for shape, data in places)
+    return Seating(lanes, num_seats, bare, arrays)
+
+
+@lru_cache(maxsize=32)
+def _programs(
+    env: Env, seating: Seating, spread: Spread, greedy: bool, match: int
+) -> tuple[Callable, Callable]:
+    """``begin(seeds, others)`` and ``step(state, others, quota)``, compiled when first called."""
+
+    def begin(seeds, others):
+        return start(spread, partial(_init, env, seating, spread.axis, others), seeds)
+
+    return jax.jit(begin), over_cores(spread, partial(_chunk, env, seating, greedy, match))
 
 
 def _init(env: Env, seating: Seating, axis: str | None, others: tuple, seed: Array) -> _State:
-    key = jr.fold_in(jr.key(seed), EVALUATION)
-    if axis:
-        key = jr.fold_in(key, jax.lax.axis_index(axis))
-    lane_key, key = jr.split(key)
+    lane_key, key = jr.split(shard_key(jr.fold_in(jr.key(seed), EVALUATION), axis))
     return _State(open_lanes(env, seating, others, lane_key), no_tally(seating), key)
 
 
 def _chunk(
-    env: Env, seating: Seating, greedy: bool, match: int, quota: int, state: _State, others: tuple
+    env: Env, seating: Seating, greedy: bool, match: int, state: _State, others: tuple, quota: Array
 ) -> tuple[_State, tuple[Array, Array, dict[str, Array]]]:
     key, play_key = jr.split(state.key)
     slots = min(env.horizon, LONGEST_CHUNK)
-    lanes, chunk = collect(
-        env,
-        seating,
-        others,
-        state.lanes,
-        play_key,
-        slots=slots,
-        match=match,
-        greedy=greedy,
-        starts=slots,
-    )
-    tally = tally_up(state.tally, chunk.slots, quota)
-    return _State(lanes, tally, key), (
-        tally.count.min(),
-        tally.count.sum(),
-        faults(chunk.slots),
-    )
-
-
-def rows_of(roster: Roster, seating: Seating, tally: Tally) -> list[Row]:
-    """Means and standard errors from sums; lanes come table by table."""
-    each = seating.lanes // len(roster.tables)
-    labels = roster.labels or ("",) * len(roster.tables)
-    table = np.repeat(np.arange(len(roster.tables)), each)
-    rows = []
-    for label in dict.fromkeys(labels):
-        here = np.array([labels[t] == label for t in table])
-        count = int(np.asarray(tally.count)[here].sum())
-        total = np.asarray(tally.total)[here].astype(np.float64)
-        square = np.asarray(tally.square)[here].astype(np.float64)
-        mean, error = _mean(total.sum(0), square.sum(0), count)
-        focal_mean = focal_error = None
-        if roster.focal:
-            seat = np.array([roster.focal[t] for t in table[here]])
-            mine = lambda x, seat=seat: np.take_along_axis(x, seat[:, None], 1).sum()
-            focal_mean, focal_error = map(float, _mean(mine(total), mine(square), count))
-        length = float(np.asarray(tally.length)[here].sum() / count)
-        rows.append(Row(label, count, mean, error, length, focal_mean, focal_error))
-    return rows
-
-
-def _mean(total: Any, square: Any, count: int) -> tuple[Any, Any]:
-    mean = total / count
-    variance = np.maximum(square / count - mean**2, 0) * count / max(count - 1, 1)
-    return mean, np.sqrt(variance / count)
+    size = {"slots": slots, "starts": slots, "match": match, "greedy": greedy}
+    lanes, chunk = collect(env, seating, others, state.lanes, play_key, **size)
+    tally = tally_up(state.tally, chunk.slots, quota, match)
+    told = tally.episodes.min(), tally.episodes.sum(), faults(chunk.slots)
+    return _State(lanes, tally, key), told
