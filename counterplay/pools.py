@@ -27,6 +27,7 @@ from counterplay.rollout_host import HostSeat
 from counterplay.runs import differs_by_seat, load_policy
 from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.types import Env
+from counterplay.views import view_shapes
 
 LEARNERS = ("self", "own")
 MOST_TABLES = 64
@@ -188,11 +189,34 @@ def find(text: str, env: Env, seat: int) -> Any:
         policy = opponents.load_file(text, env)
         # in ordinary Python ``act`` takes the view and nothing else
         host = len(signature(policy.act).parameters) == 1
-        return HostSeat(partial(opponents.load_file, text, env)) if host else policy
+        if host:
+            return HostSeat(partial(opponents.load_file, text, env))
+        rehearse(policy, env, text)
+        return policy
     name = text.partition(":")[0]
     if name not in opponents.names(game_of(env)) and (guess := did_you_mean(name, LEARNERS)):
         raise ValueError(f"unknown policy {text!r}{guess}")
     return opponents.make(text, env)
+
+
+def rehearse(policy: Any, env: Env, text: str) -> None:
+    """Traces one move of an outside policy, so that a mistake in it is told as its own."""
+    if getattr(policy, "needs_state", False):
+        raise ValueError(f"{text} needs the simulator's state, which no rollout offers yet")
+
+    def move(key, view):
+        first_key, again_key, act_key = jax.random.split(key, 3)
+        memory = policy.begin(again_key, policy.begin(first_key, None))
+        return policy.act(act_key, memory, view, False)
+
+    try:
+        action = jax.eval_shape(move, jax.random.key(0), view_shapes(env)).action
+    except Exception as error:
+        raise ValueError(f"{text} cannot play {env}: {type(error).__name__}: {error}") from error
+    if action.shape != () or not np.issubdtype(action.dtype, np.integer):
+        raise ValueError(
+            f"{text}: act must give one whole number, found {action.dtype}{list(action.shape)}"
+        )
 
 
 def roster_of(env: Env, seats: dict[int, str], label: str = "") -> Roster:

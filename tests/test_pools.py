@@ -1,5 +1,6 @@
 """The grammar of seats: every form, every refusal, and how chairs become tables."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -273,3 +274,23 @@ def test_a_rotation_of_too_many_tables_is_refused(folders, monkeypatch):
     assert len(roster_of(HUNT, seats | {3: "stay"}).tables) == 2
     with pytest.raises(ValueError, match="take turns at 12 tables"):
         roster_against(PD, "grim", (two.replace("hunt", "a"), three.replace("hunt", "a")))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return Act(jnp.zeros(2, int), memory, {})", "one whole number, found int32[2]"),
+        ("return Act(jnp.float32(1), memory, {})", "one whole number, found float32[]"),
+        ("return Act(view.obs @ view.legal, memory, {})", "cannot play"),
+        ("return Act(view.nothing, memory, {})", "AttributeError"),
+    ],
+)
+def test_an_outside_policy_is_rehearsed_before_it_plays(tmp_path, body, told):
+    lines = ["import jax.numpy as jnp", "from counterplay.types import Act", "class Odd:"]
+    lines += ["    def begin(self, key, memory): return ()"]
+    lines += ["    def act(self, key, memory, view, greedy):", f"        {body}"]
+    path = tmp_path / "odd.py"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=re.escape(told)) as error:
+        pools.find(f"{path}:Odd", PD, 0)
+    assert "odd.py:Odd" in str(error.value)

@@ -110,12 +110,12 @@ def measure(name: str) -> dict[str, Any]:
 
 def settings_of(name: str) -> dict[str, int]:
     """Seed, steps and episodes of a learning benchmark, defaults included."""
-    _, bench, *args = [*SUITE[name].split(), ""]
-    if bench not in SETTINGS:
+    words = SUITE[name].split()
+    if words[0] != "bench" or words[1] not in SETTINGS:
         return {}
     from counterplay.bench import learning
 
-    chosen = read(getattr(learning, SETTINGS[bench]), args[:-1], f"bench {bench}")
+    chosen = read(getattr(learning, SETTINGS[words[1]]), words[2:], " ".join(words[:2]))
     found = {key: getattr(chosen, key, None) for key in ("seed", "steps", "episodes")}
     return {key: value for key, value in found.items() if value is not None}
 

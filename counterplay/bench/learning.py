@@ -186,7 +186,7 @@ class Foraging(Bench):
 
     env: str = "lbforaging:Foraging-5x5-2p-1f-coop-v3"
     """The game."""
-    steps: int | None = 1_000_000
+    steps: int | None = 400_000
     """Environment steps of each training."""
     episodes: int = 500
     """Episodes of each evaluation."""

@@ -5,7 +5,7 @@ decide whether it is seen. Lanes are dealt to all cores; start states and random
 of evaluation and never those of a training with the same seed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -75,7 +75,8 @@ def tally_jitted(
     lanes = roster.lanes_for(min(matches, MOST_LANES), spread.shards)
     seating = roster.seating(lanes // spread.shards)
     quota = match * -(-matches // lanes)
-    begin, step = _programs(env, alike(seating), spread, greedy, match)
+    programs = _programs if isinstance(env, Hashable) else _programs.__wrapped__
+    begin, step = programs(env, alike(seating), spread, greedy, match)
     state = begin(seed_numbers(seed, 1), roster.others)
     while True:
         state, (least, done, found) = step(state, roster.others, np.int32(quota))

@@ -205,6 +205,14 @@ def test_a_player_without_a_legal_action_stops_the_evaluation():
         evaluate(env, everybody(env), 1)
 
 
+def test_a_game_that_cannot_be_remembered_is_played_all_the_same():
+    class Loose(Clock):
+        __hash__ = None  # type: ignore[assignment]  (as of a dataclass that is not frozen)
+
+    (row,) = evaluate(Loose(), everybody(Loose()), 2)
+    assert row.length == 3.0
+
+
 @pytest.mark.parametrize("episodes", [0, -3])
 def test_no_episodes_are_refused(episodes):
     env = Clock()
