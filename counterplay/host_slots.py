@@ -31,7 +31,7 @@ class Now(NamedTuple):
     returns: Any
     ids: Any
     key: Any
-    """Key data of this slot, one a kind of policy."""
+    """Key data of this slot, [3, K, P, ...] a kind of policy."""
 
 
 class Decided(NamedTuple):
@@ -46,9 +46,9 @@ class Decided(NamedTuple):
     views: tuple[View | None, ...]
 
 
-def start(game: HostGame, lanes: int, kinds: int) -> Now:
-    """Every match at first contact, nothing shown yet."""
-    n = game.num_seats
+def start(game: HostGame, lanes: int, shapes: tuple[tuple[int, ...], ...]) -> Now:
+    """Every match at first contact, nothing shown yet; ``shapes`` are [K, P] of every kind."""
+    n, words = game.num_seats, jr.key_data(jr.key(0)).shape
     full = lambda value, dtype, *shape: np.full((lanes, *shape), value, dtype)
     return Now(
         shown=blank(game, lanes),
@@ -63,7 +63,7 @@ def start(game: HostGame, lanes: int, kinds: int) -> Now:
         episode=full(0, np.int32),
         returns=full(0, np.float32, n),
         ids=full(0, np.int16, n),
-        key=np.zeros((kinds, *jr.key_data(jr.key(0)).shape), np.uint32),
+        key=tuple(np.zeros((3, *shape, *words), np.uint32) for shape in shapes),
     )
 
 

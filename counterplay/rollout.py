@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from counterplay.errors import GameError
 from counterplay.seats import Seating
@@ -103,10 +103,18 @@ class Decision(NamedTuple):
     """Which policy of a mixture plays here."""
 
 
+def place_keys(key: PRNGKeyArray, shape: tuple[int, ...]) -> list[Key[Array, "K P"]]:
+    """Keys [K, P] for one kind in one slot: of first contact, of a later episode, of the move."""
+    return [jr.split(k, shape) for k in jr.split(key, 3)]
+
+
 def decide(
-    policy: Policy, memory: Memory, view: View, contact: Bool[Array, "K P"], key, greedy: bool
+    policy: Policy, memory: Memory, view: View, contact: Bool[Array, "K P"], keys, greedy: bool
 ) -> Decision:
-    """Lets one kind of policy move at all its places; ``contact`` marks where a match begins."""
+    """Lets one kind of policy move at all its places; ``contact`` marks where a match begins.
+
+    ``keys`` are those of ``place_keys``.
+    """
 
     def one(policy, keys, memory, view, contact):
         fresh, again = policy.begin(keys[0], None), policy.begin(keys[1], memory)
@@ -116,7 +124,6 @@ def decide(
         act = policy.act(keys[2], begun, view, greedy)
         return Decision(act, begun, jnp.int32(goal), jnp.int32(member))
 
-    keys = [jr.split(k, contact.shape) for k in jr.split(key, 3)]
     return jax.vmap(jax.vmap(one, (None, 0, 0, 0, 0)))(policy, keys, memory, view, contact)
 
 
@@ -162,12 +169,11 @@ def _play_slot(
     shown = lanes.shown
     acting = shown.alive & ~lanes.closing[:, None]
     contact = jnp.broadcast_to(lanes.contact[:, None], acting.shape)
-    decisions = [
-        decide(policies[i], lanes.memories[i], view, seating.take(contact, i), k, greedy)
-        for i, (view, k) in enumerate(
-            zip(look(env, seating, lanes), jr.split(key, len(policies)), strict=True)
-        )
-    ]
+    views, keys = look(env, seating, lanes), jr.split(key, len(policies))
+    drawn = [place_keys(k, p.shape) for k, p in zip(keys, seating.places, strict=True)]
+    met = [seating.take(contact, i) for i in range(len(policies))]
+    each = zip(policies, lanes.memories, views, met, drawn, strict=True)
+    decisions = [decide(*one, greedy) for one in each]
     memories = [
         select(seating.take(acting, i), d.act.memory, d.begun) for i, d in enumerate(decisions)
     ]

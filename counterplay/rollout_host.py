@@ -20,7 +20,7 @@ from counterplay.envs.running import Running, name_of
 from counterplay.errors import GameError
 from counterplay.host_slots import Decided, Now, start, stream, turn
 from counterplay.packing import Layout
-from counterplay.rollout import Chunk, Lanes, decide, look
+from counterplay.rollout import Chunk, Lanes, decide, look, place_keys
 from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_MOVE, HostPolicy, Memory, TimeStep, View
 from counterplay.views import Last, select
@@ -65,7 +65,7 @@ def open_host(
         () if isinstance(policy, HostSeat) else begin(policy, jr.split(k, places.shape))
         for policy, places, k in zip(policies, seating.places, keys, strict=True)
     )
-    begun = start(game, seating.lanes, len(policies))
+    begun = start(game, seating.lanes, shapes_of(seating))
     layout = Layout.of(begun)
     words = np.zeros(layout.size, np.int32)
     now = layout.views(words)
@@ -90,7 +90,8 @@ def collect_host(
 
     The lanes are the same object before and after: games cannot be played twice.
     """
-    keys = _keys(jr.key(key) if isinstance(key, int | np.integer) else key, slots, len(policies))
+    key = jr.key(key) if isinstance(key, int | np.integer) else key
+    keys = jax.tree.map(np.asarray, _keys(key, slots, shapes_of(seating)))
     jitted = tuple(None if isinstance(policy, HostSeat) else policy for policy in policies)
     bots = [(i, policy) for i, policy in enumerate(policies) if isinstance(policy, HostSeat)]
     leaves, tree = jax.tree.flatten(jitted)
@@ -101,7 +102,9 @@ def collect_host(
     before, after = np.empty((2, slots, lanes.layout.size), np.int32)
     replied = np.empty((slots, reply.size), np.int32)
     made: Decided = reply.views(replied)
-    for t, lanes.now.key[...] in enumerate(np.asarray(keys)):
+    for t in range(slots):
+        for here, drawn in zip(lanes.now.key, keys, strict=True):
+            here[...] = drawn[t]
         words, lanes.memories = play(leaves, lanes.memories, lanes.words)
         before[t] = lanes.words  # while the policies decide
         replied[t] = words
@@ -143,7 +146,7 @@ def _program(
         acting = now.shown.alive & ~now.closing[:, None]
         contact = jnp.broadcast_to(now.contact[:, None], acting.shape)
         views = _views(game, seating, now)
-        keys = jr.wrap_key_data(now.key)
+        keys = [list(jr.wrap_key_data(k)) for k in now.key]
         made = [
             _wait_for_bot(view)
             if policy is None
@@ -199,10 +202,22 @@ def _views(game: HostGame, seating: Seating, now: Now) -> tuple[View, ...]:
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _keys(key: Any, slots: int, kinds: int) -> Any:
-    """Key data of every slot and kind, drawn as the jitted loop draws its keys."""
-    of_slots = jr.split(jr.split(key)[1], slots)
-    return jr.key_data(jax.vmap(lambda k: jr.split(k, kinds))(of_slots))
+def _keys(key: Any, slots: int, shapes: tuple[tuple[int, ...], ...]) -> Any:
+    """Key data [T, 3, K, P, ...] of every kind, drawn as the jitted loop draws its keys.
+
+    All at once: drawing them slot by slot would be half of what a small policy computes.
+    """
+
+    def of_slot(key):
+        each = zip(jr.split(key, len(shapes)), shapes, strict=True)
+        return tuple(jnp.stack([jr.key_data(k) for k in place_keys(*kind)]) for kind in each)
+
+    return jax.vmap(of_slot)(jr.split(jr.split(key)[1], slots))
+
+
+def shapes_of(seating: Seating) -> tuple[tuple[int, ...], ...]:
+    """[K, P] of every kind."""
+    return tuple(places.shape for places in seating.places)
 
 
 def _ask(

@@ -12,8 +12,8 @@ from typing import Any
 
 from counterplay.console import read, table
 
-SLOTS = 64
-"""Slots of one call of the hosted loop."""
+SLOTS = 128
+"""Slots of one call of the hosted loop, as in training."""
 ROUNDS = 10
 """Bare and hosted play take turns this often, so that a busy machine slows both."""
 
