@@ -12,6 +12,7 @@ from counterplay.envs.hosting import HostGame, blank
 from counterplay.types import NO_EVENT, NO_MOVE, View
 
 NOBODY = np.zeros(0, int)
+PAID_NOTHING, NOTHING_HAPPENED = np.float32(0), np.int32(NO_EVENT)
 
 
 class Now(NamedTuple):
@@ -72,25 +73,30 @@ def turn(now: Now, action: np.ndarray, match: int, cut: bool) -> np.ndarray:
 
     Returns the lanes whose games have yet to be reset.
     """
-    after = now.shown
-    done = after.terminated | now.closing
-    truncated = ~done if cut else after.truncated & ~done
+    after, closing = now.shown, now.closing
     moved = action != NO_MOVE
-    reward = np.where(moved, after.reward, np.float32(0))
-    event = np.where(moved, after.event, np.int32(NO_EVENT))
-    stepped = ~now.closing[:, None]  # a closing slot moved nobody
+    reward = np.where(moved, after.reward, PAID_NOTHING)
+    event = np.where(moved, after.event, NOTHING_HAPPENED)
+    now.returns[...] += reward
+    now.time[...] += 1
+    done = after.terminated | closing
+    truncated = after.truncated & ~done
+    if not (cut or done.any() or truncated.any()):  # most slots: nothing ends, nothing to select
+        now.moves[...], now.reward[...], now.event[...] = action, reward, event
+        now.visible[...] = after.visible
+        now.first.fill(False)
+        now.contact.fill(False)
+        return NOBODY
+    stepped = ~closing[:, None]  # a closing slot moved nobody
     np.copyto(now.moves, action, where=stepped)
     np.copyto(now.reward, reward, where=stepped)
     np.copyto(now.event, event, where=stepped)
     np.copyto(now.visible, after.visible, where=stepped[:, :, None])
-    now.returns[...] += reward
-    now.time[...] += 1
     if cut:
+        truncated = ~done
         now.episode.fill(match - 1)
     contact = done & (now.episode + 1 >= match)
     now.first[...], now.contact[...], now.closing[...] = done, contact, truncated
-    if not done.any():
-        return NOBODY
     now.episode[...] = np.where(contact, 0, now.episode + done)
     now.time[done], now.returns[done] = 0, 0
     now.moves[contact], now.reward[contact] = NO_MOVE, 0

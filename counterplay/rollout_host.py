@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from counterplay.envs.hosting import HostGame
+from counterplay.envs.hosting import HostGame, HostStep
 from counterplay.envs.running import Running, name_of
 from counterplay.errors import GameError
 from counterplay.host_slots import Decided, Now, start, stream, turn
@@ -92,38 +92,50 @@ def collect_host(
     """
     key = jr.key(key) if isinstance(key, int | np.integer) else key
     keys = jax.tree.map(np.asarray, _keys(key, slots, shapes_of(seating)))
-    jitted = tuple(None if isinstance(policy, HostSeat) else policy for policy in policies)
     bots = [(i, policy) for i, policy in enumerate(policies) if isinstance(policy, HostSeat)]
+    decided, reply = _deciding(game, seating, policies, lanes, greedy)
+    first = lanes.memories
+    words = np.empty((2, slots, lanes.layout.size), np.int32)
+    before, after = (lanes.layout.views(part) for part in words)
+    replied, t = np.empty((slots, reply.size), np.int32), 0
+    made: Decided = reply.views(replied)
+    try:
+        for t in range(slots):
+            for here, drawn in zip(lanes.now.key, keys, strict=True):
+                here[...] = drawn[t]
+            words[0, t] = lanes.words
+            replied[t], lanes.memories = decided(lanes.memories, lanes.words)
+            np.copyto(lanes.now.ids, made.opponent_id[t])
+            action = made.action[t]
+            if not made.fair[t].all():
+                lane, seat = np.argwhere(~made.fair[t])[0].tolist()
+                raise lanes.games.unfair(lane, seat, action)
+            for kind, seat in bots:
+                _ask(game, seating.places[kind], seat, lanes, made.views[kind], t, action)
+            lanes.games.step(action, lanes.now.closing)
+            words[1, t] = lanes.words
+            lanes.games.reset(turn(lanes.now, action, match, cut and t == slots - 1))
+    except Exception:  # which a NaN that was shown a slot before may have brought about
+        lanes.games.check_finite(HostStep(*(x[:t] for x in after.shown)), before.time[:t])
+        raise
+    lanes.games.check_finite(after.shown, before.time)
+    views = _looking(game, seating, lanes.layout)(lanes.words.copy())
+    fields_of = stream(before, after, made, cut).items()
+    by_lane = {name: jnp.asarray(np.moveaxis(x, 0, 1)) for name, x in fields_of}
+    records = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, 2)), made.records)
+    return lanes, Chunk(by_lane, records, first, views, lanes.memories)
+
+
+def _deciding(
+    game: HostGame, seating: Seating, policies: tuple, lanes: HostLanes, greedy: bool
+) -> tuple[Callable, Layout]:
+    """What decides in every slot, from memories and words, and how to read what it answers."""
+    jitted = tuple(None if isinstance(policy, HostSeat) else policy for policy in policies)
     leaves, tree = jax.tree.flatten(jitted)
     size = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
     sizes, trees = jax.tree.flatten(jax.tree.map(size, (leaves, lanes.memories)))
     play, reply = _program(game, seating, greedy, lanes.layout, tree, trees, tuple(sizes))
-    first_memories = lanes.memories
-    before, after = np.empty((2, slots, lanes.layout.size), np.int32)
-    replied = np.empty((slots, reply.size), np.int32)
-    made: Decided = reply.views(replied)
-    for t in range(slots):
-        for here, drawn in zip(lanes.now.key, keys, strict=True):
-            here[...] = drawn[t]
-        words, lanes.memories = play(leaves, lanes.memories, lanes.words)
-        before[t] = lanes.words  # while the policies decide
-        replied[t] = words
-        np.copyto(lanes.now.ids, made.opponent_id[t])
-        action = made.action[t]
-        if not made.fair[t].all():
-            lane, seat = np.argwhere(~made.fair[t])[0].tolist()
-            raise lanes.games.unfair(lane, seat, int(action[lane, seat]))
-        for kind, seat in bots:
-            views = jax.tree.map(lambda x, t=t: x[t], made.views[kind])
-            _ask(game, seating.places[kind], seat, lanes, views, action)
-        lanes.games.step(action, lanes.now.closing)
-        after[t] = lanes.words
-        lanes.games.reset(turn(lanes.now, action, match, cut and t == slots - 1))
-    views = _looking(game, seating, lanes.layout)(lanes.words.copy())
-    fields_of = stream(lanes.layout.views(before), lanes.layout.views(after), made, cut)
-    by_lane = {name: jnp.asarray(np.moveaxis(x, 0, 1)) for name, x in fields_of.items()}
-    records = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, 2)), made.records)
-    return lanes, Chunk(by_lane, records, first_memories, views, lanes.memories)
+    return partial(play, leaves), reply
 
 
 @lru_cache(maxsize=64)
@@ -172,7 +184,21 @@ def _program(
         answer, memories = decided(leaves, memories, words)
         return reply.pack(answer), memories
 
-    return jax.jit(play), reply
+    return jax.jit(play, compiler_options=_in_turn()), reply
+
+
+@lru_cache(maxsize=1)
+def _in_turn() -> dict[str, str]:
+    """Makes XLA run the parts of a program in turn.
+
+    Left to itself it deals them to threads, and waking one takes longer than such a program runs.
+    """
+    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:  # an option of XLA's own, which may come and go
+        return {}
+    return options
 
 
 def _decide(game, seating, greedy, i, policy, memory, view: View, contact, acting, key) -> tuple:
@@ -226,13 +252,14 @@ def _ask(
     seat: HostSeat,
     lanes: HostLanes,
     views: Any,
+    t: int,
     action: np.ndarray,
 ) -> None:
-    """Lets the bots of one kind move; their answers go into ``action``."""
+    """Lets the bots of one kind move in slot ``t``; their answers go into ``action``."""
     now = lanes.now
     acting = now.shown.alive & ~now.closing[:, None]
     names = [f.name for f in fields(View) if getattr(views, f.name) is not None]
-    seen = {name: getattr(views, name).copy() for name in names}
+    seen = {name: getattr(views, name)[t].copy() for name in names}
     for at, place in np.ndenumerate(places):
         lane, column = divmod(int(place), game.num_seats)
         known, bot = lanes.bots.get(int(place), (None, None))

@@ -142,6 +142,22 @@ def test_broken_games_are_named():
         collect_host(game, seating, policies, games, 1, slots=3)
 
 
+def test_a_hole_is_blamed_on_the_game_even_where_a_bot_stumbles_over_it_first():
+    class Careful:
+        def begin(self, seed, new_match):
+            pass
+
+        def act(self, view):
+            assert np.isfinite(view["reward"]).all()
+            return int(view["legal"].argmax())
+
+    game = make(f"{SCRIPTED}:Leavers,fault=hole,stay=true")
+    seating, policies = everyone(game, HostSeat(Careful), 1)
+    games = open_host(game, seating, policies, 0)
+    with pytest.raises(RuntimeError, match=r"lane 0 after move 1: .*the reward holds a NaN"):
+        collect_host(game, seating, policies, games, 1, slots=3)
+
+
 class Copycat:
     """Repeats what the other did; keeps a diary."""
 

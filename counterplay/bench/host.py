@@ -1,7 +1,6 @@
 """How much of a foreign game's own speed is left when policies play it through the hosted loop."""
 
 import json
-import os
 import random
 import time
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from counterplay.console import read, table
+from counterplay.console import read, set_up_jax, table
 
 SLOTS = 128
 """Slots of one call of the hosted loop, as in training."""
@@ -41,7 +40,7 @@ class Host:
 def main(args: list[str]) -> int:
     """``counterplay bench host``"""
     chosen = read(Host, args, "bench host")
-    os.environ.setdefault("NPROC", "1")
+    set_up_jax()
     found = run(chosen.env, chosen.copies, chosen.seconds, chosen.seed)
     if chosen.json:
         print(json.dumps(found))

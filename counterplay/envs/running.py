@@ -45,7 +45,6 @@ class Running:
                         self._copy_in(lane, step)
         except Exception as error:
             raise self._broken(lane, int(self.time[lane]) + 1, error) from error
-        self._check_finite(1)
 
     def reset(self, lanes: Iterable[Any]) -> None:
         """Begins another episode in each of these lanes."""
@@ -58,13 +57,14 @@ class Running:
         except Exception as error:
             raise self._broken(lane, 0, error) from error
         if lane >= 0:
-            self._check_finite(0)
+            self.check_finite(self.shown, self.time, 0)
 
     def draw_seed(self) -> int:
         return int(self.random.integers(2**31))
 
     def unfair(self, lane: int, seat: int, answer: Any) -> Exception:
-        """The error for an answer that is no legal action."""
+        """The error for an answer, or for one of the answers [L, N], that is no legal action."""
+        answer = int(answer[lane, seat]) if isinstance(answer, np.ndarray) else answer
         legal = np.flatnonzero(self.shown.legal[lane, seat]).tolist()
         where = f"{name_of(self.game)}: {self._who(seat)} of lane {lane} in slot {self.time[lane]}"
         if not legal:
@@ -86,13 +86,17 @@ class Running:
                 )
             out[...] = found
 
-    def _check_finite(self, moved: int) -> None:
-        for name, array in (("observation", self.shown.obs), ("reward", self.shown.reward)):
+    def check_finite(self, shown: HostStep, time: np.ndarray, moved: int = 1) -> None:
+        """Raises GameError on a NaN or an infinity in what was shown, [*t, L, ...], earliest first.
+
+        Not part of ``step``: once for many slots costs no more than once for one.
+        """
+        for name, array in (("observation", shown.obs), ("reward", shown.reward)):
             good = np.isfinite(array)
             if not good.all():
-                lane, seat = np.argwhere(~good)[0][:2].tolist()
+                *slot, lane, seat = np.argwhere(~good)[0][: time.ndim + 1].tolist()
                 error = GameError(f"{self._who(seat)}: the {name} holds a NaN or an infinity")
-                raise self._broken(lane, int(self.time[lane]) + moved, error)
+                raise self._broken(lane, int(time[(*slot, lane)]) + moved, error)
 
     def _broken(self, lane: int, move: int, error: Exception) -> GameError:
         kind = "" if isinstance(error, GameError) else f"{type(error).__name__}: "
