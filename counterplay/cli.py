@@ -13,7 +13,7 @@ from counterplay.names import unknown
 
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("counterplay.verbs:train", "train agents: counterplay train ppo --env stag_hunt:4x4"),
-    "eval": ("counterplay.verbs:evaluate", "let any policies play and print what they earn"),
+    "eval": ("counterplay.play:evaluate", "let any policies play and print what they earn"),
     "bench": (
         "counterplay.bench:main",
         "measure speed and learning: selfplay, step, host, rules, focal",
@@ -123,7 +123,7 @@ def doctor(args: list[str]) -> int:
     if as_json is None:
         return 0
     needed = ["jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "tyro", "rich"]
-    needed += ["safetensors", "pillow"]
+    needed += ["safetensors", "pillow", "matplotlib", "pyarrow", "scipy", "tensorboardX"]
     extras = {
         "envs": ["gymnasium", "pettingzoo", "mpe2", "lbforaging", "rware"],
         "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright"],

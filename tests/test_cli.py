@@ -134,7 +134,7 @@ def no_work(monkeypatch, tmp_path):
         "bench.step.measure",
     ):
         monkeypatch.setattr(f"counterplay.{place}", compiles)
-    for module in ("verbs", "demo", "bench.learning"):
+    for module in ("verbs", "play", "demo", "bench.learning"):
         monkeypatch.setattr(f"counterplay.{module}.use_all_cores", lambda: None)
     return tmp_path
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from counterplay import console
 from counterplay.algos import ppo
 from counterplay.console import Meter, check_names, given, read, signed, table
-from counterplay.verbs import Eval, Train
+from counterplay.play import Eval
+from counterplay.verbs import Train
 
 
 class Clock:

@@ -8,7 +8,7 @@ import jax
 import jax.random as jr
 import pytest
 
-from counterplay import cli, envs, runs, verbs
+from counterplay import cli, envs, play, runs
 from counterplay.algos import ppo
 
 PD = "matrix:pd,horizon=3"
@@ -18,7 +18,7 @@ ALL_D = "always_defect:tremble=0"
 @pytest.fixture(autouse=True)
 def no_devices(monkeypatch):
     """The devices of this process were chosen when its first test began."""
-    monkeypatch.setattr(verbs, "use_all_cores", lambda: None)
+    monkeypatch.setattr(play, "use_all_cores", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,11 @@ def test_the_game_is_that_of_the_first_run_named(form, run, answer):
 def test_progress_is_measured_by_all_that_will_be_played(run, answer, monkeypatch):
     told = []
 
-    class Told(verbs.Meter):
+    class Told(play.Meter):
         def update(self, done, note="", total=None):
             super().update(done, note, total)
             told.append((done, self.total))
 
-    monkeypatch.setattr(verbs, "Meter", Told)
+    monkeypatch.setattr(play, "Meter", Told)
     answer(f"eval {run} --match 3")
     assert told[-1] == (9, 9)

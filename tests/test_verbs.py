@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import counterplay
-from counterplay import cli, envs, runs, verbs
+from counterplay import cli, envs, play, runs, verbs
 from counterplay.algos import ppo
 
 HUNT, PD = "stag_hunt:4x4", "matrix:pd,horizon=4"
@@ -35,7 +35,8 @@ ALL_D, ALL_C = "always_defect:tremble=0", "always_cooperate:tremble=0"
 def one_device():
     """The devices of this process were chosen when its first test began."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verbs, "use_all_cores", lambda: None)
+        for module in (verbs, play):
+            patch.setattr(module, "use_all_cores", lambda: None)
         yield
 
 
