@@ -23,25 +23,31 @@ QUIET_SECONDS = 10.0
 MOST_COLUMNS = 10_000
 
 
-def use_all_cores() -> None:
+def use_all_cores(game: str = "") -> None:
     """One XLA device a core, one thread each, unless the environment says otherwise.
 
-    Call before anything imports JAX. On a machine with a GPU, JAX uses that instead.
+    Call before anything uses JAX. On a machine with a GPU, JAX uses that instead. A ``game`` in
+    ordinary Python is played on one core, with many small programs.
     """
-    set_up_jax()
+    if game.startswith(envs.FOREIGN):
+        run_where_called()
+        return
+    os.environ.setdefault("NPROC", "1")
     import jax
 
     jax.config.update("jax_num_cpu_devices", cores())
 
 
-def set_up_jax() -> None:
-    """Sets JAX up for many small programs on a CPU: each runs on the thread that calls it.
+def run_where_called() -> None:
+    """Runs every program on the thread that calls it, on one device.
 
-    Handing one to another thread and waiting for it takes longer than most of them run.
+    Handing a small one to another thread and waiting takes longer than it runs. With several
+    devices that sum over each other this must not be: they would wait for one another.
     """
     os.environ.setdefault("NPROC", "1")
     import jax
 
+    jax.config.update("jax_num_cpu_devices", 1)
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 

@@ -72,7 +72,7 @@ def train(args: list[str]) -> int:
     module_name = algos.module_of(name)
     game = [Train.env, *given(rest, "--env")][-1]
     check_names(game, given(rest, "--seat"), given(rest, "--against"))
-    use_all_cores()
+    use_all_cores(game)
     module = import_module(module_name)
     chosen = read(Train[module.Config], rest, f"train {name}")
     done = run_training(name, chosen, began=began)

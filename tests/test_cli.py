@@ -135,7 +135,7 @@ def no_work(monkeypatch, tmp_path):
     ):
         monkeypatch.setattr(f"counterplay.{place}", compiles)
     for module in ("verbs", "play", "demo", "bench.learning"):
-        monkeypatch.setattr(f"counterplay.{module}.use_all_cores", lambda: None)
+        monkeypatch.setattr(f"counterplay.{module}.use_all_cores", lambda game="": None)
     return tmp_path
 
 

@@ -18,7 +18,7 @@ ALL_D = "always_defect:tremble=0"
 @pytest.fixture(autouse=True)
 def no_devices(monkeypatch):
     """The devices of this process were chosen when its first test began."""
-    monkeypatch.setattr(play, "use_all_cores", lambda: None)
+    monkeypatch.setattr(play, "use_all_cores", lambda game="": None)
 
 
 @pytest.fixture(scope="module")

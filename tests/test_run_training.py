@@ -19,7 +19,7 @@ PD = "matrix:pd,horizon=4"
 @pytest.fixture(autouse=True)
 def no_devices(monkeypatch):
     """The devices of this process were chosen when its first test began."""
-    monkeypatch.setattr(verbs, "use_all_cores", lambda: None)
+    monkeypatch.setattr(verbs, "use_all_cores", lambda game="": None)
 
 
 def strict(text: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def test_no_return_is_told_before_an_episode_ended(tmp_path, monkeypatch, capsys
 
 def test_time_is_taken_from_the_start_of_the_command(tmp_path, monkeypatch, capsys):
     """With what is imported before anything is trained."""
-    monkeypatch.setattr(verbs, "use_all_cores", lambda: time.sleep(0.3))
+    monkeypatch.setattr(verbs, "use_all_cores", lambda game="": time.sleep(0.3))
     monkeypatch.setattr(ppo, "train", lambda *args: updates([]))
     assert cli.main(f"train ppo --env {PD} --out {tmp_path}/run --json".split()) == 0
     assert strict(capsys.readouterr().out)["seconds"] >= 0.3

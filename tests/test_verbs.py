@@ -36,7 +36,7 @@ def one_device():
     """The devices of this process were chosen when its first test began."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (verbs, play):
-            patch.setattr(module, "use_all_cores", lambda: None)
+            patch.setattr(module, "use_all_cores", lambda game="": None)
         yield
 
 

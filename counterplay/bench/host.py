@@ -9,7 +9,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from counterplay.console import read, set_up_jax, table
+from counterplay.console import read, run_where_called, table
 
 SLOTS = 128
 """Slots of one call of the hosted loop, as in training."""
@@ -40,7 +40,7 @@ class Host:
 def main(args: list[str]) -> int:
     """``counterplay bench host``"""
     chosen = read(Host, args, "bench host")
-    set_up_jax()
+    run_where_called()
     found = run(chosen.env, chosen.copies, chosen.seconds, chosen.seed)
     if chosen.json:
         print(json.dumps(found))

@@ -196,7 +196,7 @@ def foraging(args: list[str]) -> int:
     """``counterplay bench foraging``"""
     began = time.perf_counter()
     bench = read(Foraging, args, "bench foraging")
-    use_all_cores()
+    use_all_cores(bench.env)
     with tempfile.TemporaryDirectory() as scratch:
         done = _train(bench, bench.out or f"{scratch}/run", began)
         found = _score(bench, done.folder, greedy=False)

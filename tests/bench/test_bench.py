@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from counterplay import bench
-from counterplay.bench import figures, learning
+from counterplay.bench import figures, host, learning
 
 SMALL = "--steps 20000 --episodes 64"
 
@@ -17,7 +17,8 @@ SMALL = "--steps 20000 --episodes 64"
 @pytest.fixture(autouse=True)
 def here(monkeypatch, tmp_path):
     """Benchmarks choose cores and devices; this process keeps those it has."""
-    monkeypatch.setattr(learning, "use_all_cores", lambda: None)
+    monkeypatch.setattr(learning, "use_all_cores", lambda game="": None)
+    monkeypatch.setattr(host, "run_where_called", lambda: None)
     if hasattr(os, "sched_setaffinity"):
         monkeypatch.setattr(os, "sched_setaffinity", lambda *args: None)
     monkeypatch.chdir(tmp_path)
@@ -78,7 +79,9 @@ def test_selfplay(answer):
 def test_time_is_taken_from_the_start_of_the_command(answer, monkeypatch):
     """With what is imported before the first training."""
     began = []
-    monkeypatch.setattr(learning, "use_all_cores", lambda: began.append(time.perf_counter()))
+    monkeypatch.setattr(
+        learning, "use_all_cores", lambda game="": began.append(time.perf_counter())
+    )
     train = learning.run_training
 
     def told(*args, **settings):
