@@ -8,7 +8,7 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 
 from counterplay import __version__, algos, envs, opponents
-from counterplay.errors import GameError
+from counterplay.errors import GameError, LearningError, SaveError
 from counterplay.names import unknown
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"counterplay: {error}", file=sys.stderr)
         return 2
-    except GameError as error:
+    except (GameError, LearningError, SaveError) as error:
         print(f"counterplay: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

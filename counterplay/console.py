@@ -1,7 +1,9 @@
 """What verbs share: devices, reading settings, progress and tables for people."""
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
@@ -57,8 +59,11 @@ def cores() -> int:
     return here or 1
 
 
-def read(kind: Callable[..., T], args: list[str], program: str) -> T:
-    """Settings of a verb from the command line; exits 2 with a suggestion for a mistyped one."""
+def read(kind: Callable[..., T], args: list[str], program: str, default: T | None = None) -> T:
+    """Settings of a verb from the command line; exits 2 with a suggestion for a mistyped one.
+
+    What is not given is as in ``default``, where there is one.
+    """
     known = {f"--{name}".replace("_", "-") for name in _settings(kind)} | {"--help"}
     for arg in args:
         flag = arg.partition("=")[0].replace("_", "-")
@@ -67,9 +72,9 @@ def read(kind: Callable[..., T], args: list[str], program: str) -> T:
     for flag, value in pairwise([*args, "--"]):
         if flag == "--against" and value.startswith("--"):  # else an empty list, which is self-play
             raise ValueError("--against wants the names of those who fill the other seats")
-    return tyro.cli(
-        kind, args=args, prog=f"counterplay {program}", config=(tyro.conf.OmitArgPrefixes,)
-    )
+    more: dict[str, Any] = {} if default is None else {"default": default}
+    title, config = f"counterplay {program}", (tyro.conf.OmitArgPrefixes,)
+    return tyro.cli(kind, args=args, prog=title, config=config, **more)
 
 
 def check_names(game: str, seats: Iterable[str], against: Iterable[str]) -> None:
@@ -103,6 +108,40 @@ def _settings(kind: Any) -> list[str]:
     origin = get_origin(kind) or kind
     own = [f.name for f in fields(origin) if f.name != "config"]
     return own + [f.name for part in inner for f in fields(part)]
+
+
+class Stop:
+    """Takes the first SIGINT or SIGTERM as a wish to stop at the next safe point.
+
+    A second one ends the process at once.
+    """
+
+    def __init__(self):
+        self.signal = 0
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        if threading.current_thread() is threading.main_thread():  # else it is not ours to handle
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _asked(self, number: int, frame: Any) -> None:
+        if self.signal:
+            os._exit(128 + number)
+        self.signal = number
+        name = signal.Signals(number).name
+        text = f"counterplay: {name}: saving at the next safe point; once more leaves at once\n"
+        os.write(2, text.encode())
 
 
 class Meter:

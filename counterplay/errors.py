@@ -3,3 +3,12 @@
 
 class GameError(RuntimeError):
     """A game broke a promise while it was running; the text says which, and what to look for."""
+
+
+class LearningError(RuntimeError):
+    """A loss or gradient was not finite; the text says whose, and when."""
+
+
+class SaveError(RuntimeError):
+    """Something could not be saved; the text says what, where and why. What was saved before is
+    as it was."""

@@ -17,6 +17,11 @@ def masked_mean(x: Float[Array, "*s"], mask: Bool[Array, "*s"]) -> Float[Array, 
     return masked_sum(x, mask) / jnp.maximum(mask.sum(), 1)
 
 
+def finite(x: Array) -> Array:
+    """The same, any shape, with 0 for what is not finite."""
+    return jnp.where(jnp.isfinite(x), x, 0) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+
 def masked_log_softmax(
     logits: Float[Array, "*b A"], legal: Bool[Array, "*b A"]
 ) -> Float[Array, "*b A"]:

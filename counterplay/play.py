@@ -92,7 +92,7 @@ def _first_run(run: str, seats: tuple[str, ...]) -> dict[str, Any]:
     names = [name for seat in seats for name in split_list(seat.partition("=")[2])]
     found = [name.removeprefix("run:") for name in names if name.startswith("run:")]
     first = [run] if run else found[:1]
-    return runs.read_config(runs.split_seed(first[0])[0]) if first else {}
+    return runs.read_config(runs.split_run(first[0]).folder) if first else {}
 
 
 def as_json(row: Any) -> dict[str, Any]:

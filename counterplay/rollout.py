@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from counterplay.errors import GameError
+from counterplay.maths import finite
 from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_MOVE, Act, Env, Memory, Policy, State, TimeStep, View
 from counterplay.views import Last, cut_views, select
@@ -85,7 +86,8 @@ def look(env: Env, seating: Seating, lanes: Lanes) -> tuple[View, ...]:
     def seen(
         kind: int,
     ) -> View:  # compact observations are dealt out, then encoded: far less to move
-        obs = jax.vmap(jax.vmap(env.encode))(seating.take(lanes.shown.obs, kind))
+        compact = finite(seating.take(lanes.shown.obs, kind))  # the chunk keeps it as it was
+        obs = jax.vmap(jax.vmap(env.encode))(compact)
         return eqx.tree_at(lambda view: view.obs, seating.take(views, kind), obs)
 
     return tuple(seen(kind) for kind in range(len(seating.kinds)))
@@ -276,6 +278,8 @@ def summary(seating: Seating, chunk: Chunk) -> dict[str, Array]:
     """Sums over a chunk, so that shards can add theirs: ended episodes and what they brought."""
     slots = chunk.slots
     ended = slots["terminated"] | slots["truncated"]
+    dropped = slots.get("dropped", jnp.zeros_like(ended))
+    lost, ended = ended & dropped, ended & ~dropped
     returns = jnp.where(ended[:, :, None], slots["returns"], 0.0).sum(1)  # [L, N]
     learning = [
         jnp.full(p.shape, k.learner) for k, p in zip(seating.kinds, seating.places, strict=True)
@@ -283,6 +287,7 @@ def summary(seating: Seating, chunk: Chunk) -> dict[str, Array]:
     learns = seating.put(learning)
     return {
         "episodes": ended.sum(),
+        "dropped_episodes": lost.sum(),
         "return_sum": returns.sum(0),
         "learner_return_sum": jnp.where(learns, returns, 0.0).sum(),
         "learner_episodes": jnp.where(learns, ended.sum(1)[:, None], 0).sum(),

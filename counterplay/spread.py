@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
 CORES = "cores"
@@ -86,6 +86,11 @@ def over_cores(spread: Spread, body: Callable[..., Any]) -> Callable[..., Any]:
 def shard_key(key: PRNGKeyArray, axis: str | None) -> PRNGKeyArray:
     """A key of this shard's own, where a seed is dealt to several."""
     return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
+
+
+def placed(spread: Spread, tree: Any) -> Any:
+    """Arrays [seeds, shards, ...] laid over the devices as a training state is."""
+    return jax.device_put(tree, NamedSharding(spread.mesh, spread.spec))
 
 
 def first_shard(tree: Any) -> Any:

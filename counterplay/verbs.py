@@ -1,24 +1,27 @@
 """``train``: from settings to a run folder."""
 
 import json
+import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-import numpy as np
 import tyro
 
 from counterplay import algos, envs
 from counterplay.console import (
     Meter,
+    Stop,
     check_names,
     cores,
     given,
     read,
     use_all_cores,
 )
+from counterplay.keeper import Keeper, Trained
 
 C = TypeVar("C")
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -39,26 +42,26 @@ class Train(Generic[C]):
     """The learner takes every seat in turn, each of these fills the others in turn."""
     out: str | None = None
     """Folder of the run; by default a new one under runs/."""
+    resume: str | None = None
+    """Go on with this run folder, from its latest whole checkpoint, with its own settings."""
+    save_seconds: float = 60.0
+    """Seconds between checkpoints; 0 saves one after every iteration. One is saved at the end."""
+    keep: int = 3
+    """Checkpoints that stay: the latest so many."""
+    keep_every: int | None = None
+    """Beside those, the first checkpoint at or after each multiple of so many steps stays."""
+    on_nonfinite: Literal["stop", "drop-episode"] = "stop"
+    """Where a game shows a reward or an observation that is not finite: end the training before
+    anything is learnt from it, or leave the episode out and count it."""
     json: bool = False
     """Print one JSON object instead of text."""
 
-
-@dataclass
-class Trained:
-    """What a finished training leaves in memory."""
-
-    folder: Path
-    seconds: float
-    """Wall time from the start of the command, importing JAX and compiling included."""
-    compile_seconds: float
-    steps: int
-    """Environment steps of each seed."""
-    returns: list[float | None]
-    """Mean return of the learners in the last iterations, one a seed; None if no episode ended."""
-    busy_share: float
-    """Of the computed lane-slots, those in an unfinished episode with somebody present."""
-    live_share: float
-    """Of the computed seat-slots, those of present players; only they are learnt from."""
+    def __post_init__(self):
+        if not self.save_seconds >= 0:
+            raise ValueError(f"--save-seconds must be 0 or more, found {self.save_seconds}")
+        for name, number in (("keep", self.keep), ("keep-every", self.keep_every)):
+            if number is not None and number < 1:
+                raise ValueError(f"--{name} must be at least 1, found {number}")
 
 
 def train(args: list[str]) -> int:
@@ -72,10 +75,48 @@ def train(args: list[str]) -> int:
     module_name = algos.module_of(name)
     game = [Train.env, *given(rest, "--env")][-1]
     check_names(game, given(rest, "--seat"), given(rest, "--against"))
-    use_all_cores(game)
-    module = import_module(module_name)
-    chosen = read(Train[module.Config], rest, f"train {name}")
+    if resumed := given(rest, "--resume"):
+        chosen = _asked_again(name, Path(resumed[-1]), rest)
+    else:
+        use_all_cores(game)
+        chosen = read(Train[import_module(module_name).Config], rest, f"train {name}")
     done = run_training(name, chosen, began=began)
+    _tell(name, done, chosen.json)
+    return 128 + done.stopped if done.stopped else 0
+
+
+def _asked_again(name: str, folder: Path, rest: list[str]) -> Train:
+    """The settings of a run that goes on; ValueError where others are asked for."""
+    os.environ.setdefault("NPROC", "1")
+    from counterplay import runs
+
+    row = runs.read_config(folder)
+    if row["algorithm"] != name:
+        raise ValueError(f"--resume {folder}: that run is of {row['algorithm']}, not of {name}")
+    use_all_cores(row["env"])
+    config = runs.config_of(folder, row)
+    lists = {"seat": tuple(row.get("seat", ())), "against": tuple(row.get("against", ()))}
+    was = Train(config, row["env"], on_nonfinite=row.get("on_nonfinite", "stop"))
+    was = replace(was, **lists)
+    # a list is added to: so what was given is compared with what was there
+    asked = read(Train[type(config)], rest, f"train {name}", default=replace(was, seat=()))
+    if not asked.seat:
+        asked = replace(asked, seat=was.seat)
+    pairs = [(f, getattr(was.config, f), getattr(asked.config, f)) for f in row["config"]]
+    pairs += [(f, getattr(was, f), getattr(asked, f)) for f in ("env", *lists, "on_nonfinite")]
+    for field, old, new in pairs:
+        if old != new:
+            flag = field.replace("_", "-")
+            raise ValueError(
+                f"--resume {folder}: --{flag} was {old!r} in that run, found {new!r}; a run goes "
+                "on with its own settings, and another one starts with --out"
+            )
+    if asked.out is not None:
+        raise ValueError(f"--resume {folder} goes on in its own folder: leave --out away")
+    return asked
+
+
+def _tell(name: str, done: Trained, as_json: bool) -> None:
     row = {
         "run": str(done.folder),
         "steps": done.steps,
@@ -85,10 +126,13 @@ def train(args: list[str]) -> int:
         "returns": [None if r is None else round(r, 4) for r in done.returns],
         "busy_share": round(done.busy_share, 4),
         "live_share": round(done.live_share, 4),
+        "logging_share": round(done.logging_share, 4),
+        "saving_share": round(done.saving_share, 4),
+        "stopped": done.stopped,
     }
-    if chosen.json:
+    if as_json:
         print(json.dumps(row))
-        return 0
+        return
     print(
         f"{done.steps:,} steps in {done.seconds:.0f} s, {done.compile_seconds:.0f} s of them "
         f"compiling ({row['steps_per_second']:,} steps/s in all)"
@@ -97,7 +141,8 @@ def train(args: list[str]) -> int:
     returns = ["no episode ended yet" if r is None else f"{r:.3f}" for r in done.returns]
     print(f"mean return while training: {', '.join(returns)}")
     print(f"run folder: {done.folder}")
-    return 0
+    if done.stopped:
+        print(f"stopped and saved; to go on: counterplay train {name} --resume {done.folder}")
 
 
 def seats_of(chosen: Any, env: Any, focal: str) -> tuple[Any, Any]:
@@ -126,40 +171,53 @@ def run_training(
     ``began`` is when the command did, as ``time.perf_counter`` has it; by default now.
     """
     began = time.perf_counter() if began is None else began
-    from counterplay import runs
-    from counterplay.algos import loops, metrics
+    from counterplay.algos import Options, loops
 
     module: Any = import_module(algos.module_of(name))
     roster, env = seats_of(chosen, envs.make(chosen.env), "self")
-    kinds = learners_of(roster)
-    if not kinds:
+    if not learners_of(roster):
         raise ValueError("nobody learns: put self or own in a seat")
-    folder = runs.new_folder(chosen.out, f"{name}-{chosen.env.split(',')[0].replace(':', '-')}")
     config = loops.resolved(chosen.config, env)
-    asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
-    runs.save_config(folder, name, chosen.env, kinds, config, **asked)
-    recent: list[dict[str, Any]] = []
-    shares: list[tuple[float, float]] = []
-    title, last, whole = f"{name} on {chosen.env}", None, 0
-    with Meter(title, config.steps * config.seeds, quiet=quiet or chosen.json) as meter:
-        for update, found in metrics.lagging(module.train(config, env, roster)):
-            row = metrics.row_of(update, found)
-            runs.append_metrics(folder, row)
-            recent = [*recent[-19:], row]
-            shares.append((np.mean(row["busy_share"]), np.mean(row["live_share"])))
-            known = [r for r in metrics.returns_of(recent) if r is not None]
-            note = f"return {np.mean(known):.3f}" if known else ""
-            # iterations are played whole, the last one too
-            whole = whole or -(-config.steps // update.steps) * update.steps
-            meter.update(update.steps * config.seeds, note, whole * config.seeds)
-            last = update
-            if time.perf_counter() - began > seconds:
-                break
-        assert last is not None  # noqa: S101  (at least one iteration is played)
-        runs.save_nets(folder, last.nets)
-    took, returns = time.perf_counter() - began, metrics.returns_of(recent)
-    busy, live = np.mean(shares, axis=0).tolist()
-    return Trained(folder, took, last.compile_seconds, last.steps, returns, busy, live)
+    session, resume = _open(name, chosen, config, roster, began)
+    title, total = f"{name} on {chosen.env}", config.steps * config.seeds
+    try:
+        with Meter(title, total, quiet=quiet or chosen.json) as meter, Stop() as stop:
+            options = Options(chosen.on_nonfinite, resume)
+            updates = module.train(config, env, roster, options)
+            keeper = Keeper(
+                session, meter, config, partial(loops.check, config, env, roster, options)
+            )
+            keeper.follow(updates, lambda: stop.signal or time.perf_counter() - began > seconds)
+    finally:
+        session.close()
+    return keeper.trained(stop.signal, time.perf_counter() - began)
+
+
+def _open(name: str, chosen: Train, config: Any, roster: Any, began: float) -> tuple[Any, Any]:
+    """The run folder, new or to go on with, and where in the training that is."""
+    from counterplay.runs import new_folder, save_config
+    from counterplay.runs.lock import Lock
+    from counterplay.runs.session import Saving, Session
+
+    if chosen.resume is None:
+        label = f"{name}-{chosen.env.split(',')[0].replace(':', '-').replace('/', '-')}"
+        folder = new_folder(chosen.out, label)
+        lock = Lock(folder)
+        asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
+        asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
+        save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
+    else:
+        folder = Path(chosen.resume)
+        lock = Lock(folder)
+    try:
+        saving = Saving(chosen.save_seconds, chosen.keep, chosen.keep_every)
+        session = Session(folder, lock, saving, began)
+        if chosen.resume and session.found is None:
+            session.say(f"{folder} has no checkpoint yet: the training begins anew")
+        return session, session.resume()
+    except BaseException:
+        lock.release()
+        raise
 
 
 def learners_of(roster: Any) -> list[dict[str, Any]]:
@@ -170,3 +228,12 @@ def learners_of(roster: Any) -> list[dict[str, Any]]:
             seats = {seat for table in roster.tables for seat, c in enumerate(table) if c.kind == i}
             kinds.append({"name": kind.name, "members": kind.members, "seats": sorted(seats)})
     return kinds
+
+
+def opponents_of(roster: Any) -> list[str]:
+    """Names by opponent_id; the members of a list have numbers in its order."""
+    names: dict[int, str] = {}
+    for kind in roster.kinds:
+        parts = kind.name.split(",") if not kind.learner else [kind.name] * kind.members
+        names |= {kind.first_id + i: part for i, part in enumerate(parts)}
+    return [names.get(i, "") for i in range(max(names) + 1)]

@@ -1,5 +1,6 @@
 """Learning algorithms by name; each is one file: settings, state, learn, policy, train."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from counterplay.names import unknown
@@ -20,9 +21,29 @@ class Update(NamedTuple):
     metrics: dict[str, Any]
     compile_seconds: float
     """Spent on compilation in all, apart from playing and learning."""
+    iteration: int = 0
+    """Counted from 1, over all that a resumed training did before, too."""
     going: Any = None
-    """All that the next iteration starts from: the training and the policies dealt. It is given
-    away with the next update; ``nets`` and ``metrics`` stay."""
+    """All that the next iteration starts from, as arrays: what a checkpoint holds. It is given
+    away with the next update; everything else stays."""
+    episodes: dict[str, Any] | None = None
+    """Which slots ended an episode, leaves [seeds, ..., L, T, ...]: ended, length, returns of
+    every seat and who sat there."""
+
+
+class Resume(NamedTuple):
+    """Where a training goes on: after ``iteration``, from what ``fill`` reads."""
+
+    iteration: int
+    fill: Callable[[Any], Any]
+    """Puts saved arrays into a tree of shapes like ``Update.going``."""
+
+
+class Options(NamedTuple):
+    """What a training is asked beside the settings of its algorithm."""
+
+    on_nonfinite: str = "stop"
+    resume: Resume | None = None
 
 
 def module_of(name: str) -> str:

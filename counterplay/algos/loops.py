@@ -19,14 +19,14 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from counterplay.algos import Update
-from counterplay.errors import GameError
+from counterplay.algos import Options, Update, guards
 from counterplay.rollout import blame, collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
 from counterplay.seats import Roster, Seating, shuffle
 from counterplay.spread import (
     first_shard,
     over_cores,
+    placed,
     seed_numbers,
     shard_key,
     spread_over,
@@ -68,15 +68,17 @@ def seated(seating: Seating, learning: tuple, others: tuple) -> tuple:
     return tuple(next(mine) if kind.learner else next(fixed) for kind in seating.kinds)
 
 
-def train(config: Any, env: Any, roster: Roster, algorithm: Any) -> Iterator[Update]:
+def train(
+    config: Any, env: Any, roster: Roster, algorithm: Any, options: Options
+) -> Iterator[Update]:
     """Trains every seed, inside jit where game and seats allow it; yields once an iteration."""
     loop = train_hosted if hasattr(env, "open") else train_jitted
-    before = None
-    for update in loop(resolved(config, env), env, roster, algorithm):
-        check(env, roster, before)  # of the iteration before: this one may still be running
-        before = update.metrics
+    before, config = None, resolved(config, env)
+    for update in loop(config, env, roster, algorithm, options):
+        check(config, env, roster, options, before)  # this one may still be running
+        before = update
         yield update
-    check(env, roster, before)
+    check(config, env, roster, options, before)
 
 
 def begin(algorithm: Any, config: Any, spec: Spec, others: tuple, seed: Int[Array, ""]) -> Training:
@@ -92,22 +94,36 @@ def iteration(
     algorithm: Any,
     config: Any,
     spec: Spec,
+    on_nonfinite: str,
     training: Training,
     others: tuple,
     cut: Bool[Array, ""],
-) -> tuple[Training, dict[str, Array]]:
-    """Plays a chunk of slots and learns from it."""
+) -> tuple[Training, tuple[dict[str, Array], dict[str, Array]]]:
+    """Plays a chunk of slots and learns from it; tells metrics and the episodes that ended."""
     key, play_key = jr.split(training.key)
     policies = seated(spec.seating, algorithm.policy(config, training.state), others)
     size = {"slots": config.slots, "match": config.match}
     lanes, chunk = collect(
         spec.env, spec.seating, policies, training.lanes, play_key, cut=cut, **size
     )
-    state, metrics = algorithm.learn(config, training.state, chunk)
-    return Training(state, lanes, key), metrics
+    learn = partial(algorithm.learn, config)
+    state, metrics = guards.learn(learn, training.state, chunk, on_nonfinite, spec.axis)
+    return Training(state, lanes, key), (metrics, ended(chunk.slots))
 
 
-def train_jitted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Iterator[Update]:
+def ended(slots: dict[str, Array]) -> dict[str, Array]:
+    """Where episodes ended in a chunk, [L, T], how long they were, and what they brought."""
+    return {
+        "ended": slots["terminated"] | slots["truncated"],
+        "length": slots["time"] + 1,
+        "returns": slots["returns"],
+        "opponent_id": slots["opponent_id"],
+    }
+
+
+def train_jitted(
+    config: Any, env: Any, roster: Roster, algorithm: Any, options: Options
+) -> Iterator[Update]:
     """One program plays and learns; Python only asks for the next iteration and deals anew."""
     spread = spread_over(config.seeds)
     lanes = roster.lanes_for(config.lanes, spread.shards)
@@ -115,60 +131,94 @@ def train_jitted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Itera
     others, parts = roster.others, (algorithm, config, spec)
     began = time.perf_counter()
     seeds = seed_numbers(config.seed, config.seeds)
-    training = start(spread, partial(begin, *parts, others), seeds)
-    run = over_cores(spread, partial(iteration, *parts))
+    fresh = lambda: start(spread, partial(begin, *parts, others), seeds)
+    if options.resume:
+        training, others = options.resume.fill((jax.eval_shape(fresh), others))
+        training, others = placed(spread, training), jax.tree.map(jnp.asarray, others)
+    else:
+        training = fresh()
+    run = over_cores(spread, partial(iteration, *parts, options.on_nonfinite))
     run = run.lower(training, others, jnp.bool_(False)).compile()
     compile_seconds = time.perf_counter() - began
     banks, key = _banks(others), jr.key(config.seed)
-    for i in range(rounds_of(config, lanes)):
+    for i in range(first_of(options), rounds_of(config, lanes)):
         cut = banks and (i + 1) % config.redeal == 0
-        training, metrics = run(training, others, jnp.bool_(cut))
+        training, (metrics, episodes) = run(training, others, jnp.bool_(cut))
         if cut:
             others = shuffle(others, jr.fold_in(key, i))
         nets = tuple(agent.net for agent in algorithm.policy(config, first_shard(training.state)))
         steps = (i + 1) * lanes * config.slots
-        going = (training, others)
-        yield Update(steps, nets, first_shard(metrics), compile_seconds, going)
+        told = steps, nets, first_shard(metrics), compile_seconds
+        yield Update(*told, i + 1, (training, others), episodes)
 
 
-def train_hosted(config: Any, env: Any, roster: Roster, algorithm: Any) -> Iterator[Update]:
-    """Games or bots in ordinary Python: seeds take turns at playing and learning."""
+def first_of(options: Options) -> int:
+    """Index of the iteration to begin with."""
+    return options.resume.iteration if options.resume else 0
+
+
+def train_hosted(
+    config: Any, env: Any, roster: Roster, algorithm: Any, options: Options
+) -> Iterator[Update]:
+    """Games or bots in ordinary Python: seeds take turns at playing and learning.
+
+    A game in ordinary Python cannot be saved: who goes on begins with fresh episodes.
+    """
     lanes = roster.lanes_for(config.lanes)
     spec, others = Spec(env, roster.seating(lanes), None), roster.others
-    learn, compile_seconds = None, 0.0
+    learn, compile_seconds, first = None, 0.0, first_of(options)
     banks, deal_key = _banks(others), jr.key(config.seed)
     trainings = [
-        _begin_hosted(algorithm, config, spec, others, seed)
+        _begin_hosted(algorithm, config, spec, others, seed, first)
         for seed in range(config.seed, config.seed + config.seeds)
     ]
+    if options.resume:
+        saved, others = options.resume.fill(_going(trainings, others))
+        trainings = [t._replace(**s) for t, s in zip(trainings, saved, strict=True)]
+        others = tuple(p if a is None else a for p, a in zip(roster.others, others, strict=True))
     try:
-        for i in range(rounds_of(config, lanes)):
-            cut, metrics = banks and (i + 1) % config.redeal == 0, []
+        for i in range(first, rounds_of(config, lanes)):
+            cut, told = banks and (i + 1) % config.redeal == 0, []
             for j, training in enumerate(trainings):
-                played = _play_hosted(algorithm, config, spec, training, others, cut)
+                played = _play_hosted(algorithm, config, spec, training, others, cut, options)
                 training, chunk = played
                 if learn is None:
                     began = time.perf_counter()
-                    jitted = jax.jit(partial(algorithm.learn, config))
-                    learn = jitted.lower(training.state, chunk).compile()
+                    own = partial(algorithm.learn, config)
+                    guard = {"policy": options.on_nonfinite, "axis": None}
+                    learn = (
+                        jax.jit(partial(guards.learn, own, **guard))
+                        .lower(training.state, chunk)
+                        .compile()
+                    )
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
                 trainings[j] = training._replace(state=state)
-                metrics.append(learned)
+                told.append((learned, ended(chunk.slots)))
             if cut:
                 others = shuffle(others, jr.fold_in(deal_key, i))
             stack = lambda trees: jax.tree.map(lambda *x: jnp.stack(x), *trees)
             policies = [algorithm.policy(config, training.state) for training in trainings]
             nets = stack([tuple(agent.net for agent in agents) for agents in policies])
-            steps = (i + 1) * lanes * config.slots
-            yield Update(steps, nets, stack(metrics), compile_seconds, (trainings, others))
+            steps, (metrics, episodes) = (i + 1) * lanes * config.slots, stack(told)
+            going = _going(trainings, others)
+            yield Update(steps, nets, metrics, compile_seconds, i + 1, going, episodes)
     finally:
         for training in trainings:
             training.lanes.close()
 
 
-def _begin_hosted(algorithm: Any, config: Any, spec: Spec, others: tuple, seed: int) -> Training:
+def _going(trainings: list[Training], others: tuple) -> tuple:
+    """What can be saved: what is learnt, the keys, and the policies that are arrays."""
+    arrays = tuple(None if isinstance(policy, HostSeat) else policy for policy in others)
+    return [{"state": t.state, "key": t.key} for t in trainings], arrays
+
+
+def _begin_hosted(
+    algorithm: Any, config: Any, spec: Spec, others: tuple, seed: int, first: int
+) -> Training:
     learn_key, lane_key, key = jr.split(jr.key(seed), 3)
+    lane_key = jr.fold_in(lane_key, first) if first else lane_key  # other episodes than before
     state = algorithm.init(config, spec, learn_key)
     policies = seated(spec.seating, algorithm.policy(config, state), others)
     draw = int(jr.randint(lane_key, (), 0, 2**31 - 1))
@@ -176,11 +226,18 @@ def _begin_hosted(algorithm: Any, config: Any, spec: Spec, others: tuple, seed: 
 
 
 def _play_hosted(
-    algorithm: Any, config: Any, spec: Spec, training: Any, others: tuple, cut: bool
+    algorithm: Any,
+    config: Any,
+    spec: Spec,
+    training: Any,
+    others: tuple,
+    cut: bool,
+    options: Options,
 ) -> tuple[Training, Any]:
     key, play_key = jr.split(training.key)
     policies = seated(spec.seating, algorithm.policy(config, training.state), others)
     size = {"slots": config.slots, "match": config.match, "cut": cut}
+    size["finite"] = options.on_nonfinite == guards.STOP
     lanes, chunk = collect_host(spec.env, spec.seating, policies, training.lanes, play_key, **size)
     return Training(training.state, lanes, key), chunk
 
@@ -191,16 +248,17 @@ def _banks(others: tuple) -> bool:
     return max(sizes, default=1) > 1
 
 
-def check(env: Any, roster: Roster, metrics: dict[str, Any] | None) -> None:
+def check(config: Any, env: Any, roster: Roster, options: Options, update: Update | None) -> None:
     """Stops a training that cannot go on, saying why."""
-    if metrics is None:
+    if update is None:
         return
-    found = {name: np.sum(metrics[name], 0) for name in ("stuck", "unfair")}
-    if any(x.any() for x in found.values()):
-        blame(env, roster.seating(len(roster.tables)), found)
-    for name in ("policy_loss", "value_loss"):
-        if name in metrics and not np.isfinite(np.asarray(metrics[name])).all():
-            raise GameError(
-                f"{env}: {name} is {np.asarray(metrics[name])}: the training diverged, "
-                "from a NaN or far too large rewards"
-            )
+    metrics = update.metrics
+    faults = {name: np.sum(metrics[name], 0) for name in ("stuck", "unfair") if name in metrics}
+    if any(x.any() for x in faults.values()):
+        blame(env, roster.seating(len(roster.tables)), faults)
+    if update.episodes is None:
+        return
+    sizes = update.episodes["returns"].shape
+    lanes = roster.lanes_for(resolved(config, env).lanes)
+    place = f"iteration {update.iteration}, before step {update.steps:,}"
+    guards.blame(env, roster, metrics, options.on_nonfinite, place, (lanes, *sizes[-2:]))

@@ -18,7 +18,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from counterplay.algos import Update, loops
+from counterplay.algos import Options, Update, loops
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows, rows_of, unroll
 from counterplay.maths import (
@@ -34,6 +34,9 @@ from counterplay.rollout import Chunk, summary
 from counterplay.seats import Roster
 from counterplay.spread import shard_key
 from counterplay.types import Act, Env, View
+from counterplay.views import select
+
+DEFAULTS = Options()
 
 
 @dataclass(frozen=True)
@@ -200,11 +203,15 @@ def fit(
 
     def member(net, opt, batch: Rows):
         count = jnp.maximum(total(batch.alive.sum().astype(jnp.float32)), 1.0)
-        (_, info), grad = eqx.filter_value_and_grad(
+        (value, info), grad = eqx.filter_value_and_grad(
             lambda n: loss(config, env, bonus, count, n, batch), has_aux=True
         )(net)
-        step, opt = optimiser(config).update(total(grad), opt)
-        return jax.tree.map(lambda w, s: w - rate * s, net, step), opt, total(info)
+        grad = total(grad)
+        good = jnp.isfinite(optax.global_norm(grad)) & jnp.isfinite(total(value))
+        step, after = optimiser(config).update(grad, opt)
+        moved = jax.tree.map(lambda w, s: w - rate * s, net, step)
+        info = total(info) | {"bad_updates": 1.0 - good}
+        return *select(good, (moved, after), (net, opt)), info
 
     def minibatch(order, i, carry):
         net, opt, info = carry
@@ -218,7 +225,7 @@ def fit(
         order = jnp.pad(jnp.argsort(lots, axis=1), ((0, 0), (0, size)))
         return lax.fori_loop(0, parts, lambda i, c: minibatch(order, i, c), carry), None
 
-    names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
+    names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped", "bad_updates")
     nothing = {name: jnp.zeros(some.shape[0]) for name in names}
     carry, _ = lax.scan(epoch, (*learner, nothing), jr.split(key, config.epochs))
     net, opt, info = carry
@@ -247,19 +254,23 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
     progress = jnp.minimum(state.steps / config.steps, 1.0)
     learning = [i for i, kind in enumerate(seating.kinds) if kind.learner]
-    after, infos = [], []
+    after, infos, bad = [], [], []
     for i, learner, k in zip(
         learning, state.learners, jr.split(learn_key, len(learning)), strict=True
     ):
         rows = rows_of(learner.net, seating, i, chunk, config.gamma, config.lam, total)
         learner, info = fit(config, spec.env, learner, rows, progress, k, axis)
         after.append(learner)
+        bad.append(info.pop("bad_updates"))
         infos.append(jax.tree.map(jnp.mean, info))
     metrics = jax.tree.map(lambda *x: sum(x) / len(x), *infos)
     metrics |= jax.tree.map(total, summary(seating, chunk))
+    metrics["bad_updates"] = jnp.concatenate(bad)
     return State(tuple(after), state.steps + metrics["slots"], key, spec), metrics
 
 
-def train(config: Config, env: Env, roster: Roster) -> Iterator[Update]:
+def train(
+    config: Config, env: Env, roster: Roster, options: Options = DEFAULTS
+) -> Iterator[Update]:
     """Trains every seed; yields once an iteration."""
-    return loops.train(config, env, roster, sys.modules[__name__])
+    return loops.train(config, env, roster, sys.modules[__name__], options)

@@ -1,0 +1,98 @@
+"""Run folders: made once, never shared, with the settings of the run in config.json."""
+
+import json
+import secrets
+import sys
+import time
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from counterplay import __version__
+from counterplay.runs.disk import write_whole
+
+CONFIG = "config.json"
+
+
+def new_folder(out: str | None, name: str) -> Path:
+    """Makes the folder of a run; without ``out`` a fresh one, never used before, under runs/."""
+    if out is None:
+        path = Path("runs") / f"{name}-{stamp()}"
+    else:
+        path = Path(out)
+        if not out.strip():
+            raise ValueError("--out wants the name of a folder, found nothing")
+    try:
+        path.mkdir(parents=True, exist_ok=out is not None)
+        taken = (path / CONFIG).exists()
+        if not taken:
+            (path / "metrics.jsonl").touch(exist_ok=False)  # of two at once, one gets the folder
+    except OSError as error:
+        taken = path.is_dir() and isinstance(error, FileExistsError)
+        if not taken:
+            raise ValueError(
+                f"cannot make the run folder {path}: {error.strerror}; --out names another"
+            ) from error
+    if taken:
+        raise ValueError(
+            f"--out {path}: a run is there already; choose another folder, or go on with it: "
+            f"--resume {path}"
+        )
+    return path
+
+
+def stamp() -> str:
+    """Now, and chance: a name that nobody else in this second finds."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}"
+
+
+def here() -> dict[str, Any]:
+    """What the same numbers come out of: versions, platform, kind and number of devices."""
+    device = jax.devices()[0]
+    return {
+        "versions": {"counterplay": __version__}
+        | {name: metadata.version(name) for name in ("jax", "jaxlib")},
+        "platform": device.platform,
+        "device": device.device_kind,
+        "devices": jax.device_count(),
+    }
+
+
+def save_config(
+    folder: Path, algorithm: str, env: str, kinds: list[dict], config: Any, **more: Any
+) -> dict[str, Any]:
+    """Everything needed to build the networks of a checkpoint again, and what it was made with."""
+    row = {"run_id": secrets.token_hex(16), "algorithm": algorithm, "env": env}
+    row |= {"learners": kinds, "config": asdict(config)} | more | here()
+    row |= {"command": sys.argv, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    write_whole(folder / CONFIG, json.dumps(row, indent=2) + "\n")
+    return row
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a run; ValueError where there is none or it is damaged."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{folder} is no run folder: expected {path}")
+    try:
+        row = json.loads(path.read_text())
+        if "seeds" not in row["config"] or not row["learners"]:
+            raise ValueError("it says nothing of seeds or learners")
+        for text in (
+            row["run_id"],
+            row["algorithm"],
+            row["env"],
+            *(k["name"] for k in row["learners"]),
+        ):
+            if not isinstance(text, str):
+                raise ValueError(f"expected a name, found {text!r}")
+        for number in (n for k in row["learners"] for n in (k["members"], *k["seats"])):
+            if type(number) is not int:
+                raise ValueError(f"expected a whole number, found {number!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path} is damaged: {said}") from error
+    return row

@@ -1,0 +1,112 @@
+"""A training at work in its run folder: what it tells is written down, what it is is saved."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from counterplay.algos import Resume, Update
+from counterplay.algos.metrics import numpy_of, row_of
+from counterplay.runs import checkpoints
+from counterplay.runs.checkpoints import POLICY, STATE, Checkpoint, filled, named
+from counterplay.runs.disk import need_space, remove_parts
+from counterplay.runs.folder import here, read_config
+from counterplay.runs.lock import Lock
+from counterplay.runs.logbook import Logbook
+
+
+class Saving(NamedTuple):
+    """How often checkpoints are saved, and how many stay."""
+
+    seconds: float = 60.0
+    keep: int = 3
+    every: int | None = None
+
+
+class Session:
+    """Holds the folder's lock, its logs and its checkpoints; close it when the training is over."""
+
+    def __init__(self, folder: Path, lock: Lock, saving: Saving, began: float):
+        """The folder goes on from its latest whole checkpoint, where it has one.
+
+        ``began`` is when the command did, as ``time.perf_counter`` has it.
+        """
+        self.folder, self.lock, self.saving = folder, lock, saving
+        self.row = read_config(folder)
+        config = self.row["config"]
+        self.seeds = list(range(config["seed"], config["seed"] + config["seeds"]))
+        for inside in (folder, folder / checkpoints.FOLDER):
+            remove_parts(inside)
+        need_space(folder, 0, f"the run {folder}")
+        files = (POLICY, STATE)
+        self.found = checkpoints.latest(folder, self.row["run_id"], files, self.say)
+        about = self.found.about if self.found else None
+        self.logs = Logbook(folder, self.seeds, about)
+        self.began = began - (about["seconds"] if about else 0.0)
+        self.saved_at, self.save_seconds, self.saves = time.perf_counter(), 0.0, 0
+        self._sized = False
+
+    def say(self, text: str) -> None:
+        print(f"counterplay: {text}", file=sys.stderr, flush=True)
+
+    def resume(self) -> Resume | None:
+        """Where the training goes on; None where it begins."""
+        if self.found is None:
+            return None
+        about, now = self.found.about, here()
+        for name, what in (("devices", "devices"), ("platform", "platform")):
+            if about[name] != now[name]:
+                raise ValueError(
+                    f"--resume {self.folder}: {what} were {about[name]} when step "
+                    f"{about['steps']:,} was saved, here are {now[name]}; a run goes on where as "
+                    "many of the same kind work for it (on Linux, taskset chooses cores)"
+                )
+        changed = [k for k in ("versions", "device") if about[k] != now[k]]
+        if changed:
+            self.say(
+                f"{' and '.join(changed)} changed since step {about['steps']:,} was saved: what "
+                "follows is a sound training, but not the same to the bit"
+            )
+        arrays = checkpoints.arrays_of(self.found, STATE)
+        where = str(self.found.path / STATE)
+        return Resume(about["iteration"], lambda shapes: filled(shapes, arrays, where))
+
+    def record(self, update: Update) -> dict[str, Any]:
+        """Writes down what an iteration told; waits until it has ended."""
+        metrics = numpy_of(update.metrics)
+        row = row_of(update, metrics) | {"seconds": round(time.perf_counter() - self.began, 3)}
+        episodes = update.episodes
+        told = None if episodes is None else {k: np.asarray(v) for k, v in episodes.items()}
+        self.logs.write(row, told)
+        return row
+
+    def due(self) -> bool:
+        """Whether it is time for another checkpoint."""
+        return time.perf_counter() - self.saved_at >= self.saving.seconds
+
+    def save(self, update: Update) -> Checkpoint:
+        """Saves all that the next iteration starts from, after what was told so far."""
+        began = time.perf_counter()
+        about = {"run_id": self.row["run_id"], "format": 1, "seeds": len(self.seeds)} | here()
+        about |= {"iteration": update.iteration, "steps": update.steps}
+        about |= {"seconds": round(began - self.began, 3)} | self.logs.settle()
+        policy, state = named(update.nets), named(update.going)
+        if not self._sized:
+            size = sum(x.nbytes for x in (*policy.values(), *state.values()))
+            need_space(self.folder, size, f"the checkpoint of step {update.steps:,}")
+            self._sized = True
+        self.found = checkpoints.save(self.folder, policy, state, about)
+        checkpoints.prune(self.folder, self.saving.keep, self.saving.every)
+        self.saved_at = time.perf_counter()
+        self.save_seconds += self.saved_at - began
+        self.saves += 1
+        return self.found
+
+    def close(self) -> None:
+        """Ends logs and lock."""
+        try:
+            self.logs.close()
+        finally:
+            self.lock.release()
