@@ -88,7 +88,8 @@ class Keeper:
         session, last = self.session, self.last
         busy, live = np.mean(self.shares or [(0.0, 0.0)], axis=0).tolist()
         steps = last.steps if last else session.found.steps
-        returns = returns_of(self.recent) if self.recent else [None] * len(session.seeds)
+        nothing: list[float | None] = [None] * len(session.seeds)
+        returns = returns_of(self.recent) if self.recent else nothing
         shares = (session.logs.seconds / seconds, session.save_seconds / seconds)
         compiling = last.compile_seconds if last else 0.0
         return Trained(

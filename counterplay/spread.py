@@ -90,7 +90,8 @@ def shard_key(key: PRNGKeyArray, axis: str | None) -> PRNGKeyArray:
 
 def placed(spread: Spread, tree: Any) -> Any:
     """Arrays [seeds, shards, ...] laid over the devices as a training state is."""
-    return jax.device_put(tree, NamedSharding(spread.mesh, spread.spec))
+    lay = lambda x: NamedSharding(spread.mesh, spread.spec if x.size else PartitionSpec())
+    return jax.tree.map(lambda x: jax.device_put(x, lay(x)), tree)  # programs return the empty so
 
 
 def first_shard(tree: Any) -> Any:

@@ -188,6 +188,8 @@ def run_training(
                 session, meter, config, partial(loops.check, config, env, roster, options)
             )
             keeper.follow(updates, lambda: stop.signal or time.perf_counter() - began > seconds)
+        if keeper.last is None:
+            session.say(f"{session.folder} was trained to its end already")
     finally:
         session.close()
     return keeper.trained(stop.signal, time.perf_counter() - began)
