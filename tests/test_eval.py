@@ -30,7 +30,7 @@ def run(tmp_path_factory) -> Path:
     learner = ppo.init_learner(config, envs.make(PD), 1, jr.key(0))
     kinds = [{"name": "self", "members": 1, "seats": [0, 1]}]
     runs.save_config(folder, "ppo", PD, kinds, config)
-    runs.save_nets(folder, (jax.tree.map(lambda x: x[None], learner.net),))
+    runs.save_policy(folder, (jax.tree.map(lambda x: x[None], learner.net),))
     return folder
 
 

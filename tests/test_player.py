@@ -22,7 +22,7 @@ def save(folder: Any, game: str, gru: int = 0) -> None:
     net = jax.tree.map(lambda x: 3 * x[None], ppo.init_learner(config, env, 1, jr.key(1)).net)
     kinds = [{"name": "self", "members": 1, "seats": list(range(env.num_seats))}]
     runs.save_config(folder, "ppo", game, kinds, config)
-    runs.save_nets(folder, (net,))
+    runs.save_policy(folder, (net,))
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def write_run(folder: Path, game: str, seats: list[int], who: str, seed: int) ->
     kinds = [{"name": who, "members": members, "seats": seats}]
     folder.mkdir()
     runs.save_config(folder, "ppo", game, kinds, config)
-    runs.save_nets(folder, (jax.tree.map(lambda x: x[None], learner.net),))
+    runs.save_policy(folder, (jax.tree.map(lambda x: x[None], learner.net),))
     return f"run:{folder}"
 
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from counterplay import envs, runs
 from counterplay.algos import ppo
+from counterplay.runs import disk, folder
 
 make: Any = envs.make
 HUNT, PD = "stag_hunt:4x4", "matrix:pd,horizon=4"
@@ -39,7 +40,7 @@ def save(
     folder.mkdir(exist_ok=True)
     nets = fresh(config, make(game), kinds) if nets is None else nets
     runs.save_config(folder, "ppo", game, kinds, config)
-    runs.save_nets(folder, nets)
+    runs.save_policy(folder, nets)
     return nets
 
 
@@ -61,7 +62,7 @@ def test_folders_made_in_the_same_instant_are_never_shared(tmp_path, monkeypatch
 def test_a_folder_that_exists_by_chance_is_not_taken_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(time, "strftime", lambda form: "now")
-    monkeypatch.setattr(runs.secrets, "token_hex", lambda size: "same")
+    monkeypatch.setattr(folder.secrets, "token_hex", lambda size: "same")
     runs.new_folder(None, "ppo")
     with pytest.raises(ValueError, match="runs/ppo-now-same: a run is there already"):
         runs.new_folder(None, "ppo")
@@ -104,14 +105,14 @@ def test_an_empty_folder_may_be_used_and_a_file_or_nothing_may_not(tmp_path):
 
 def test_settings_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "config.json"
-    runs.write_whole(path, "old")
+    disk.write_whole(path, "old")
 
     def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        runs.write_whole(path, "new")
+        disk.write_whole(path, "new")
     assert path.read_text() == "old"
 
 

@@ -8,6 +8,7 @@ from counterplay.runs.policies import (
     load,
     load_nets,
     load_policy,
+    save_policy,
     split_run,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "new_folder",
     "read_config",
     "save_config",
+    "save_policy",
     "split_run",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 from counterplay import envs
 from counterplay.algos import module_of
 from counterplay.errors import GameError
-from counterplay.runs.checkpoints import POLICY, arrays_of, at_step, filled, latest
+from counterplay.runs.checkpoints import POLICY, arrays_of, at_step, filled, latest, named, save
 from counterplay.runs.folder import read_config
 from counterplay.types import Env, View
 
@@ -59,6 +59,12 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env, step: int | None = No
         _check_game(folder, row["env"], env)
         raise
     return jax.tree.map(jnp.asarray, nets)
+
+
+def save_policy(folder: Path, nets: Any, steps: int = 0) -> Path:
+    """Saves networks alone, leaves [seeds, members, ...]: they can play, not be trained on."""
+    about = {"run_id": read_config(folder)["run_id"], "steps": steps}
+    return save(folder, named(nets), {}, about).path
 
 
 def _warn(text: str) -> None:
