@@ -1,18 +1,11 @@
-"""The grammar of seats: who sits where, from text to a roster.
-
-``NAME`` (a rule) | ``run:PATH[#SEED]`` | ``pool:FILE`` (one policy a line) | ``path.py:Name`` |
-``self`` (one learner shared by all such seats) | ``own`` (an independent learner a seat). A comma
-list deals several. Seats count from 0, ranges such as ``1..3`` include both ends.
-"""
+"""Policies of the names that ``grammar`` reads, and who of them sits where."""
 
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,80 +14,25 @@ import numpy as np
 from counterplay import opponents
 from counterplay.envs import game_of
 from counterplay.envs.hosting import host_native
+from counterplay.grammar import LEARNERS, split_list
+from counterplay.grammar import read_seats as read_seats
 from counterplay.names import did_you_mean
 from counterplay.opponents.rule import Mixture, Rule
 from counterplay.rollout_host import HostSeat
 from counterplay.runs import differs_by_seat, load_policy
-from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.seats import Chair, Kind, Roster, bank, merged
 from counterplay.types import Env
 from counterplay.views import view_shapes
 
-LEARNERS = ("self", "own")
 MOST_TABLES = 64
 """More combinations than this are not played out in full but dealt in rotation."""
 LONGEST_ROTATION = 256
 """Tables of one label; more would take more lanes than there are."""
+TABLES_AT_ONCE = 2048
+"""Of one cross-play program; every table takes a lane of every core."""
 
-
-def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
-    """``("0=self", "1..3=random")`` -> {0: "self", 1: "random", ...}, every seat once."""
-    seats: dict[int, str] = {}
-    for entry in entries:
-        where, equals, who = (part.strip() for part in entry.partition("="))
-        first, dots, last = where.partition("..")
-        last = last if dots else first
-        digits = first.isdigit() and last.isdigit()
-        if not equals or not who or not digits or int(last) < int(first):
-            raise ValueError(
-                f"--seat {entry!r}: expected SEAT=WHO or FIRST..LAST=WHO, as 1..3=random"
-            )
-        for seat in range(int(first), int(last) + 1):
-            if seat >= num_seats:
-                raise ValueError(
-                    f"--seat {entry!r}: the game has seats 0 to {num_seats - 1}, found seat {seat}"
-                )
-            if seat in seats:
-                raise ValueError(
-                    f"--seat {entry!r}: seat {seat} is taken by {seats[seat]!r} already"
-                )
-            seats[seat] = who
-    empty = [seat for seat in range(num_seats) if seat not in seats]
-    if empty:
-        raise ValueError(f"nobody sits at {', '.join(map(str, empty))}: give every seat a --seat")
-    return seats
-
-
-def split_list(text: str, inside: tuple[Path, ...] = ()) -> list[str]:
-    """Splits a comma list, leaving the settings of a rule (``grim:tremble=.1,k=2``) whole.
-
-    A pool is replaced by what its lines name; ``inside`` are the pools that led here.
-    """
-    members: list[str] = []
-    for piece in text.split(","):
-        name, equals, _ = piece.partition("=")
-        if members and equals and name.strip().isidentifier():
-            members[-1] += "," + piece
-        else:
-            members.append(piece.strip())
-    return [m for member in members for m in _expand(member, inside)]
-
-
-def _expand(member: str, inside: tuple[Path, ...]) -> list[str]:
-    if not member.startswith("pool:"):
-        return [member]
-    path = Path(member.removeprefix("pool:"))
-    if not path.is_file():
-        raise ValueError(f"pool: no file {str(path)!r}; expected a text file, one policy a line")
-    if path.resolve() in inside:
-        by_way = f", by way of {str(inside[-1])!r}" if inside[1:] else ""
-        raise ValueError(f"pool: {str(path)!r} contains itself{by_way}")
-    # a comment begins the line or follows a blank: run:FOLDER#2 is a policy
-    lines = [re.split(r"(?:^|\s)#", line)[0].strip() for line in path.read_text().splitlines()]
-    below = (*inside, path.resolve())
-    found = [name for line in lines if line for name in split_list(line, below)]
-    if not found:
-        raise ValueError(f"pool: {str(path)!r} names no policy; expected one a line")
-    return found
+Cell = list[tuple[tuple[Chair, ...], int]]
+"""The tables of one label, each with the seat under evaluation."""
 
 
 @dataclass
@@ -105,6 +43,8 @@ class _Deal:
     kinds: list[Kind] = field(default_factory=list)
     index: dict[Any, int] = field(default_factory=dict)
     numbers: int = 0
+    policies: dict[tuple[str, int], Any] = field(default_factory=dict)
+    chairs: dict[tuple[str, int], list[Chair]] = field(default_factory=dict)
 
     def kind(self, key: Any, count: int, **fields: Any) -> int:
         if key not in self.index:
@@ -121,12 +61,17 @@ class _Deal:
             n = len(own_seats)
             kind = self.kind("own", n, name="own", members=n, learner=True)
             return [Chair(kind, own_seats.index(seat))]
+        if (text, seat) not in self.chairs:
+            self.chairs[text, seat] = self._several(text, seat)
+        return self.chairs[text, seat]
+
+    def _several(self, text: str, seat: int) -> list[Chair]:
         rules: list[tuple[str, Any]] = []
         banks: dict[Any, list[tuple[str, Any]]] = {}
         for name in split_list(text):
             if name in LEARNERS:
                 raise ValueError(f"{name!r} learns and cannot share a seat: found {text!r}")
-            policy = find(name, self.env, seat)
+            policy = self._found(name, seat)
             if isinstance(policy, Rule):
                 rules.append((name, policy))
             else:
@@ -135,12 +80,20 @@ class _Deal:
         chairs = [c for key, members in banks.items() for c in self._bank(key, members)]
         return chairs + self._mixture(rules) * (len(rules) if chairs else 1)
 
+    def _found(self, name: str, seat: int) -> Any:
+        """The policy of a name; only a run may have another one for another seat."""
+        own = name.startswith("run:") and differs_by_seat(name.removeprefix("run:"))
+        where = (name, seat if own else 0)
+        if where not in self.policies:
+            self.policies[where] = find(name, self.env, seat)
+        return self.policies[where]
+
     def _bank(self, key: Any, members: list[tuple[str, Any]]) -> list[Chair]:
         names = tuple(name for name, _ in members)
         policies, n = [policy for _, policy in members], len(members)
         if isinstance(policies[0], HostSeat):
             return [Chair(self.kind(names, 1, name=names[0], policy=policies[0]), 0)] * n
-        fields = {"name": ",".join(names), "members": n, "policy": bank(policies)}
+        fields = {"name": ",".join(names), "names": names, "members": n, "policy": bank(policies)}
         # a run may have another network for another seat
         content = tuple(np.asarray(x).tobytes() for x in jax.tree.leaves(policies))
         kind = self.kind((key, names, content), n, **fields)
@@ -151,7 +104,8 @@ class _Deal:
             return []
         names = tuple(name for name, _ in rules)
         policy = rules[0][1] if len(rules) == 1 else Mixture(tuple(rule for _, rule in rules))
-        return [Chair(self.kind(names, len(rules), name=",".join(names), policy=policy), 0)]
+        fields = {"name": ",".join(names), "names": names, "policy": policy}
+        return [Chair(self.kind(names, len(rules), **fields), 0)]
 
     def tables(self, seats: dict[int, str]) -> Iterator[tuple[Chair, ...]]:
         """Every combination of chairs, or where those are too many, a rotation through them."""
@@ -162,6 +116,15 @@ class _Deal:
             return
         for turn in range(_rotation(*map(len, options))):
             yield tuple(chairs[(turn + seat) % len(chairs)] for seat, chairs in enumerate(options))
+
+    def cell(self, me: str, other: str) -> Cell:
+        """Tables with ``me`` in each seat in turn and ``other`` in all the rest, and where."""
+        n = self.env.num_seats
+        return [
+            (table, seat)
+            for seat in range(n)
+            for table in self.tables({s: me if s == seat else other for s in range(n)})
+        ]
 
 
 def _rotation(*sizes: int) -> int:
@@ -245,7 +208,8 @@ def roster_alone(env: Env, names: tuple[str, ...]) -> Roster:
         members = [policy for _, policies in group for policy in policies]
         policy = members[0] if isinstance(key, str) else bank(members)
         first_id = sum(kind.members for kind in kinds)
-        kinds.append(Kind(names[group[0][0]], len(members), policy=policy, first_id=first_id))
+        each = tuple(names[i] for i, policies in group for _ in policies)
+        kinds.append(Kind(each[0], len(members), False, policy, first_id, each))
         member = 0
         for i, policies in group:
             chairs = [Chair(index, member + k) for k in range(len(policies))]
@@ -259,16 +223,50 @@ def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ..
 
     Tables are labelled by the other; with several focal policies by ``focal | other``.
     """
-    deal, n = _Deal(env), env.num_seats
+    deal = _Deal(env)
     focals = (focal,) if isinstance(focal, str) else focal
-    found: dict[str, list[tuple[tuple[Chair, ...], int]]] = {}
+    found: dict[str, Cell] = {}
     for me, other in product(focals, others):
-        found[other if isinstance(focal, str) else f"{me} | {other}"] = [
-            (table, seat)
-            for seat in range(n)
-            for table in deal.tables({s: me if s == seat else other for s in range(n)})
-        ]
-    share = _rotation(*(len(tables) for tables in found.values()))
+        label = other if isinstance(focal, str) else f"{me} | {other}"
+        found[label] = deal.cell(me, other)
+    return _labelled(deal, found)
+
+
+def rosters_across(
+    env: Env, policies: Sequence[str], names: Sequence[str], most: int = TABLES_AT_ONCE
+) -> list[Roster]:
+    """Everyone against everyone, labelled ``focal | other`` by ``names``, in one roster if it can.
+
+    Cells of unlike numbers of tables are dealt apart, and so are those with a player in ordinary
+    Python, because the rest is faster without; more than ``most`` tables are dealt in parts. All
+    rosters number their policies alike.
+    """
+    deal, groups = _Deal(env), {}
+    for (me, mine), (other, theirs) in product(zip(policies, names, strict=True), repeat=2):
+        cell = deal.cell(me, other)
+        chairs = {chair for table, _ in cell for chair in table}
+        slow = any(isinstance(deal.kinds[chair.kind].policy, HostSeat) for chair in chairs)
+        alike = groups.setdefault((len(cell), slow and not hasattr(env, "open")), {})
+        alike[f"{mine} | {theirs}"] = cell
+    return [
+        _labelled(deal, dict(part))
+        for (size, _), cells in groups.items()
+        for part in _parts(list(cells.items()), most // size, len(policies))
+    ]
+
+
+def _parts(items: list[Any], most: int, row: int) -> Iterator[list[Any]]:
+    """Cuts a list in equal parts of at most ``most``, where it can in whole rows."""
+    size = -(-len(items) // -(-len(items) // max(most, 1)))
+    if -(-size // row) * row <= most:
+        size = -(-size // row) * row
+    yield from (items[i : i + size] for i in range(0, len(items), size))
+
+
+def _labelled(deal: _Deal, found: dict[str, Cell]) -> Roster:
+    """The roster of some cells, with as many tables for each label."""
+    sizes = {len(tables) for tables in found.values()}
+    share = _rotation(*sizes) if len(sizes) > 1 else max(sizes)
     rows = [
         (table, label, seat)
         for label, tables in found.items()
@@ -276,7 +274,8 @@ def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ..
         for _ in range(share // len(tables))
     ]
     tables, labels, seats = zip(*rows, strict=True)
-    return Roster(tuple(deal.kinds), tables, labels, seats)
+    roster = Roster(tuple(deal.kinds), tables, labels, seats)
+    return roster if any(kind.learner for kind in deal.kinds) else merged(roster)
 
 
 def stage(env: Any, roster: Roster) -> Any:

@@ -1,5 +1,6 @@
 """Who sits where: tables of seats, lanes dealt to tables, policies grouped by kind."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -27,6 +28,16 @@ class Kind:
     """Array leaves [members, ...]; None for a learner, whose parameters come from training."""
     first_id: int = 0
     """opponent_id of the first of them; members of a bank or mixture carry their own offset."""
+    names: tuple[str, ...] = ()
+    """Of each member, or of each rule of a mixture; by default they are all called ``name``."""
+
+    @property
+    def ids(self) -> dict[int, str]:
+        """opponent_id -> name, of everyone here."""
+        names = self.names or (self.name,) * self.members
+        banked = isinstance(self.policy, Numbered)
+        offsets = np.asarray(self.policy.number).tolist() if banked else range(len(names))
+        return {self.first_id + i: name for i, name in zip(offsets, names, strict=True)}
 
 
 class Chair(NamedTuple):
@@ -55,6 +66,11 @@ class Roster:
     def others(self) -> tuple[Any, ...]:
         """The policies that do not learn, in the order of their kinds."""
         return tuple(kind.policy for kind in self.kinds if not kind.learner)
+
+    @property
+    def ids(self) -> dict[int, str]:
+        """opponent_id -> the name of a policy, of everyone who sits somewhere."""
+        return {i: name for kind in self.kinds for i, name in kind.ids.items()}
 
     def lanes_for(self, wanted: int, shards: int = 1) -> int:
         """The smallest number of lanes, at least ``wanted``, that all tables can share."""
@@ -153,6 +169,51 @@ def bank(policies: list[Any]) -> Numbered:
     """Policies of one shape as one kind: array leaves get a leading axis [K]."""
     numbered = [Numbered(policy, jnp.int32(i)) for i, policy in enumerate(policies)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *numbered)
+
+
+def merged(roster: Roster) -> Roster:
+    """The same tables, with all networks of one shape that sit equally often in one bank.
+
+    For evaluation: to deal such a bank anew would seat policies where others were asked for.
+    Everybody keeps their opponent_id; who sits nowhere is left out.
+    """
+    places = Counter(chair for table in roster.tables for chair in table)
+    groups: dict[Any, list[Chair]] = {}
+    for chair in sorted(places):
+        policy = roster.kinds[chair.kind].policy
+        alike = (_shape(policy), places[chair]) if isinstance(policy, Numbered) else chair.kind
+        groups.setdefault(alike, []).append(chair)
+    moved = {
+        chair: Chair(kind, member)
+        for kind, chairs in enumerate(groups.values())
+        for member, chair in enumerate(chairs)
+    }
+    kinds = tuple(_joined(roster.kinds, chairs) for chairs in groups.values())
+    tables = tuple(tuple(moved[chair] for chair in table) for table in roster.tables)
+    return Roster(kinds, tables, roster.labels, roster.focal)
+
+
+def _shape(policy: Numbered) -> tuple[Any, ...]:
+    """Equal for banks whose members could stand in one."""
+    leaves, structure = jax.tree.flatten(policy)
+    return str(structure), *((x.shape[1:], str(x.dtype)) for x in leaves)
+
+
+def _joined(kinds: tuple[Kind, ...], chairs: list[Chair]) -> Kind:
+    """One kind of these members, whose numbers are then their whole opponent_id."""
+    old = [kinds[chair.kind] for chair in chairs]
+    if not isinstance(old[0].policy, Numbered):
+        return old[0]
+    each = [
+        Numbered(
+            jax.tree.map(lambda x, m=chair.member: np.asarray(x)[m], kind.policy.policy),
+            kind.first_id + kind.policy.number[chair.member],
+        )
+        for kind, chair in zip(old, chairs, strict=True)
+    ]
+    names = tuple(kind.ids[int(one.number)] for kind, one in zip(old, each, strict=True))
+    policy = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    return Kind(",".join(names), len(chairs), policy=policy, names=names)
 
 
 def shuffle(policies: tuple[Any, ...], key: PRNGKeyArray) -> tuple[Any, ...]:

@@ -294,3 +294,91 @@ def test_an_outside_policy_is_rehearsed_before_it_plays(tmp_path, body, told):
     with pytest.raises(ValueError, match=re.escape(told)) as error:
         pools.find(f"{path}:Odd", PD, 0)
     assert "odd.py:Odd" in str(error.value)
+
+
+def seated(roster: Roster, label: str) -> list[tuple[int, list[bytes]]]:
+    """The tables of a label: the focal seat, and the networks that sit there."""
+    rows = zip(roster.tables, roster.labels, roster.focal, strict=True)
+    return [
+        (focal, [weight(sitting(roster, table, seat)).tobytes() for seat in range(len(table))])
+        for table, found, focal in rows
+        if found == label
+    ]
+
+
+def test_networks_that_sit_equally_often_are_one_bank(folders):
+    a, b = folders["a"], folders["b"]
+    roster = roster_against(PD, (a, b), (a, b))
+    (bank,) = roster.kinds
+    assert bank.members == 2 and bank.names == (a, b) and roster.ids == {0: a, 1: b}
+    weights = {name: weight(pools.find(name, PD, 0)).tobytes() for name in (a, b)}
+    for me, other in ((a, b), (b, a), (a, a)):
+        mine, theirs = weights[me], weights[other]
+        assert seated(roster, f"{me} | {other}") == [(0, [mine, theirs]), (1, [theirs, mine])]
+    assert roster.seating(16).places[0].shape == (2, 16)
+
+
+def test_a_network_that_sits_more_often_than_another_has_a_bank_of_its_own(folders):
+    a, b = folders["a"], folders["b"]
+    roster = roster_against(PD, a, (b, "grim", f"{a},{b}"))
+    roster.seating(len(roster.tables))  # refuses members at unequal places
+    assert sum(kind.members for kind in roster.kinds) == 5, "a, b, grim, and a and b of the list"
+    found = [n for kind in roster.kinds for n in kind.ids.values()]
+    assert Counter(found) == {a: 2, b: 2, "grim": 1}
+    pair = [kind for kind in roster.kinds if kind.members == 2]
+    assert [kind.names for kind in pair] == [(a, b)]
+
+
+def test_learners_keep_banks_that_may_be_dealt_anew(folders):
+    """In training the members of a bank change places, which must not mix up the labels."""
+    roster = roster_against(PD, "self", (folders["a"], folders["b"]))
+    assert [kind.members for kind in roster.kinds] == [1, 1, 1]
+
+
+def test_a_policy_keeps_its_number_in_every_part(folders):
+    names = ("a", "grim", "b")
+    policies = (folders["a"], "grim", folders["b"])
+    whole = pools.rosters_across(PD, policies, names)
+    parts = pools.rosters_across(PD, policies, names, most=6)
+    assert [len(roster.tables) for roster in whole] == [18]
+    assert [len(roster.tables) for roster in parts] == [6, 6, 6], "a row of three cells each"
+    numbered = {0: folders["a"], 1: "grim", 2: folders["b"]}
+    assert whole[0].ids == parts[0].ids == numbered
+    labels = [label for roster in parts for label in dict.fromkeys(roster.labels)]
+    assert labels == [f"{me} | {other}" for me in names for other in names]
+    for roster in parts:
+        roster.seating(2 * len(roster.tables))
+
+
+def test_cells_of_unlike_size_and_bots_are_dealt_apart(folders, tmp_path):
+    bot = tmp_path / "bot.py"
+    bot.write_text(
+        "class Bot:\n"
+        "    def begin(self, seed, new_match): pass\n"
+        "    def act(self, view): return 0\n"
+    )
+    policies = ("grim", f"{folders['a']},{folders['b']}", f"{bot}:Bot")
+    rosters = pools.rosters_across(PD, policies, ("g", "ab", "bot"))
+    found = [list(dict.fromkeys(roster.labels)) for roster in rosters]
+    bots = [["g | bot", "bot | g", "bot | bot"], ["ab | bot", "bot | ab"]]
+    assert found == [["g | g"], ["g | ab", "ab | g"], bots[0], ["ab | ab"], bots[1]]
+    assert [len(roster.tables) for roster in rosters] == [2, 8, 6, 8, 8]
+    for roster in rosters:
+        sizes = Counter(roster.labels)
+        assert len(set(sizes.values())) == 1, "as many tables for each label"
+
+
+def test_every_network_is_read_once(folders, monkeypatch):
+    read, load = [], pools.load_policy
+    monkeypatch.setattr(pools, "load_policy", lambda *args: read.append(args) or load(*args))
+    pools.rosters_across(PD, (folders["a"], folders["b"], folders["own"]), ("a", "b", "own"))
+    assert len(read) == 4, "one each, and one a seat where they differ"
+
+
+def test_many_policies_are_dealt_in_parts():
+    names = tuple(f"p{i}" for i in range(40))
+    rosters = pools.rosters_across(HUNT, ("stay",) * 40, names)
+    assert sum(len(set(r.labels)) for r in rosters) == 1600
+    assert max(len(r.tables) for r in rosters) <= pools.TABLES_AT_ONCE
+    (roster,) = pools.rosters_across(HUNT, ("stay",) * 20, names[:20])
+    assert len(roster.tables) == 20 * 20 * 4
