@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from counterplay.evaluate.returns import EVALUATION, Progress, alike
+from counterplay.evaluate.rows import EpisodeRows, ended
 from counterplay.evaluate.tally import Tally, no_tally, tally_up
 from counterplay.rollout_host import collect_host, open_host
 from counterplay.seats import Roster
@@ -21,6 +22,7 @@ def tally_hosted(
     greedy: bool,
     match: int,
     progress: Progress,
+    rows: EpisodeRows | None,
 ) -> Tally:
     """Plays until every lane has its share of the matches of all labels."""
     lanes = roster.lanes_for(min(COPIES, matches))
@@ -29,11 +31,15 @@ def tally_hosted(
     first, *seeds = np.random.default_rng([seed, EVALUATION]).integers(2**31, size=2)
     games = open_host(env, seating, roster.others, int(first))
     tally, turn = no_tally(seating), 0
+    if rows is not None:
+        rows.open(roster, lanes, match)
     size = {"slots": min(env.horizon, LONGEST_CHUNK), "match": match, "greedy": greedy}
     try:
         while np.min(tally.episodes) < quota:
             key = int(seeds[0]) + turn
             games, chunk = collect_host(env, seating, roster.others, games, key, **size)
+            if rows is not None:
+                rows.add(ended(tally, chunk.slots, quota))
             tally, turn = tally_up(tally, chunk.slots, quota, match), turn + 1
             progress(int(np.sum(tally.episodes)), lanes * quota)
     finally:

@@ -14,6 +14,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
+from counterplay.evaluate.rows import Ended, EpisodeRows, ended
 from counterplay.evaluate.tally import Row, Tally, no_tally, rows_of, tally_up
 from counterplay.rollout import Lanes, blame, collect, faults, open_lanes
 from counterplay.seats import Kind, Roster, Seating
@@ -44,8 +45,12 @@ def evaluate(
     greedy: bool = False,
     match: int = 1,
     progress: Progress = lambda done, total: None,
+    rows: EpisodeRows | None = None,
 ) -> list[Row]:
-    """At least ``episodes`` episodes of every label of the roster, one row a label."""
+    """At least ``episodes`` episodes of every label of the roster, one row a label.
+
+    ``rows`` takes down every episode that counts.
+    """
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, found {episodes}")
     if match < 1:
@@ -58,7 +63,8 @@ def evaluate(
         from counterplay.evaluate.hosted import tally_hosted as play
     else:
         play = tally_jitted
-    return rows_of(roster, play(env, roster, matches, seed, greedy, match, progress), match)
+    tally = play(env, roster, matches, seed, greedy, match, progress, rows)
+    return rows_of(roster, tally, match)
 
 
 def tally_jitted(
@@ -69,6 +75,7 @@ def tally_jitted(
     greedy: bool,
     match: int,
     progress: Progress,
+    rows: EpisodeRows | None,
 ) -> Tally:
     """Plays until every lane has its share of the matches of all labels."""
     spread = spread_over(1)
@@ -76,18 +83,22 @@ def tally_jitted(
     seating = roster.seating(lanes // spread.shards)
     quota = match * -(-matches // lanes)
     programs = _programs if isinstance(env, Hashable) else _programs.__wrapped__
-    begin, step = programs(env, alike(seating), spread, greedy, match)
+    begin, step = programs(env, alike(seating), spread, greedy, match, rows is not None)
+    # [1, shards, L, ...] -> one entry a lane, shard by shard; every shard holds every table
+    order = np.arange(lanes).reshape(spread.shards, len(roster.tables), -1)
+    order = order.swapaxes(0, 1).ravel()
+    if rows is not None:
+        rows.open(roster, lanes, match)
     state = begin(seed_numbers(seed, 1), roster.others)
     while True:
-        state, (least, done, found) = step(state, roster.others, np.int32(quota))
+        state, (least, done, found, chunk) = step(state, roster.others, np.int32(quota))
         blame(env, seating, jax.tree.map(lambda x: np.sum(x, (0, 1)), found))
+        if rows is not None:
+            rows.add(chunk, np.argsort(order))
         progress(int(np.sum(done)), lanes * quota)
         if np.min(least) >= quota:
             break
-    # [1, shards, L, ...] -> one entry a lane, shard by shard; every shard holds every table
     tally = jax.tree.map(lambda x: np.asarray(x)[0].reshape(-1, *x.shape[3:]), state.tally)
-    order = np.arange(lanes).reshape(spread.shards, len(roster.tables), -1)
-    order = order.swapaxes(0, 1).ravel()
     return jax.tree.map(lambda x: x[order], tally)
 
 
@@ -110,14 +121,16 @@ def _seating(lanes: int, num_seats: int, kinds: tuple, places: tuple) -> Seating
 
 @lru_cache(maxsize=32)
 def _programs(
-    env: Env, seating: Seating, spread: Spread, greedy: bool, match: int
+    env: Env, seating: Seating, spread: Spread, greedy: bool, match: int, detailed: bool
 ) -> tuple[Callable, Callable]:
     """``begin(seeds, others)`` and ``step(state, others, quota)``, compiled when first called."""
 
     def begin(seeds, others):
         return start(spread, partial(_init, env, seating, spread.axis, others), seeds)
 
-    return jax.jit(begin), over_cores(spread, partial(_chunk, env, seating, greedy, match))
+    return jax.jit(begin), over_cores(
+        spread, partial(_chunk, env, seating, greedy, match, detailed)
+    )
 
 
 def _init(env: Env, seating: Seating, axis: str | None, others: tuple, seed: Array) -> _State:
@@ -126,12 +139,20 @@ def _init(env: Env, seating: Seating, axis: str | None, others: tuple, seed: Arr
 
 
 def _chunk(
-    env: Env, seating: Seating, greedy: bool, match: int, state: _State, others: tuple, quota: Array
-) -> tuple[_State, tuple[Array, Array, dict[str, Array]]]:
+    env: Env,
+    seating: Seating,
+    greedy: bool,
+    match: int,
+    detailed: bool,
+    state: _State,
+    others: tuple,
+    quota: Array,
+) -> tuple[_State, tuple[Array, Array, dict[str, Array], Ended | None]]:
     key, play_key = jr.split(state.key)
     slots = min(env.horizon, LONGEST_CHUNK)
     size = {"slots": slots, "starts": slots, "match": match, "greedy": greedy}
     lanes, chunk = collect(env, seating, others, state.lanes, play_key, **size)
+    episodes = ended(state.tally, chunk.slots, quota) if detailed else None
     tally = tally_up(state.tally, chunk.slots, quota, match)
-    told = tally.episodes.min(), tally.episodes.sum(), faults(chunk.slots)
+    told = tally.episodes.min(), tally.episodes.sum(), faults(chunk.slots), episodes
     return _State(lanes, tally, key), told

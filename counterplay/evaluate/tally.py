@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from counterplay.seats import Roster, Seating
 
@@ -29,6 +29,16 @@ class Row(NamedTuple):
     focal_mean: float | None
     """Of the seat under evaluation, over all seats it took; None where none is singled out."""
     focal_error: float | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95% of the focal mean, by Student's t over matches; None without a second match."""
+        if self.focal_mean is None or self.focal_error is None or self.matches < 2:
+            return None
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(self.matches - 1, 0.975)) * self.focal_error
+        return self.focal_mean - half, self.focal_mean + half
 
 
 class Tally(NamedTuple):
@@ -50,12 +60,18 @@ def no_tally(seating: Seating) -> Tally:
     return Tally(count, seats, seats, seats, count)
 
 
+def counted(tally: Tally, slots: dict[str, Array], quota: Any) -> Int[Array, "L T"]:
+    """Which episode of its lane, from 1, ended in each slot; 0 where none did or it is too many."""
+    over = slots["terminated"] | slots["truncated"]
+    number = tally.episodes[:, None] + jnp.cumsum(over, axis=1)
+    return jnp.where(over & (number <= jnp.reshape(quota, (-1, 1))), number, 0)
+
+
 @jax.jit
 def tally_up(tally: Tally, slots: dict[str, Array], quota: Any, match: Any) -> Tally:
     """Adds the episodes that ended in a chunk, up to ``quota`` a lane, ``match`` to a match."""
-    ended = slots["terminated"] | slots["truncated"]
-    number = tally.episodes[:, None] + jnp.cumsum(ended, axis=1)
-    counts = ended & (number <= jnp.reshape(quota, (-1, 1)))
+    number = counted(tally, slots, quota)
+    counts = number > 0
     whole = counts & (number % match == 0)
     returns = jnp.where(counts[:, :, None], slots["returns"], 0.0)
 
@@ -79,12 +95,15 @@ def tally_up(tally: Tally, slots: dict[str, Array], quota: Any, match: Any) -> T
 
 def rows_of(roster: Roster, tally: Tally, match: int) -> list[Row]:
     """Means and standard errors from sums over whole matches; lanes come table by table."""
-    lanes = len(tally.episodes)
-    labels = roster.labels or ("",) * len(roster.tables)
-    table = np.repeat(np.arange(len(roster.tables)), lanes // len(roster.tables))
+    tables = len(roster.tables)
+    each = np.repeat(np.arange(tables), len(tally.episodes) // tables)
+    labels = roster.labels or ("",) * tables
+    numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    number = np.array([numbers[label] for label in labels])[each]
+    seats = np.array(roster.focal)[each] if roster.focal else each
     rows = []
-    for label in dict.fromkeys(labels):
-        here = np.array([labels[t] == label for t in table])
+    for label, i in numbers.items():
+        here = np.flatnonzero(number == i)
         episodes = int(np.asarray(tally.episodes)[here].sum())
         total = np.asarray(tally.total)[here].astype(np.float64)
         square = np.asarray(tally.square)[here].astype(np.float64)
@@ -92,8 +111,7 @@ def rows_of(roster: Roster, tally: Tally, match: int) -> list[Row]:
         mean, error = _mean(total.sum(0), square.sum(0), matches, match)
         focal_mean = focal_error = None
         if roster.focal:
-            seat = np.array([roster.focal[t] for t in table[here]])
-            mine = lambda x, seat=seat: np.take_along_axis(x, seat[:, None], 1).sum()
+            mine = lambda x, seat=seats[here]: np.take_along_axis(x, seat[:, None], 1).sum()
             focal_mean, focal_error = map(float, _mean(mine(total), mine(square), matches, match))
         length = float(np.asarray(tally.length)[here].sum() / episodes)
         rows.append(Row(label, episodes, matches, mean, error, length, focal_mean, focal_error))

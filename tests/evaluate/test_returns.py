@@ -22,7 +22,7 @@ from counterplay.algos import ppo
 from counterplay.errors import GameError
 from counterplay.evaluate import returns
 from counterplay.evaluate.returns import evaluate
-from counterplay.evaluate.tally import Tally, rows_of, tally_up
+from counterplay.evaluate.tally import Row, Tally, rows_of, tally_up
 from counterplay.pools import roster_against, roster_of, stage
 from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.types import Env
@@ -156,6 +156,15 @@ def test_mean_and_standard_error_are_those_of_the_matches(numbers, focal, match)
     mine = np.concatenate([numbers[0, :, focal], numbers[1, :, 1 - focal]])
     assert row.focal_mean == pytest.approx(mine.mean(), rel=1e-9, abs=1e-9)
     assert row.focal_error == pytest.approx(error(mine), rel=1e-6, abs=1e-5)
+
+
+def test_the_interval_is_that_of_students_t():
+    """The table of Student (1908) and everybody since: 2.306 with 8 degrees of freedom."""
+    row = Row("x", 18, 9, np.zeros(2), np.zeros(2), 1.0, 10.0, 0.5)
+    assert row.interval == pytest.approx((10 - 2.306 * 0.5, 10 + 2.306 * 0.5), abs=1e-4)
+    assert row._replace(matches=10**9).interval == pytest.approx((10 - 0.98, 10 + 0.98), abs=1e-4)
+    assert row._replace(matches=1).interval is None, "one match tells nothing of the spread"
+    assert row._replace(focal_mean=None, focal_error=None).interval is None
 
 
 def test_one_seed_gives_one_result_and_another_another():

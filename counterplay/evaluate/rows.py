@@ -1,0 +1,87 @@
+"""Every counted episode as a row, for those who ask: nothing of it leaves the device otherwise."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from counterplay.evaluate.tally import Tally, counted
+from counterplay.seats import Roster
+
+
+class Ended(NamedTuple):
+    """What rows are made of: one chunk, leaves [..., L, T] and [..., L, T, N]."""
+
+    number: Array
+    """Which episode of its lane, from 1, ended in this slot and counts; 0 where none does."""
+    length: Array
+    returns: Array
+    opponent_id: Array
+
+
+@jax.jit
+def ended(tally: Tally, slots: dict[str, Array], quota: Any) -> Ended:
+    """The episodes by which a chunk adds to a tally; see ``tally_up``."""
+    number = counted(tally, slots, quota)
+    return Ended(number, slots["time"] + 1, slots["returns"], slots["opponent_id"])
+
+
+class EpisodeRows:
+    """Collects the episodes of one evaluation, or of several in turn, as columns.
+
+    ``label``, ``lane`` (games of a later evaluation have higher numbers), ``match`` (of its lane),
+    ``episode`` (of its match), ``length`` in slots, ``focal`` (the seat under evaluation, or -1),
+    and for each seat ``return_0`` and so on, and ``opponent_id_0`` and so on.
+    """
+
+    def __init__(self):
+        self._parts: list[dict[str, np.ndarray]] = []
+        self._labels: dict[str, int] = {}
+        self._lanes = 0
+        self._here: dict[str, np.ndarray] = {}
+        self._match = 1
+
+    def open(self, roster: Roster, lanes: int, match: int) -> None:
+        """Begins an evaluation; lanes come table by table."""
+        tables = len(roster.tables)
+        labels = roster.labels or ("",) * tables
+        codes = [self._labels.setdefault(label, len(self._labels)) for label in labels]
+        each = np.repeat(np.arange(tables), lanes // tables)
+        self._here = {
+            "label": np.array(codes, np.int32)[each],
+            "lane": np.arange(self._lanes, self._lanes + lanes, dtype=np.int32),
+            "focal": np.array(roster.focal or (-1,) * tables, np.int16)[each],
+        }
+        self._lanes, self._match = self._lanes + lanes, match
+
+    def add(self, chunk: Ended, order: np.ndarray | None = None) -> None:
+        """Takes over a chunk; its lane i is ``order[i]`` of the evaluation."""
+        number, length, returns, ids = (np.asarray(x) for x in chunk)
+        seats, slots = returns.shape[-1], number.shape[-1]
+        at = np.flatnonzero(number)
+        lane = at // slots if order is None else order[at // slots]
+        before = number.ravel()[at].astype(np.int32) - 1
+        columns = {name: x[lane] for name, x in self._here.items()}
+        columns |= {"match": before // self._match, "episode": before % self._match}
+        columns["length"] = length.ravel()[at].astype(np.int32)
+        columns["returns"] = returns.reshape(-1, seats)[at].astype(np.float32)
+        columns["ids"] = ids.reshape(-1, seats)[at].astype(np.int16)
+        self._parts.append(columns)
+
+    def columns(self) -> dict[str, Any]:
+        """Name -> one entry a row, lane by lane in the order in which they were played."""
+        names = ("label", "lane", "match", "episode", "length", "focal", "returns", "ids")
+        if not self._parts:
+            raise ValueError("no episode has been collected: give this to an evaluation first")
+        whole = {name: np.concatenate([part[name] for part in self._parts]) for name in names}
+        order = np.lexsort((whole["episode"], whole["match"], whole["lane"]))
+        whole = {name: x[order] for name, x in whole.items()}
+        labels, returns, ids = list(self._labels), whole.pop("returns"), whole.pop("ids")
+        seats = range(returns.shape[1])
+        return {
+            "label": [labels[code] for code in whole.pop("label")],
+            **whole,
+            **{f"return_{i}": returns[:, i] for i in seats},
+            **{f"opponent_id_{i}": ids[:, i] for i in seats},
+        }
