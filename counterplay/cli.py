@@ -14,6 +14,7 @@ from counterplay.names import unknown
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("counterplay.verbs:train", "train agents: counterplay train ppo --env stag_hunt:4x4"),
     "eval": ("counterplay.play:evaluate", "let any policies play and print what they earn"),
+    "xplay": ("counterplay.xplay:main", "let everyone play with everyone: a matrix of returns"),
     "bench": (
         "counterplay.bench:main",
         "measure speed and learning: selfplay, step, host, rules, focal",

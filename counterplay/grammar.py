@@ -83,8 +83,11 @@ def short_names(texts: Sequence[str]) -> list[str]:
     chosen = [0] * len(ways)
     while True:
         names = [spellings[i] for spellings, i in zip(ways, chosen, strict=True)]
-        often = Counter(names)
-        longer = [k for k, i in enumerate(chosen) if often[names[k]] > 1 and i + 1 < len(ways[k])]
+        called: dict[str, set[str]] = {}
+        for name, text in zip(names, texts, strict=True):
+            called.setdefault(_folder(name), set()).add(_folder(text))
+        longer = [k for k, name in enumerate(names) if len(called[_folder(name)]) > 1]
+        longer = [k for k in longer if chosen[k] + 1 < len(ways[k])]
         if not longer:
             break
         for k in longer:
@@ -96,17 +99,22 @@ def short_names(texts: Sequence[str]) -> list[str]:
     return names
 
 
+def _folder(name: str) -> str:
+    """Without seeds and steps, by which policies of one run differ."""
+    return re.sub(r"([@#]\d+)+(?=,|$)", "", name)
+
+
 def _spellings(text: str) -> list[str]:
     """From the shortest to the whole text; a list is shortened piece by piece."""
     pieces = text.split(",")
-    depth = max(len(_folders(piece)) for piece in pieces)
+    depth = max(len(_parts(piece)) for piece in pieces)
     shorter = [
-        ",".join("/".join(_folders(piece)[-n:]) for piece in pieces) for n in range(1, depth + 1)
+        ",".join("/".join(_parts(piece)[-n:]) for piece in pieces) for n in range(1, depth + 1)
     ]
     return [*shorter, text]
 
 
-def _folders(piece: str) -> tuple[str, ...]:
+def _parts(piece: str) -> tuple[str, ...]:
     """The parts of a path; anything else is one part."""
     if not piece.startswith("run:") and ".py:" not in piece:
         return (piece,)

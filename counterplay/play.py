@@ -1,7 +1,11 @@
 """``eval``: from policies to a table of what they earn."""
 
 import json
+import os
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +13,8 @@ import tyro
 
 from counterplay import envs
 from counterplay.console import Meter, check_names, read, signed, table, use_all_cores
+from counterplay.errors import SaveError
+from counterplay.grammar import split_list
 from counterplay.verbs import Seats, Train, learners_of, seats_of
 
 
@@ -33,6 +39,9 @@ class Eval:
     """Seed of start states and moves; never the games of a training."""
     greedy: bool = False
     """Learned policies play their most likely move instead of drawing one."""
+    out: str | None = None
+    """Folder of the result and its episodes; by default a new one in the run under evaluation,
+    and without a run none."""
     json: bool = False
     """Print one JSON object instead of text."""
 
@@ -42,37 +51,96 @@ def evaluate(args: list[str]) -> int:
     chosen = read(Eval, args, "eval")
     run = chosen.run.removeprefix("run:")
     _check_eval(chosen, run)
-    use_all_cores()
+    listed = [name for seat in chosen.seat for name in split_list(seat.partition("=")[2])]
+    game, match = set_up(chosen, [f"run:{run}"] if run else listed)
     from counterplay.evaluate.returns import evaluate as play
+    from counterplay.evaluate.rows import EpisodeRows
+    from counterplay.runs import split_run
+    from counterplay.runs.folder import stamp
 
-    trained = _first_run(run, chosen.seat)
-    game = chosen.env or trained.get("env", Train.env)
-    match = trained.get("config", {}).get("match", 1) if chosen.match is None else chosen.match
     roster, env = seats_of(chosen, envs.make(game), f"run:{run}")
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
+    folder = split_run(run).folder / "evaluations" / stamp() if run else None
+    folder = folder if chosen.out is None else Path(chosen.out)
+    rows = None if folder is None else EpisodeRows()
+    how = {"seed": chosen.seed, "greedy": chosen.greedy}
     with Meter(f"eval on {game}", chosen.episodes, "episodes", quiet=chosen.json) as meter:
-        rows = play(
-            env,
-            roster,
-            chosen.episodes,
-            seed=chosen.seed,
-            greedy=chosen.greedy,
-            match=match,
-            progress=lambda done, total: meter.update(done, total=total),
-        )
+        told = lambda done, total: meter.update(done, total=total)
+        size = {"match": match, "progress": told, "rows": rows}
+        table = play(env, roster, chosen.episodes, **how, **size)
+    found = {"env": game, "match": match, "rows": [as_json(row) for row in table]}
+    saved = None
+    if folder is not None:
+        more = found | how | {"policies": roster.ids}
+        saved = keep(folder, "eval", args, roster.ids, more, rows)
     if chosen.json:
-        print(json.dumps({"env": game, "match": match, "rows": [as_json(row) for row in rows]}))
-    else:
-        matches = f" in matches of {match}" if match > 1 else ""
-        style = "greedy" if chosen.greedy else "sampled"
-        title = f"{rows[0].episodes:,} episodes a row{matches}, {style} play, seed {chosen.seed}"
-        show_rows(f"{game}, {title}", rows, roster)
+        print(json.dumps(found | {"saved": saved}))
+        return 0
+    show_rows(title_of(chosen, game, table[0].episodes, match), table, roster)
+    if saved:
+        print(f"saved in {saved}")
     return 0
+
+
+def title_of(chosen: Any, game: str, episodes: int, match: int) -> str:
+    """What a table holds, and how it was played."""
+    matches = f" in matches of {match}" if match > 1 else ""
+    style = "greedy" if chosen.greedy else "sampled"
+    what = "row" if isinstance(chosen, Eval) else "cell"
+    return f"{game}, {episodes:,} episodes a {what}{matches}, {style} play, seed {chosen.seed}"
+
+
+def set_up(chosen: Any, names: Iterable[str]) -> tuple[str, int]:
+    """Chooses devices, and tells game and match: as asked, else as the first run was trained."""
+    os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is imported
+    first = next((name for name in names if name.startswith("run:")), None)
+    trained: dict[str, Any] = {}
+    if first is not None:
+        from counterplay import runs
+
+        trained = runs.read_config(runs.split_run(first.removeprefix("run:")).folder)
+    game = chosen.env or trained.get("env", Train.env)
+    use_all_cores(game)
+    match = trained.get("config", {}).get("match", 1) if chosen.match is None else chosen.match
+    return game, match
+
+
+def check_out(out: str | None) -> None:
+    """Refuses a folder for results that is none, or has one already, before anything is played."""
+    if out is None:
+        return
+    if not out.strip():
+        raise ValueError("--out wants the name of a folder, found nothing")
+    if Path(out).is_file():
+        raise ValueError(f"--out wants the name of a folder, and {out} is a file")
+    if Path(out, "result.json").exists():
+        raise ValueError(f"--out {out}: a result is there already; choose another folder")
+
+
+def keep(
+    folder: Path, kind: str, args: list[str], opponents: dict[int, str], found: Any, rows: Any
+) -> str | None:
+    """Saves a result; what was found is worth printing also where that fails, which is told."""
+    from counterplay.evaluate.results import described, save_result
+
+    about = described(kind, ["counterplay", kind, *args], opponents)
+    try:
+        save_result(folder, about | found, rows)
+    except (OSError, SaveError) as error:
+        said = getattr(error, "strerror", None) or error
+        print(
+            f"counterplay: the result was not saved: cannot write {folder}: {said}; "
+            "--out names another folder",
+            file=sys.stderr,
+        )
+        return None
+    return str(folder)
 
 
 def _check_eval(chosen: Eval, run: str) -> None:
     """Refuses what makes no sense before JAX is loaded."""
+    check_out(chosen.out)
     if chosen.against and not run:
         raise ValueError("--against wants a run folder: counterplay eval RUN --against NAME ...")
     if not run and not chosen.seat:
@@ -84,21 +152,11 @@ def _check_eval(chosen: Eval, run: str) -> None:
         check_names(chosen.env or Train.env, chosen.seat, chosen.against)
 
 
-def _first_run(run: str, seats: tuple[str, ...]) -> dict[str, Any]:
-    """config.json of the run under evaluation, or of the first in a seat; empty without one."""
-    from counterplay import runs
-    from counterplay.pools import split_list
-
-    names = [name for seat in seats for name in split_list(seat.partition("=")[2])]
-    found = [name.removeprefix("run:") for name in names if name.startswith("run:")]
-    first = [run] if run else found[:1]
-    return runs.read_config(runs.split_run(first[0]).folder) if first else {}
-
-
 def as_json(row: Any) -> dict[str, Any]:
     """A row of an evaluation as plain numbers."""
     plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in row._asdict().items()}
-    return plain | {"seats_mean": float(row.mean.mean())}
+    low, high = row.interval or (None, None)
+    return plain | {"seats_mean": float(row.mean.mean()), "low": low, "high": high}
 
 
 def show_rows(title: str, rows: list[Any], roster: Any) -> None:

@@ -25,10 +25,13 @@ LIGHT: dict[str, int] = {
     "train": 2,
     "train --help": 0,
     "eval --help": 0,
+    "xplay": 2,
+    "xplay --help": 0,
     "demo --help": 0,
     "bench": 2,
     "bench --help": 0,
     "bench rules --help": 0,
+    "bench xplay --help": 0,
     "tarin": 2,
     "list --jsn": 2,
     "train pp0": 2,
@@ -42,6 +45,13 @@ LIGHT: dict[str, int] = {
     "train ppo --env matrix:pd --against grimm": 2,
     "eval --env matrix:pdd --seat 0..1=grim": 2,
     "eval --env matrix:pd --seat 0..1=grimm:tremble=0": 2,
+    "xplay grim": 2,
+    "xplay stay randm": 2,
+    "xplay stay,randm": 2,
+    "xplay stay pool:nowhere": 2,
+    "xplay grim self --env matrix:pd": 2,
+    "xplay grim,own --env matrix:pd": 2,
+    "xplay grim --env matrix:pdd": 2,
 }
 """Commands that are answered without JAX, and the exit status of each."""
 
@@ -101,6 +111,29 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("eval --seat 0..3=stay --match 0", "match must be at least 1 episode, found 0"),
     ("eval --seat 0..3=stay --seed -1", "seed must be 0 to 2147483647, found -1"),
     ("eval --seat 0..3=stay --gredy", "'--gredy' (did you mean '--greedy'?)"),
+    ("eval --seat 0..3=stay --out=", "--out wants the name of a folder, found nothing"),
+    ("eval --seat 0..3=stay --out faulty.py", "a folder, and faulty.py is a file"),
+    ("eval --seat 0..3=stay --out done", "--out done: a result is there already"),
+    ("xplay", "who plays? name one policy or more"),
+    ("xplay grim", "unknown rule for stag_hunt 'grim'"),
+    ("xplay stay randm", "unknown rule for stag_hunt 'randm' (did you mean 'random'?)"),
+    ("xplay stay random,nearest_stagg", "(did you mean 'nearest_stag'?)"),
+    ("xplay stay self", "self learns, and xplay does not train"),
+    ("xplay stay random,own", "own learns, and xplay does not train"),
+    ("xplay stay slef", "unknown policy 'slef' (did you mean 'self'?)"),
+    ("xplay pool:none", "pool: no file 'none'"),
+    ("xplay learning.txt", "unknown rule for stag_hunt 'learning.txt'"),
+    ("xplay pool:learning.txt", "self learns, and xplay does not train"),
+    ("xplay run:nowhere", "nowhere is no run folder"),
+    ("xplay broken", "broken is a run folder: among policies it is named run:broken"),
+    ("xplay run:broken stay", "broken/config.json is damaged"),
+    ("xplay nowhere.py:Bot", "no file 'nowhere.py'"),
+    ("xplay stay --episodes 0", "episodes must be at least 1, found 0"),
+    ("xplay stay --match 0", "match must be at least 1 episode, found 0"),
+    ("xplay stay --seed -1", "seed must be 0 to 2147483647, found -1"),
+    ("xplay stay --out done", "--out done: a result is there already"),
+    ("xplay stay --against random", "unknown setting of xplay '--against'"),
+    ("bench xplay --policies 0", "policies must be at least 1, found 0"),
     ("bench selfpaly", "unknown benchmark 'selfpaly' (did you mean 'selfplay'?)"),
     ("bench step --lanes 0", "lanes, slots and rounds must be at least 1, found 0, 16, 101"),
     ("bench host --copies 0", "copies and seconds must be positive"),
@@ -119,6 +152,9 @@ def no_work(monkeypatch, tmp_path):
     """Refuses to compile or play, in a folder with a broken file and a broken run."""
     (tmp_path / "broken.py").write_text("class Bot(:\n")
     (tmp_path / "faulty.py").write_text("def Boom():\n    raise OSError('no luck')\n")
+    (tmp_path / "learning.txt").write_text("stay\nself\n")
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "result.json").write_text("{}")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text('{"env": ')
     monkeypatch.chdir(tmp_path)
@@ -227,7 +263,9 @@ def test_help_names_every_verb_and_nothing_else(capsys):
     assert listed == list(cli.VERBS)
 
 
-@pytest.mark.parametrize("verb", ["train", "train ppo", "eval", "demo", "list", "doctor", "bench"])
+@pytest.mark.parametrize(
+    "verb", ["train", "train ppo", "eval", "xplay", "demo", "list", "doctor", "bench"]
+)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_every_verb_explains_itself(verb, flag, no_work, capsys):
     assert status(f"{verb} {flag}") == 0

@@ -27,6 +27,8 @@ ROW = {
     "focal_mean",
     "focal_error",
     "seats_mean",
+    "low",
+    "high",
 }
 ALL_D, ALL_C = "always_defect:tremble=0", "always_cooperate:tremble=0"
 

@@ -10,6 +10,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "focal": ("counterplay.bench.learning:focal", "PPO against three opponents of one kind"),
     "rules": ("counterplay.bench.learning:rules", "what rules earn on 4x4 stag hunt"),
     "step": ("counterplay.bench.step:main", "steps a second of a game, one core"),
+    "xplay": ("counterplay.bench.xplay:main", "a matrix of eight networks against each other"),
     "host": ("counterplay.bench.host:main", "the loop for games outside JAX against bare copies"),
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),

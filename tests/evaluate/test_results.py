@@ -1,0 +1,78 @@
+"""Results on disk: whole or not there, and with all that has to be known of them."""
+
+import json
+import os
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from counterplay import envs
+from counterplay.episodes.files import read_rows
+from counterplay.evaluate import results
+from counterplay.evaluate.results import described, save_result
+from counterplay.evaluate.returns import evaluate
+from counterplay.evaluate.rows import EpisodeRows
+from counterplay.pools import roster_against
+
+PD = "matrix:pd,horizon=4"
+
+
+@pytest.fixture(scope="module")
+def rows() -> EpisodeRows:
+    env, rows = envs.make(PD), EpisodeRows()
+    evaluate(env, roster_against(env, "grim", ("bully", "random")), 6, match=3, rows=rows)
+    return rows
+
+
+def test_rows_are_read_as_they_were(tmp_path, rows):
+    save_result(tmp_path / "new" / "folder", {"kind": "eval", "policies": {3: "x"}}, rows)
+    assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
+        "result.json",
+        "rows.parquet",
+    ]
+    found = read_rows(tmp_path / "new" / "folder" / "rows.parquet")
+    expected = rows.columns()
+    assert list(found) == list(expected)
+    for name, column in expected.items():
+        assert np.array_equal(found[name], np.array(column, found[name].dtype)), name
+        if name != "label":
+            assert found[name].dtype == column.dtype, name
+    assert json.loads((tmp_path / "new/folder/result.json").read_text())["policies"] == {"3": "x"}
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("broken", ["write_rows", "write_whole"])
+def test_of_a_result_that_cannot_be_written_nothing_is_left(
+    there, broken, tmp_path, rows, monkeypatch
+):
+    folder = tmp_path / "result"
+    if there:
+        folder.mkdir()
+        (folder / "mine.txt").write_text("kept")
+
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results, broken, full)
+    with pytest.raises(OSError, match="No space left"):
+        save_result(folder, {}, rows)
+    assert folder.exists() == there and not (folder / "result.json").exists()
+    assert not there or (folder / "mine.txt").read_text() == "kept"
+
+
+def test_a_folder_below_a_file_is_told(tmp_path, rows):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Not a directory"):
+        save_result(tmp_path / "file" / "result", {}, rows)
+
+
+def test_who_when_and_with_what(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {0: "run:x/a#1", 1: "grim", 2: "run:x/a", 3: f"run:{tmp_path}/b@200"}
+    row = described("eval", ["counterplay", "eval", "x/a"], names, seed=3)
+    assert row["kind"] == "eval" and row["command"] == ["counterplay", "eval", "x/a"]
+    assert row["runs"] == [os.path.realpath("x/a"), os.path.realpath("b")]
+    assert set(row["versions"]) == {"counterplay", "jax", "jaxlib"} and row["seed"] == 3
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", row["date"])
