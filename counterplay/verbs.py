@@ -178,7 +178,7 @@ def run_training(
     if not learners_of(roster):
         raise ValueError("nobody learns: put self or own in a seat")
     config = loops.resolved(chosen.config, env)
-    session, resume = _open(name, chosen, config, roster, began)
+    session, resume = _open(name, chosen, config, roster, hasattr(env, "open"), began)
     title, total = f"{name} on {chosen.env}", config.steps * config.seeds
     try:
         with Meter(title, total, quiet=quiet or chosen.json) as meter, Stop() as stop:
@@ -195,7 +195,9 @@ def run_training(
     return keeper.trained(stop.signal, time.perf_counter() - began)
 
 
-def _open(name: str, chosen: Train, config: Any, roster: Any, began: float) -> tuple[Any, Any]:
+def _open(
+    name: str, chosen: Train, config: Any, roster: Any, hosted: bool, began: float
+) -> tuple[Any, Any]:
     """The run folder, new or to go on with, and where in the training that is."""
     from counterplay.runs import new_folder, save_config
     from counterplay.runs.lock import Lock
@@ -216,6 +218,8 @@ def _open(name: str, chosen: Train, config: Any, roster: Any, began: float) -> t
         session = Session(folder, lock, saving, began)
         if chosen.resume and session.found is None:
             session.say(f"{folder} has no checkpoint yet: the training begins anew")
+        if chosen.resume and hosted:
+            session.say("games and bots in ordinary Python begin fresh episodes; all else goes on")
         return session, session.resume()
     except BaseException:
         lock.release()

@@ -11,6 +11,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "rules": ("counterplay.bench.learning:rules", "what rules earn on 4x4 stag hunt"),
     "step": ("counterplay.bench.step:main", "steps a second of a game, one core"),
     "host": ("counterplay.bench.host:main", "the loop for games outside JAX against bare copies"),
+    "runs": ("counterplay.bench.runs:main", "what checkpoints, resuming and logs cost"),
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
