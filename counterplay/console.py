@@ -77,8 +77,10 @@ def read(kind: Callable[..., T], args: list[str], program: str, default: T | Non
         with redirect_stderr(drawn):  # tyro draws a box around its errors
             return fill(args=words)
     except SystemExit as end:
-        refused = end.__context__  # what the settings themselves do not accept
-    raise ValueError(str(getattr(refused, "message", None) or drawn.getvalue())) from None
+        refused = end.__context__
+    while refused and not isinstance(refused, ValueError):
+        refused = refused.__context__  # down to what the settings themselves said
+    raise ValueError(str(refused or drawn.getvalue())) from None
 
 
 def check_names(game: str, seats: Iterable[str], against: Iterable[str]) -> None:
