@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 from rich.console import Console
@@ -71,7 +71,7 @@ def read(kind: Callable[..., T], args: list[str], program: str, default: T | Non
     more: dict[str, Any] = {} if default is None else {"default": default}
     fill = partial(tyro.cli, kind, prog=title, config=config, **more)
     if "-h" in args or "--help" in args:
-        fill(args=["--help"])
+        _show_help(fill)
     words, drawn = check(kind, args, program), io.StringIO()
     try:
         with redirect_stderr(drawn):  # tyro draws a box around its errors
@@ -81,6 +81,16 @@ def read(kind: Callable[..., T], args: list[str], program: str, default: T | Non
     while refused and not isinstance(refused, ValueError):
         refused = refused.__context__  # down to what the settings themselves said
     raise ValueError(str(refused or drawn.getvalue())) from None
+
+
+def _show_help(fill: Callable[..., Any]) -> NoReturn:
+    """What tyro says of the settings, in colour only where that is wanted; ends the program."""
+    text = io.StringIO()
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    with redirect_stdout(text if plain else sys.stdout), suppress(SystemExit):
+        fill(args=["--help"])
+    sys.stdout.write(text.getvalue())
+    raise SystemExit(0)
 
 
 def check_names(game: str, seats: Iterable[str], against: Iterable[str]) -> None:
@@ -148,7 +158,8 @@ class Meter:
     def __init__(self, title: str, total: int, unit: str = "steps", quiet: bool = False):
         self.title, self.total, self.unit = title, total, unit
         self.console = Console(stderr=True)
-        self.live = self.console.is_terminal and not quiet
+        dumb = self.console.is_dumb_terminal  # it cannot redraw a line
+        self.live = self.console.is_terminal and not dumb and not quiet
         self.quiet = quiet
         self.first: tuple[float, int] | None = None
         self.spoke = time.perf_counter()

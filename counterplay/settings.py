@@ -48,11 +48,11 @@ def settings_of(kind: Any) -> dict[str, Setting]:
 
 
 def _setting(name: str, hint: Any) -> Setting:
-    flag, marks = f"--{name}".replace("_", "-"), ()
+    flag, marks = f"--{name}".replace("_", "-"), []
     if get_origin(hint) is Annotated:
         hint, *marks = get_args(hint)
-    again, place = tyro.conf.UseAppendAction in marks, tyro.conf.Positional[str] == hint
-    place = place or any("Positional" in str(mark) for mark in marks)
+    again = tyro.conf.UseAppendAction in marks
+    place = get_args(tyro.conf.Positional[str])[1] in marks
     parts = get_args(hint)
     if get_origin(hint) is Literal:
         return Setting(flag, parts)
@@ -62,6 +62,13 @@ def _setting(name: str, hint: Any) -> Setting:
         (inner,) = (p for p in parts if p is not NoneType)
         return Setting(flag, inner, optional=True)
     return Setting(flag, hint, place=place)
+
+
+def misspelt(kind: Any, args: list[str]) -> bool:
+    """Whether anything looks like a setting that this class does not declare."""
+    known = {*settings_of(kind), "--help", "--no-json"}
+    flags = (arg.partition("=")[0].replace("_", "-") for arg in args if arg.startswith("--"))
+    return not known.issuperset(flags)
 
 
 def check(kind: Callable[..., Any], args: list[str], program: str) -> list[str]:

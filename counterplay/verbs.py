@@ -22,7 +22,7 @@ from counterplay.console import (
     use_all_cores,
 )
 from counterplay.keeper import Keeper, Trained
-from counterplay.settings import check
+from counterplay.settings import check, misspelt
 
 C = TypeVar("C")
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -75,7 +75,8 @@ def train(args: list[str]) -> int:
     name, *rest = args
     module_name = algos.module_of(name)
     game = [Train.env, *given(rest, "--env")][-1]
-    check_names(game, given(rest, "--seat"), given(rest, "--against"))
+    if not misspelt(Train, rest):  # else an unread --evn would put the blame on a seat's rule
+        check_names(game, given(rest, "--seat"), given(rest, "--against"))
     os.environ.setdefault("NPROC", "1")
     kind = Train[import_module(module_name).Config]
     if not {"-h", "--help"} & set(rest):
