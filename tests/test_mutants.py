@@ -14,9 +14,11 @@ MUTANTS = mutants(SEED)
 FEWEST = 200 if os.environ.get("COUNTERPLAY_FULL") else 60
 CHOSEN = MUTANTS if os.environ.get("COUNTERPLAY_FULL") else MUTANTS[:120]
 HINT = re.compile(
-    r"did you mean|expected|must be|wants|given twice|takes (no|one) value|not both|"
-    r"would not play|is taken by|give (every|a)|need a free cell|is a probability|learns? "
+    r"did you mean|expected|must be|wants|given twice|takes (no|one) value|not both|is written|"
+    r"has seats 0 to 3|is taken by|give every|is a probability|cannot share|name a rule|put self|"
+    r"or ask for fewer"
 )
+"""What was expected, or what to do about it."""
 
 
 class Reached(BaseException):
