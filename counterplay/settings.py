@@ -79,7 +79,7 @@ def check(kind: Callable[..., Any], args: list[str], program: str) -> list[str]:
     while rest:
         word = rest.pop(0)
         if not word.startswith("--"):
-            if not places:
+            if not places or (last and last.again and "=" in word):
                 raise _stray(word, last, program)
             out.append(_value(places.pop(0), word))
             continue
