@@ -252,7 +252,7 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     spec, (key, learn_key) = state.spec, jr.split(state.key)
     seating, axis = spec.seating, spec.axis
     total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
-    progress = jnp.minimum(state.steps / config.steps, 1.0)
+    progress = jnp.minimum(state.steps / float(config.steps), 1.0)
     learning = [i for i, kind in enumerate(seating.kinds) if kind.learner]
     after, infos, bad = [], [], []
     for i, learner, k in zip(

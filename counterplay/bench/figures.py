@@ -61,7 +61,7 @@ def main(args: list[str]) -> int:
         if name not in SUITE:
             raise unknown("table", name, SUITE)
     folder = Path(chosen.results)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in () if chosen.render else chosen.only or SUITE:
         if name == "tests" and not Path("tests").is_dir():
             print("tests: there is no folder tests/ here, so they are left out")
