@@ -91,8 +91,8 @@ def learning(runs: Sequence[Run], names: Sequence[str], mark: str) -> Section:
         words += f" One seed has no interval, so there is no band for {', '.join(single)}."
     blocks: list[Block] = [Text(words)]
     for metric, (axis, meaning) in CURVES.items():
-        pairs = [(r, n) for r, n in zip(runs, names, strict=True) if metric in r.metrics]
-        if pairs:
+        if any(metric in run.metrics for run in runs):
+            pairs = zip(runs, names, strict=True)
             lines = [_line(run, name, metric) for run, name in pairs]
             draw = lambda theme, lines=lines, axis=axis: figures.learning_curve(lines, axis, theme)
             alt = f"Learning curve of {axis}. {' '.join(map(_line_told, lines))}"
@@ -104,13 +104,18 @@ def learning(runs: Sequence[Run], names: Sequence[str], mark: str) -> Section:
 
 
 def _line(run: Run, name: str, metric: str) -> figures.Line:
+    """A run without the metric keeps its place, and so its colour, with no point."""
+    if metric not in run.metrics:
+        return figures.Line(f"{name} ({UNKNOWN})", *[np.zeros(0)] * 4)
     x, y = binned(run.steps, run.metrics[metric])
     return figures.Line(name, x, *interval(y))
 
 
 def _line_told(line: figures.Line) -> str:
     known = line.mean[np.isfinite(line.mean)]
-    return f"{line.name}: from {told(known[0])} to {told(known[-1])}."
+    return f"{line.name}" + (
+        f": from {told(known[0])} to {told(known[-1])}." if len(known) else "."
+    )
 
 
 def episodes_of(found: Measured, runs: Mapping[int, Run], names: Mapping[int, str]) -> Section:

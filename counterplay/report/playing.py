@@ -56,13 +56,8 @@ def returns(
         Table("Mean return of an episode.", tuple(columns), tuple(map(tuple, rows))),
     ]
     if found.opponents:
-        width = len(found.opponents)
-        bars = [
-            figures.Bars(
-                full_name(names[i], runs[i], runs), *(part[:width] for part in result.interval)
-            )
-            for i, result in results.items()
-        ]
+        called = {i: full_name(names[i], run, runs) for i, run in runs.items()}
+        bars = [_bars(name, results.get(i), found) for i, name in called.items()]
         draw = lambda theme: figures.return_bars(found.opponents, bars, theme)
         alt = f"Bars of the mean return against each opponent. {_bars_told(found, bars)}"
         caption = "Mean return against each opponent; whiskers are the intervals of the table."
@@ -90,6 +85,14 @@ def _returns_told(found: Measured, runs: Mapping[int, Run], seed: int) -> str:
 
 def _matches(found: Measured) -> str:
     return f", in matches of {found.match} episodes" if found.match > 1 else ""
+
+
+def _bars(name: str, result: Earned | None, found: Measured) -> figures.Bars:
+    """A run that could not play keeps its place, and so its colour, with no bar."""
+    width = len(found.opponents)
+    if result is None:
+        return figures.Bars(f"{name} (could not play)", *[np.full(width, np.nan)] * 3)
+    return figures.Bars(name, *(part[:width] for part in result.interval))
 
 
 def _bars_told(found: Measured, bars: list[figures.Bars]) -> str:

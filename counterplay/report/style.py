@@ -43,7 +43,8 @@ th span { display: inline-block; width: max-content; max-width: 10rem; white-spa
   overflow-wrap: anywhere; }
 @media (max-width: 30rem) {
   th, td { padding: .3rem .45rem; }
-  th span { max-width: 7.5rem; }
+  thead th span { max-width: 7.5rem; }
+  tbody th span { max-width: 9rem; }
 }
 .numbers td, .numbers thead th + th { text-align: right; }
 .figures { display: grid; gap: 0 2rem;
@@ -68,13 +69,13 @@ pre { margin: .4rem 0 1rem; padding: .7rem; background: var(--panel); overflow-x
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
-  h1, h2, h3 { break-after: avoid; }
+  h1, h2, p { break-after: avoid; }
   figure, img, table, tr, pre, .note { break-inside: avoid; }
   caption { break-after: avoid; }
   .figures { display: block; }
   figure { display: inline-block; width: 48%; margin-right: 1.5%; vertical-align: top; }
   figure.wide, figure.moving { width: 100%; max-width: 100%; }
-  figure.wide img { max-width: 100%; }
+  figure.wide img { max-width: min(100%, 14cm); }
   .scroll { overflow: visible; }
   table { font-size: 8pt; max-width: 100%; }
   thead { display: table-header-group; }

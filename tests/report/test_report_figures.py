@@ -106,6 +106,16 @@ def test_a_band_is_drawn_where_there_is_an_interval_and_not_for_one_seed(calls):
     assert np.array_equal(x, X) and np.allclose(high - low, 0.2)
 
 
+def test_what_a_run_lacks_leaves_the_others_their_colours(calls):
+    bare = Line("old", *[np.zeros(0)] * 4)
+    figures.learning_curve([bare, line("new")], "return")
+    assert [s["color"] for _, s in calls["plot"]] == list(LIGHT.series[:2])
+    none = np.full(1, np.nan)
+    bars = [Bars("a", none, none, none), Bars("b", *[np.ones(1)] * 3)]
+    figures.return_bars(["grim"], bars)
+    assert [s["color"] for _, s in calls["barh"]] == list(LIGHT.series[:2])
+
+
 def test_curves_and_bars_are_those_given(calls):
     curve = line("mine", 2.5)
     figures.learning_curve([curve], "return")

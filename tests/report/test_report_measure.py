@@ -11,6 +11,7 @@ from synthetic_runs import ROWS, make_run
 from counterplay import envs
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.tally import Row
+from counterplay.report import figures
 from counterplay.report import measure as m
 from counterplay.report.measure import Cell, Film, Measured, default_opponents, measure
 from counterplay.report.playing import cross, earned, returns
@@ -194,6 +195,20 @@ def test_the_table_of_returns_holds_what_was_measured(runs):
     assert "at least 8 episodes" in text.words and "evaluation seed 5" in text.words  # pyright: ignore
     assert "three: one seed has no interval over seeds" in text.words  # pyright: ignore
     assert "grim 0.125, bully -7.500" in picture.alt  # pyright: ignore
+
+
+def test_a_run_that_could_not_play_keeps_its_colour(runs, monkeypatch):
+    """Or the second run would look like the first did in the figure before."""
+    found = Measured(PD, ("grim", "bully"), {1: cells((1.0, 2.0))}, None, {}, 1, ())
+    drawn: list[Any] = []
+    monkeypatch.setattr(
+        figures, "return_bars", lambda names, bars, theme: drawn.append(bars) or b""
+    )
+    assert returns(found, runs, {0: "A", 1: "B", 2: "C"}, 0, "") is not None
+    assert [bars.name for bars in drawn[0]] == [
+        "A: one (could not play)", "B: two", "C: three (could not play)"
+    ]  # fmt: skip
+    assert np.isnan(drawn[0][0].mean).all() and drawn[0][1].mean.tolist() == [1, 2]
 
 
 def test_the_table_of_cross_play_holds_what_was_measured():

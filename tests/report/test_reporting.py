@@ -223,6 +223,15 @@ def test_runs_of_two_games_have_sections_of_their_own(tmp_path):
     assert found == {f"{m}-{k}.png" for m in ("return", "length", "entropy") for k in (1, 2)}
 
 
+def test_a_run_without_a_metric_keeps_its_place_in_the_figure(tmp_path):
+    rows = [{name: row[name] for name in ("steps", "length")} for row in ROWS]
+    folders = [make_run(tmp_path / "a", rows), make_run(tmp_path / "b", ROWS)]
+    _, markdown = texts(answer("report", *map(str, folders), "--out", str(tmp_path / "out")))
+    (alt,) = re.findall(r"!\[(Learning curve of return.*?)\]\(", markdown)
+    said = "A: a (not recorded). B: b: from 2.000 to 4.000."
+    assert alt == f"Learning curve of return. {said}"
+
+
 def test_several_runs_are_reported_in_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in "ab":
