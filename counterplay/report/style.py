@@ -69,8 +69,9 @@ pre { margin: .4rem 0 1rem; padding: .7rem; background: var(--panel); overflow-x
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
-  h1, h2, p { break-after: avoid; }
-  figure, img, table, tr, pre, .note { break-inside: avoid; }
+  h1, h2 { break-after: avoid; }
+  p:has(+ .figures), p:has(+ .scroll), p:has(+ pre) { break-after: avoid; }
+  figure, img, table, tr, pre, p { break-inside: avoid; }
   caption { break-after: avoid; }
   .figures { display: block; }
   figure { display: inline-block; width: 48%; margin-right: 1.5%; vertical-align: top; }

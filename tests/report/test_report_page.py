@@ -101,8 +101,8 @@ def test_a_phone_can_show_it():
 
 def test_paper_shows_whole_figures_and_no_films():
     (paper,) = re.findall(r"@media print \{(.*)\n\}", STYLE, flags=re.S)
-    assert rule("figure, img, table, tr, pre, .note", paper)["break-inside"] == "avoid"
-    assert rule("h1, h2, p", paper)["break-after"] == "avoid"
+    assert rule("figure, img, table, tr, pre, p", paper)["break-inside"] == "avoid"
+    assert rule("h1, h2", paper)["break-after"] == "avoid"
     assert rule(".scroll", paper)["overflow"] == "visible"
     assert rule("pre", paper)["white-space"] == "pre-wrap"
     assert rule(".film", paper)["display"].startswith("none")
