@@ -15,6 +15,10 @@ from counterplay.terminal import flush, prepare, say
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("counterplay.verbs:train", "train agents: counterplay train ppo --env stag_hunt:4x4"),
     "eval": ("counterplay.play:evaluate", "let any policies play and print what they earn"),
+    "report": (
+        "counterplay.reporting:report",
+        "write a page on runs: curves, returns per opponent, cross-play, an episode",
+    ),
     "bench": (
         "counterplay.bench:main",
         "measure speed and learning: selfplay, step, host, rules, focal",

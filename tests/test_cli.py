@@ -25,6 +25,8 @@ LIGHT: dict[str, int] = {
     "train": 2,
     "train --help": 0,
     "eval --help": 0,
+    "report": 2,
+    "report --help": 0,
     "demo --help": 0,
     "bench": 2,
     "bench --help": 0,
@@ -36,6 +38,8 @@ LIGHT: dict[str, int] = {
     "bench rules --episodez 4": 2,
     "demo --sed 1": 2,
     "eval --sed 1": 2,
+    "report --sed 1": 2,
+    "report nowhere": 2,
     "train ppo --env stag_hnt": 2,
     "train ppo --env=matrix:pdd": 2,
     "train ppo --seat 0=self --seat 1..3=randm": 2,
@@ -113,6 +117,14 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("eval --seat 0..3=stay --match 0", "match must be at least 1 episode, found 0"),
     ("eval --seat 0..3=stay --seed -1", "seed must be 0 to 2147483647, found -1"),
     ("eval --seat 0..3=stay --gredy", "'--gredy' (did you mean '--greedy'?)"),
+    ("report", "report on what? give one run folder or several: counterplay report RUN"),
+    ("report nowhere", "nowhere is no run folder: expected nowhere/config.json"),
+    ("report broken", "broken/config.json is damaged"),
+    ("report broken --episodes 0", "episodes must be at least 1, found 0"),
+    ("report broken --seed -1", "seed must be 0 to 2147483647, found -1"),
+    ("report broken --out=", "--out wants the name of a folder"),
+    ("report broken --against", "--against wants the names of those who fill the other seats"),
+    ("report broken --episodez 1", "'--episodez' (did you mean '--episodes'?)"),
     ("bench selfpaly", "unknown benchmark 'selfpaly' (did you mean 'selfplay'?)"),
     ("bench step --lanes 0", "lanes, slots and rounds must be at least 1, found 0, 16, 101"),
     ("bench host --copies 0", "copies and seconds must be positive"),
@@ -146,7 +158,7 @@ def no_work(monkeypatch, tmp_path):
         "bench.step.measure",
     ):
         monkeypatch.setattr(f"counterplay.{place}", compiles)
-    for module in ("verbs", "play", "demo", "bench.learning"):
+    for module in ("verbs", "play", "reporting", "demo", "bench.learning"):
         monkeypatch.setattr(f"counterplay.{module}.use_all_cores", lambda game="": None)
     return tmp_path
 
@@ -239,7 +251,9 @@ def test_help_names_every_verb_and_nothing_else(capsys):
     assert listed == list(cli.VERBS)
 
 
-@pytest.mark.parametrize("verb", ["train", "train ppo", "eval", "demo", "list", "doctor", "bench"])
+@pytest.mark.parametrize(
+    "verb", ["train", "train ppo", "eval", "report", "demo", "list", "doctor", "bench"]
+)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_every_verb_explains_itself(verb, flag, no_work, capsys):
     assert status(f"{verb} {flag}") == 0

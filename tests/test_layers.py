@@ -16,7 +16,7 @@ LAYERS = (
     "__init__", "names", "errors", "terminal", "settings", "outside", "types", "maths", "spread",
     "packing", "envs", "episodes", "opponents", "seats", "views", "rollout", "host_slots",
     "rollout_host", "models", "planning", "algos", "runs", "pools", "evaluate", "studies", "report",
-    "console", "keeper", "verbs", "play", "bench", "demo", "cli", "__main__",
+    "console", "keeper", "verbs", "play", "reporting", "bench", "demo", "cli", "__main__",
 )  # fmt: skip
 """A file's top-level imports from counterplay come only from layers further left, or its own."""
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50
