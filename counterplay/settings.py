@@ -57,7 +57,7 @@ def _setting(name: str, hint: Any) -> Setting:
     if get_origin(hint) is Literal:
         return Setting(flag, parts)
     if get_origin(hint) is tuple:
-        return Setting(flag, parts[0], not again, again)
+        return Setting(flag, parts[0], not again, again, place)
     if NoneType in parts:
         (inner,) = (p for p in parts if p is not NoneType)
         return Setting(flag, inner, optional=True)
@@ -81,7 +81,7 @@ def check(kind: Callable[..., Any], args: list[str], program: str) -> list[str]:
         if not word.startswith("--"):
             if not places or (last and last.again and "=" in word):
                 raise _stray(word, last, program)
-            out.append(_value(places.pop(0), word))
+            out.append(_value(places[0] if places[0].many else places.pop(0), word))
             continue
         setting, equals, text = _named(word, known, program)
         values = [text] if equals else _values(setting, rest)
