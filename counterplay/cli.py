@@ -10,11 +10,16 @@ from importlib.util import find_spec
 from counterplay import __version__, algos, envs, opponents
 from counterplay.errors import GameError, LearningError, SaveError
 from counterplay.names import unknown
+from counterplay.terminal import flush, prepare, say
 
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("counterplay.verbs:train", "train agents: counterplay train ppo --env stag_hunt:4x4"),
     "eval": ("counterplay.play:evaluate", "let any policies play and print what they earn"),
     "xplay": ("counterplay.xplay:main", "let everyone play with everyone: a matrix of returns"),
+    "report": (
+        "counterplay.reporting:report",
+        "write a page on runs: curves, returns per opponent, cross-play, an episode",
+    ),
     "bench": (
         "counterplay.bench:main",
         "measure speed and learning: selfplay, step, host, rules, focal",
@@ -44,28 +49,42 @@ INTERRUPTED = 130
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; 0 when it went well, 2 for a mistake in the command, 1 otherwise."""
+    prepare()
     args = sys.argv[1:] if argv is None else argv
+    code = _status(lambda: _dispatch(args))
+    ended = _status(flush)
+    return code or ended
+
+
+def _status(work: Callable[[], int | None]) -> int:
+    """The exit status of some work; what went wrong is told in one paragraph."""
     try:
-        code = _dispatch(args)
-        sys.stdout.flush()
-        return code
-    except ValueError as error:
-        if os.environ.get("COUNTERPLAY_TRACEBACK"):
-            raise
-        print(f"counterplay: {error}", file=sys.stderr)
-        return 2
-    except (GameError, LearningError, SaveError) as error:
-        print(f"counterplay: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("counterplay: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return work() or 0
+    except SystemExit as end:  # tyro, after --help
+        return end.code if isinstance(end.code, int) else 0
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, MemoryError) as error:  # a full disk, or more lanes than memory
-        print(f"counterplay: {error}", file=sys.stderr)
-        return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except Exception as error:
+        text = _told(error)
+        if text is None or os.environ.get("COUNTERPLAY_TRACEBACK"):
+            raise
+        say(text)
+        return 2 if isinstance(error, ValueError) else 1
+
+
+def _told(error: Exception) -> str | None:
+    """What an error says to a person; None for a fault of the program."""
+    full = "memory is full; fewer --lanes take less: "
+    if isinstance(error, MemoryError):
+        return full + (str(error) or "no more could be had")
+    if isinstance(error, OSError) and error.strerror:  # its number says nothing
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ValueError | OSError | GameError | LearningError | SaveError):
+        return str(error) or type(error).__name__
+    return full + str(error) if "RESOURCE_EXHAUSTED" in str(error) else None  # JAX has its own
 
 
 def _dispatch(args: list[str]) -> int:
@@ -154,7 +173,7 @@ def doctor(args: list[str]) -> int:
             for name, version in names.items():
                 print(f"  {name:<12} {version or 'not installed'}")
     if missing:
-        print(f"counterplay: install what is missing: {', '.join(missing)}", file=sys.stderr)
+        say(f"install what is missing: {', '.join(missing)}")
     return 1 if missing else 0
 
 

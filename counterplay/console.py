@@ -1,15 +1,16 @@
 """What verbs share: devices, reading settings, progress and tables for people."""
 
+import io
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
-from itertools import pairwise
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 from rich.console import Console
@@ -17,7 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from counterplay import envs, opponents
-from counterplay.names import did_you_mean, unknown
+from counterplay.names import did_you_mean
+from counterplay.settings import check
+from counterplay.terminal import tell, writable
 
 T = TypeVar("T")
 QUIET_SECONDS = 10.0
@@ -64,17 +67,30 @@ def read(kind: Callable[..., T], args: list[str], program: str, default: T | Non
 
     What is not given is as in ``default``, where there is one.
     """
-    known = {f"--{name}".replace("_", "-") for name in _settings(kind)} | {"--help"}
-    for arg in args:
-        flag = arg.partition("=")[0].replace("_", "-")
-        if flag.startswith("--") and flag.replace("--no-", "--") not in known:
-            raise unknown(f"setting of {program}", flag, sorted(known))
-    for flag, value in pairwise([*args, "--"]):
-        if flag == "--against" and value.startswith("--"):  # else an empty list, which is self-play
-            raise ValueError("--against wants the names of those who fill the other seats")
-    more: dict[str, Any] = {} if default is None else {"default": default}
     title, config = f"counterplay {program}", (tyro.conf.OmitArgPrefixes,)
-    return tyro.cli(kind, args=args, prog=title, config=config, **more)
+    more: dict[str, Any] = {} if default is None else {"default": default}
+    fill = partial(tyro.cli, kind, prog=title, config=config, **more)
+    if "-h" in args or "--help" in args:
+        _show_help(fill)
+    words, drawn = check(kind, args, program), io.StringIO()
+    try:
+        with redirect_stderr(drawn):  # tyro draws a box around its errors
+            return fill(args=words)
+    except SystemExit as end:
+        refused = end.__context__
+    while refused and not isinstance(refused, ValueError):
+        refused = refused.__context__  # down to what the settings themselves said
+    raise ValueError(str(refused or drawn.getvalue())) from None
+
+
+def _show_help(fill: Callable[..., Any]) -> NoReturn:
+    """What tyro says of the settings, in colour only where that is wanted; ends the program."""
+    text = io.StringIO()
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    with redirect_stdout(text if plain else sys.stdout), suppress(SystemExit):
+        fill(args=["--help"])
+    sys.stdout.write(text.getvalue())
+    raise SystemExit(0)
 
 
 def check_names(game: str, seats: Iterable[str], against: Iterable[str]) -> None:
@@ -100,14 +116,6 @@ def given(args: list[str], flag: str) -> list[str]:
         elif taking:
             values.append(arg)
     return values
-
-
-def _settings(kind: Any) -> list[str]:
-    """Names of all settings, those of a nested algorithm's Config included."""
-    inner = get_args(kind)
-    origin = get_origin(kind) or kind
-    own = [f.name for f in fields(origin) if f.name != "config"]
-    return own + [f.name for part in inner for f in fields(part)]
 
 
 class Stop:
@@ -150,7 +158,8 @@ class Meter:
     def __init__(self, title: str, total: int, unit: str = "steps", quiet: bool = False):
         self.title, self.total, self.unit = title, total, unit
         self.console = Console(stderr=True)
-        self.live = self.console.is_terminal and not quiet
+        dumb = self.console.is_dumb_terminal  # it cannot redraw a line
+        self.live = self.console.is_terminal and not dumb and not quiet
         self.quiet = quiet
         self.first: tuple[float, int] | None = None
         self.spoke = time.perf_counter()
@@ -198,7 +207,7 @@ class Meter:
         elif not self.quiet and (now - self.spoke > QUIET_SECONDS):
             self.spoke = now
             share = 100 * min(done / self.total, 1)
-            print(f"{self.title}: {share:.0f}%  {note}", file=sys.stderr, flush=True)
+            tell(f"{self.title}: {share:.0f}%  {note}")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -207,11 +216,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     for i, column in enumerate(columns):
         out.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
-        out.add_row(*(str(cell) for cell in row))
+        out.add_row(*(writable(str(cell)) for cell in row))
     width = Console(width=MOST_COLUMNS, markup=False).measure(out).maximum
     console = Console(width=width, soft_wrap=True, markup=False)
-    console.print(title, style="bold", highlight=False)
-    console.print(out)
+    with console.capture() as shown:  # printed by rich, a pipe that breaks would end the program
+        console.print(title, style="bold", highlight=False)
+        console.print(out)
+    sys.stdout.write(shown.get())
 
 
 def signed(mean: float, error: float, digits: int = 3) -> str:

@@ -34,6 +34,13 @@ class Demo:
     json: bool = False
     """Print one JSON object instead of text."""
 
+    def __post_init__(self):
+        for name, number in (("steps", self.steps), ("episodes", self.episodes)):
+            if number < 1:
+                raise ValueError(f"--{name} must be at least 1, found {number}")
+        if not 0 < self.seconds < float("inf"):
+            raise ValueError(f"--seconds must be positive, found {self.seconds}")
+
 
 def main(args: list[str]) -> int:
     """``counterplay demo``"""

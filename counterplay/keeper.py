@@ -32,7 +32,9 @@ class Trained:
     logging_share: float = 0.0
     """Of the wall time, what logs took; checkpoints apart."""
     saving_share: float = 0.0
-    """Of the wall time, what checkpoints took."""
+    """Of the wall time, what checkpoints took, reading one to go on with included."""
+    saves: int = 0
+    """Checkpoints saved."""
 
 
 class Keeper:
@@ -92,9 +94,8 @@ class Keeper:
         returns = returns_of(self.recent) if self.recent else nothing
         shares = (session.logs.seconds / seconds, session.save_seconds / seconds)
         compiling = last.compile_seconds if last else 0.0
-        return Trained(
-            session.folder, seconds, compiling, steps, returns, busy, live, stopped, *shares
-        )
+        told = session.folder, seconds, compiling, steps, returns, busy, live, stopped
+        return Trained(*told, *shares, session.saves)
 
 
 def returns_of(rows: list[dict[str, Any]]) -> list[float | None]:

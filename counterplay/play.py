@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from counterplay import envs
 from counterplay.console import Meter, check_names, read, signed, table, use_all_cores
 from counterplay.errors import SaveError
 from counterplay.grammar import split_list
+from counterplay.terminal import say
 from counterplay.verbs import Seats, Train, learners_of, seats_of
 
 
@@ -110,8 +110,6 @@ def check_out(out: str | None) -> None:
     """Refuses a folder for results that is none, or has one already, before anything is played."""
     if out is None:
         return
-    if not out.strip():
-        raise ValueError("--out wants the name of a folder, found nothing")
     if Path(out).is_file():
         raise ValueError(f"--out wants the name of a folder, and {out} is a file")
     if Path(out, "result.json").exists():
@@ -129,11 +127,7 @@ def keep(
         save_result(folder, about | found, rows)
     except (OSError, SaveError) as error:
         said = getattr(error, "strerror", None) or error
-        print(
-            f"counterplay: the result was not saved: cannot write {folder}: {said}; "
-            "--out names another folder",
-            file=sys.stderr,
-        )
+        say(f"the result was not saved: cannot write {folder}: {said}; --out names another folder")
         return None
     return str(folder)
 

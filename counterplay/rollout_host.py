@@ -123,10 +123,14 @@ def collect_host(
     if finite:
         lanes.games.check_finite(after.shown, before.time)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
-    fields_of = stream(before, after, made, cut).items()
-    by_lane = {name: jnp.asarray(np.moveaxis(x, 0, 1)) for name, x in fields_of}
-    records = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, 2)), made.records)
-    return lanes, Chunk(by_lane, records, first, views, lanes.memories)
+    slots_of, records = _by_lane(stream(before, after, made, cut), made.records)
+    return lanes, Chunk(slots_of, records, first, views, lanes.memories)
+
+
+def _by_lane(slots: dict[str, np.ndarray], records: tuple) -> tuple[dict, tuple]:
+    """Slots [T, L, ...] -> [L, T, ...], records [T, K, P, ...] -> [K, P, T, ...]."""
+    to = lambda place: lambda x: jnp.asarray(np.moveaxis(x, 0, place))
+    return jax.tree.map(to(1), slots), jax.tree.map(to(2), records)
 
 
 def _deciding(

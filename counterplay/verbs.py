@@ -22,6 +22,7 @@ from counterplay.console import (
     use_all_cores,
 )
 from counterplay.keeper import Keeper, Trained
+from counterplay.settings import check, misspelt
 
 C = TypeVar("C")
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -74,12 +75,17 @@ def train(args: list[str]) -> int:
     name, *rest = args
     module_name = algos.module_of(name)
     game = [Train.env, *given(rest, "--env")][-1]
-    check_names(game, given(rest, "--seat"), given(rest, "--against"))
+    if not misspelt(Train, rest):  # else an unread --evn would put the blame on a seat's rule
+        check_names(game, given(rest, "--seat"), given(rest, "--against"))
+    os.environ.setdefault("NPROC", "1")
+    kind = Train[import_module(module_name).Config]
+    if not {"-h", "--help"} & set(rest):
+        check(kind, rest, f"train {name}")
     if resumed := given(rest, "--resume"):
         chosen = _asked_again(name, Path(resumed[-1]), rest)
     else:
         use_all_cores(game)
-        chosen = read(Train[import_module(module_name).Config], rest, f"train {name}")
+        chosen = read(kind, rest, f"train {name}")
     done = run_training(name, chosen, began=began)
     _tell(name, done, chosen.json)
     return 128 + done.stopped if done.stopped else 0
@@ -87,7 +93,6 @@ def train(args: list[str]) -> int:
 
 def _asked_again(name: str, folder: Path, rest: list[str]) -> Train:
     """The settings of a run that goes on; ValueError where others are asked for."""
-    os.environ.setdefault("NPROC", "1")
     from counterplay import runs
 
     row = runs.read_config(folder)
@@ -178,7 +183,7 @@ def run_training(
     if not learners_of(roster):
         raise ValueError("nobody learns: put self or own in a seat")
     config = loops.resolved(chosen.config, env)
-    session, resume = _open(name, chosen, config, roster, began)
+    session, resume = _open(name, chosen, config, roster, hasattr(env, "open"), began)
     title, total = f"{name} on {chosen.env}", config.steps * config.seeds
     try:
         with Meter(title, total, quiet=quiet or chosen.json) as meter, Stop() as stop:
@@ -195,7 +200,9 @@ def run_training(
     return keeper.trained(stop.signal, time.perf_counter() - began)
 
 
-def _open(name: str, chosen: Train, config: Any, roster: Any, began: float) -> tuple[Any, Any]:
+def _open(
+    name: str, chosen: Train, config: Any, roster: Any, hosted: bool, began: float
+) -> tuple[Any, Any]:
     """The run folder, new or to go on with, and where in the training that is."""
     from counterplay.runs import new_folder, save_config
     from counterplay.runs.lock import Lock
@@ -216,6 +223,8 @@ def _open(name: str, chosen: Train, config: Any, roster: Any, began: float) -> t
         session = Session(folder, lock, saving, began)
         if chosen.resume and session.found is None:
             session.say(f"{folder} has no checkpoint yet: the training begins anew")
+        if chosen.resume and hosted:
+            session.say("games and bots in ordinary Python begin fresh episodes; all else goes on")
         return session, session.resume()
     except BaseException:
         lock.release()

@@ -27,6 +27,8 @@ LIGHT: dict[str, int] = {
     "eval --help": 0,
     "xplay": 2,
     "xplay --help": 0,
+    "report": 2,
+    "report --help": 0,
     "demo --help": 0,
     "bench": 2,
     "bench --help": 0,
@@ -39,6 +41,8 @@ LIGHT: dict[str, int] = {
     "bench rules --episodez 4": 2,
     "demo --sed 1": 2,
     "eval --sed 1": 2,
+    "report --sed 1": 2,
+    "report nowhere": 2,
     "train ppo --env stag_hnt": 2,
     "train ppo --env=matrix:pdd": 2,
     "train ppo --seat 0=self --seat 1..3=randm": 2,
@@ -59,14 +63,26 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("tarin ppo", "unknown verb 'tarin' (did you mean 'train'?); expected one of: train, eval"),
     ("train pp0", "unknown algorithm 'pp0' (did you mean 'ppo'?)"),
     ("train ppo --step 100", "'--step' (did you mean '--steps'?)"),
+    ("train ppo --evn matrix:pd --seat 1=grim", "'--evn' (did you mean '--env'?)"),
+    ("train ppo --seat 0=self 1..3=stay", "did you mean --seat 1..3=stay?"),
+    ("eval --seat 0..1=stay 2..3=stay", "did you mean --seat 2..3=stay?"),
+    ("train ppo --steps 1e6", "--steps wants a whole number, found '1e6' (did you mean 1000000?)"),
+    ("train ppo --json extra", "'extra' belongs to no setting; --json takes no value"),
+    ("train ppo -x", "'-x' belongs to no setting; expected settings that start with --"),
+    ("train ppo --no-steps", "unknown setting of train ppo '--no-steps'"),
+    ("train ppo --keep 0", "--keep must be at least 1, found 0"),
+    ("train ppo --resume=", "--resume wants a name, found an empty one"),
+    ("eval runs/x --against -x", "found '-x', which looks like a setting"),
+    ("demo --seconds inf", "--seconds must be positive, found inf"),
+    ("bench selfplay --steps 0", "--steps must be at least 1, found 0"),
     ("train ppo --lanes 0", "lanes must be at least 1, found 0"),
     ("train ppo --widths 8 0", "widths must be at least 1 each, found (8, 0)"),
     ("train ppo --gamma 1.5", "gamma must be 0 to 1, found 1.5"),
     ("train ppo --learning-rate -1", "learning_rate must be positive, found -1.0"),
-    ("train ppo --learning-rate nan", "learning_rate must be positive, found nan"),
+    ("train ppo --learning-rate nan", "--learning-rate wants a number, found 'nan'"),
     ("train ppo --clip 0", "clip must be positive, found 0.0"),
-    ("train ppo --seed 99999999999", "found 99999999999"),
-    ("train ppo --env", "Missing value for argument '--env'"),
+    ("train ppo --seed 99999999999", "must be at most 2,147,483,647, found 99999999999"),
+    ("train ppo --env", "--env wants a name, found nothing"),
     ("train ppo --env stag_hnt", "unknown game 'stag_hnt' (did you mean 'stag_hunt'?)"),
     ("train ppo --env matrix:chiken", "'chiken' (did you mean 'chicken'?); expected one of: pd"),
     ("train ppo --env matrix:", "unknown preset of matrix ''"),
@@ -97,7 +113,7 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("train ppo --seat 0=self --against stay", "give --seat or --against, not both"),
     ("train ppo --out=", "--out wants the name of a folder"),
     ("train ppo --out faulty.py", "cannot make the run folder faulty.py: File exists"),
-    ("train ppo extra", "Unrecognized options: extra"),
+    ("train ppo extra", "'extra' belongs to no setting; expected settings such as --seed 1"),
     ("eval", "who plays? give a run folder with --against, or a --seat for every seat"),
     ("eval nowhere --against stay", "nowhere is no run folder: expected nowhere/config.json"),
     ("eval broken --against stay", "broken/config.json is damaged"),
@@ -111,7 +127,7 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("eval --seat 0..3=stay --match 0", "match must be at least 1 episode, found 0"),
     ("eval --seat 0..3=stay --seed -1", "seed must be 0 to 2147483647, found -1"),
     ("eval --seat 0..3=stay --gredy", "'--gredy' (did you mean '--greedy'?)"),
-    ("eval --seat 0..3=stay --out=", "--out wants the name of a folder, found nothing"),
+    ("eval --seat 0..3=stay --out=", "--out wants the name of a folder, found an empty one"),
     ("eval --seat 0..3=stay --out faulty.py", "a folder, and faulty.py is a file"),
     ("eval --seat 0..3=stay --out done", "--out done: a result is there already"),
     ("xplay", "who plays? name one policy or more"),
@@ -134,6 +150,14 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("xplay stay --out done", "--out done: a result is there already"),
     ("xplay stay --against random", "unknown setting of xplay '--against'"),
     ("bench xplay --policies 0", "policies must be at least 1, found 0"),
+    ("report", "report on what? give one run folder or several: counterplay report RUN"),
+    ("report nowhere", "nowhere is no run folder: expected nowhere/config.json"),
+    ("report broken", "broken/config.json is damaged"),
+    ("report broken --episodes 0", "episodes must be at least 1, found 0"),
+    ("report broken --seed -1", "seed must be 0 to 2147483647, found -1"),
+    ("report broken --out=", "--out wants the name of a folder"),
+    ("report broken --against", "--against wants the names of those who fill the other seats"),
+    ("report broken --episodez 1", "'--episodez' (did you mean '--episodes'?)"),
     ("bench selfpaly", "unknown benchmark 'selfpaly' (did you mean 'selfplay'?)"),
     ("bench step --lanes 0", "lanes, slots and rounds must be at least 1, found 0, 16, 101"),
     ("bench host --copies 0", "copies and seconds must be positive"),
@@ -170,7 +194,7 @@ def no_work(monkeypatch, tmp_path):
         "bench.step.measure",
     ):
         monkeypatch.setattr(f"counterplay.{place}", compiles)
-    for module in ("verbs", "play", "demo", "bench.learning"):
+    for module in ("verbs", "play", "reporting", "demo", "bench.learning"):
         monkeypatch.setattr(f"counterplay.{module}.use_all_cores", lambda game="": None)
     return tmp_path
 
@@ -264,7 +288,7 @@ def test_help_names_every_verb_and_nothing_else(capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", ["train", "train ppo", "eval", "xplay", "demo", "list", "doctor", "bench"]
+    "verb", ["train", "train ppo", "eval", "xplay", "report", "demo", "list", "doctor", "bench"]
 )
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_every_verb_explains_itself(verb, flag, no_work, capsys):

@@ -13,10 +13,10 @@ import counterplay
 ROOT = Path(counterplay.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
-    "__init__", "names", "grammar", "errors", "outside", "types", "maths", "spread", "packing",
-    "envs", "episodes", "opponents", "seats", "views", "rollout", "host_slots", "rollout_host",
-    "models", "planning", "algos", "runs", "pools", "evaluate", "studies", "report", "console",
-    "keeper", "verbs", "play", "xplay", "bench", "demo", "cli", "__main__",
+    "__init__", "names", "grammar", "errors", "terminal", "settings", "outside", "types", "maths",
+    "spread", "packing", "envs", "episodes", "opponents", "seats", "views", "rollout", "host_slots",
+    "rollout_host", "models", "planning", "algos", "runs", "pools", "evaluate", "studies", "report",
+    "console", "keeper", "verbs", "play", "xplay", "reporting", "bench", "demo", "cli", "__main__",
 )  # fmt: skip
 """A file's top-level imports from counterplay come only from layers further left, or its own."""
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50

@@ -207,7 +207,7 @@ def fit(
             lambda n: loss(config, env, bonus, count, n, batch), has_aux=True
         )(net)
         grad = total(grad)
-        good = jnp.isfinite(optax.global_norm(grad)) & jnp.isfinite(total(value))
+        good = jnp.isfinite(optax.tree.norm(grad)) & jnp.isfinite(total(value))
         step, after = optimiser(config).update(grad, opt)
         moved = jax.tree.map(lambda w, s: w - rate * s, net, step)
         info = total(info) | {"bad_updates": 1.0 - good}
@@ -252,7 +252,7 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     spec, (key, learn_key) = state.spec, jr.split(state.key)
     seating, axis = spec.seating, spec.axis
     total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
-    progress = jnp.minimum(state.steps / config.steps, 1.0)
+    progress = jnp.minimum(state.steps / float(config.steps), 1.0)
     learning = [i for i, kind in enumerate(seating.kinds) if kind.learner]
     after, infos, bad = [], [], []
     for i, learner, k in zip(

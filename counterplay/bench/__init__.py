@@ -12,6 +12,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "step": ("counterplay.bench.step:main", "steps a second of a game, one core"),
     "xplay": ("counterplay.bench.xplay:main", "a matrix of eight networks against each other"),
     "host": ("counterplay.bench.host:main", "the loop for games outside JAX against bare copies"),
+    "runs": ("counterplay.bench.runs:main", "what checkpoints, resuming and logs cost"),
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }

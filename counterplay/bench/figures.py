@@ -13,12 +13,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from counterplay.bench.tables import TABLES, foraged
 from counterplay.console import read
 from counterplay.names import unknown
 
@@ -30,6 +30,7 @@ SUITE: dict[str, str] = {
     "step": "bench step",
     "host": "bench host",
     "foraging": "bench foraging --seeds 5",
+    "runs": "bench runs",
     "demo": "demo",
     "tests": "python -m pytest -q",
 }
@@ -60,7 +61,7 @@ def main(args: list[str]) -> int:
         if name not in SUITE:
             raise unknown("table", name, SUITE)
     folder = Path(chosen.results)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in () if chosen.render else chosen.only or SUITE:
         if name == "tests" and not Path("tests").is_dir():
             print("tests: there is no folder tests/ here, so they are left out")
@@ -164,7 +165,7 @@ def note(name: str, row: dict[str, Any]) -> str:
         f"{row['wall_seconds']:.0f} s in all",
     ]
     line = ", ".join(parts)
-    return f"{line}\n\n{_foraged(found['foraging'])}" if name == "demo" else line
+    return f"{line}\n\n{foraged(found['foraging'])}" if name == "demo" else line
 
 
 def seeds_of(found: Any) -> str:
@@ -184,114 +185,3 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
     return "\n".join(lines)
-
-
-def _plus(mean: float, error: float, digits: int = 3) -> str:
-    return f"{mean:.{digits}f} ± {error:.{digits}f}"
-
-
-def _rules(found: Any) -> list[dict[str, Any]]:
-    def row(line: Any) -> dict[str, Any]:
-        seats = zip(line["mean"], line["error"], strict=True)
-        return {"who": line["who"]} | {f"seat {i}": _plus(m, e) for i, (m, e) in enumerate(seats)}
-
-    return [row(line) for line in found["rows"]]
-
-
-def _selfplay(found: Any) -> list[dict[str, Any]]:
-    rows = [
-        {
-            "seed": row["seed"],
-            "sampled play": _plus(row["sampled"], row["error"]),
-            "greedy play": f"{row['greedy']:.3f}",
-            "training, s": "",
-        }
-        for row in found["rows"]
-    ]
-    total = f"{found['seconds']:.0f}, of which compiling {found['compile_seconds']:.0f}"
-    if len(rows) == 1:
-        rows[0]["training, s"] = total
-        return rows
-    sampled = [row["sampled"] for row in found["rows"]]
-    spread = f"{found['sampled_mean']:.3f} (lowest {min(sampled):.3f})"
-    greedy = sum(row["greedy"] for row in found["rows"]) / len(rows)
-    last = {"seed": "all", "sampled play": spread, "greedy play": f"{greedy:.3f}"}
-    return [*rows, last | {"training, s": total}]
-
-
-def _focal(found: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "three opponents": row["against"],
-            "sampled play, 95%": _plus(row["sampled"], row["±sampled"]),
-            "greedy play, 95%": _plus(row["greedy"], row["±greedy"]),
-            "training, s": f"{row['seconds']:.0f}",
-        }
-        for row in found["rows"]
-    ]
-
-
-def _step(found: Any) -> list[dict[str, Any]]:
-    return [
-        {"observations": name, "env-steps/s": f"{found[name] / 1e6:.1f} M"}
-        for name in ("compact", "planes")
-    ]
-
-
-def _host(found: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "policy": name,
-            "bare copies, env-steps/s": f"{row['bare']:,}",
-            "host loop": f"{row['hosted']:,}",
-            "kept": f"{row['ratio']:.0%}",
-        }
-        for name, row in found["rows"].items()
-    ]
-
-
-def _foraging(found: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "seed": row["seed"],
-            "return of the pair, of 1": f"{row['team return']:.3f}",
-            "slots an episode": f"{row['length']:.1f}",
-        }
-        for row in found["rows"]
-    ]
-
-
-def _demo(found: Any) -> list[dict[str, Any]]:
-    return [
-        {"player": name}
-        | {f"3 {other}": _plus(cell[0], cell[1], 2) for other, cell in cells.items()}
-        for name, cells in found["cells"].items()
-    ]
-
-
-def _foraged(found: Any) -> str:
-    return (
-        f"The second game, {found['game']}: return of the pair "
-        f"{found['before']:.3f} at random, {found['after']:.3f} after {found['seconds']:.0f} s "
-        f"({found['steps']:,} steps) of training."
-    )
-
-
-def _tests(found: Any) -> list[dict[str, Any]]:
-    return [
-        {key: str(found[key]) for key in ("passed", "skipped")}
-        | {"wall time, s": f"{found['seconds']:.0f}"}
-    ]
-
-
-TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
-    "rules": _rules,
-    "selfplay": _selfplay,
-    "seeds": _selfplay,
-    "focal": _focal,
-    "step": _step,
-    "host": _host,
-    "foraging": _foraging,
-    "demo": _demo,
-    "tests": _tests,
-}

@@ -33,7 +33,7 @@ class Host:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        if self.copies < 1 or not self.seconds > 0:
+        if self.copies < 1 or not 0 < self.seconds < float("inf"):
             raise ValueError(f"copies and seconds must be positive: {self.copies}, {self.seconds}")
 
 

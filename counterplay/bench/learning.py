@@ -42,6 +42,12 @@ class Bench:
     json: bool = False
     """Print one JSON object instead of text."""
 
+    def __post_init__(self):
+        for name in ("seeds", "steps", "episodes"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ValueError(f"--{name} must be at least 1, found {number}")
+
 
 @dataclass(frozen=True)
 class Rules:

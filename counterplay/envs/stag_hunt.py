@@ -70,8 +70,10 @@ class StagHunt:
             raise ValueError(f"stag_hunt: size must be 2 to 15, found {self.size}")
         if not 1 <= self.horizon <= 254:
             raise ValueError(f"stag_hunt: horizon must be 1 to 254, found {self.horizon}")
-        if self.players < 2 or min(self.stags, self.hares, self.obstacles, self.view) < 0:
-            raise ValueError("stag_hunt: needs two players or more and no negative setting")
+        least = {"players": 2, "stags": 0, "hares": 0, "obstacles": 0, "view": 0}
+        for name, few in least.items():
+            if (found := getattr(self, name)) < few:
+                raise ValueError(f"stag_hunt: {name} must be at least {few}, found {found}")
         check(self.size, self.obstacles)
         prey = self.stags + self.hares
         free = self.cells - self.obstacles

@@ -60,6 +60,7 @@ class Logbook:
         began = time.perf_counter()
         self._iteration = row["iteration"]
         self._file.write((json.dumps(row) + "\n").encode())
+        self._file.flush()  # for whoever watches; made to last with the next checkpoint
         if episodes is not None:
             self._rows.append(_ended(row, episodes, self.seeds))
             if sum(len(rows["length"]) for rows in self._rows) > MOST_ROWS:

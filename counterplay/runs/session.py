@@ -33,6 +33,7 @@ class Session:
 
         ``began`` is when the command did, as ``time.perf_counter`` has it.
         """
+        opened = time.perf_counter()
         self.folder, self.lock, self.saving = folder, lock, saving
         self.row = read_config(folder)
         config = self.row["config"]
@@ -45,7 +46,8 @@ class Session:
         about = self.found.about if self.found else None
         self.logs = Logbook(folder, self.seeds, about)
         self.began = began - (about["seconds"] if about else 0.0)
-        self.saved_at, self.save_seconds, self.saves = time.perf_counter(), 0.0, 0
+        self.saved_at = time.perf_counter()
+        self.save_seconds, self.saves = self.saved_at - opened, 0
         self._sized = False
 
     def say(self, text: str) -> None:
@@ -55,6 +57,7 @@ class Session:
         """Where the training goes on; None where it begins."""
         if self.found is None:
             return None
+        began = time.perf_counter()
         about, now = self.found.about, here()
         for name, what in (("devices", "devices"), ("platform", "platform")):
             if about[name] != now[name]:
@@ -71,6 +74,7 @@ class Session:
             )
         arrays = checkpoints.arrays_of(self.found, STATE)
         where = str(self.found.path / STATE)
+        self.save_seconds += time.perf_counter() - began
         return Resume(about["iteration"], lambda shapes: filled(shapes, arrays, where))
 
     def record(self, update: Update) -> dict[str, Any]:

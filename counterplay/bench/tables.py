@@ -1,0 +1,131 @@
+"""The tables of the documentation, made of the results of benchmarks."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def _plus(mean: float, error: float, digits: int = 3) -> str:
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
+def _rules(found: Any) -> list[dict[str, Any]]:
+    def row(line: Any) -> dict[str, Any]:
+        seats = zip(line["mean"], line["error"], strict=True)
+        return {"who": line["who"]} | {f"seat {i}": _plus(m, e) for i, (m, e) in enumerate(seats)}
+
+    return [row(line) for line in found["rows"]]
+
+
+def _selfplay(found: Any) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "seed": row["seed"],
+            "sampled play": _plus(row["sampled"], row["error"]),
+            "greedy play": f"{row['greedy']:.3f}",
+            "training, s": "",
+        }
+        for row in found["rows"]
+    ]
+    total = f"{found['seconds']:.0f}, of which compiling {found['compile_seconds']:.0f}"
+    if len(rows) == 1:
+        rows[0]["training, s"] = total
+        return rows
+    sampled = [row["sampled"] for row in found["rows"]]
+    spread = f"{found['sampled_mean']:.3f} (lowest {min(sampled):.3f})"
+    greedy = sum(row["greedy"] for row in found["rows"]) / len(rows)
+    last = {"seed": "all", "sampled play": spread, "greedy play": f"{greedy:.3f}"}
+    return [*rows, last | {"training, s": total}]
+
+
+def _focal(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "three opponents": row["against"],
+            "sampled play, 95%": _plus(row["sampled"], row["±sampled"]),
+            "greedy play, 95%": _plus(row["greedy"], row["±greedy"]),
+            "training, s": f"{row['seconds']:.0f}",
+        }
+        for row in found["rows"]
+    ]
+
+
+def _step(found: Any) -> list[dict[str, Any]]:
+    return [
+        {"observations": name, "env-steps/s": f"{found[name] / 1e6:.1f} M"}
+        for name in ("compact", "planes")
+    ]
+
+
+def _host(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "policy": name,
+            "bare copies, env-steps/s": f"{row['bare']:,}",
+            "host loop": f"{row['hosted']:,}",
+            "kept": f"{row['ratio']:.0%}",
+        }
+        for name, row in found["rows"].items()
+    ]
+
+
+def _foraging(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "seed": row["seed"],
+            "return of the pair, of 1": f"{row['team return']:.3f}",
+            "slots an episode": f"{row['length']:.1f}",
+        }
+        for row in found["rows"]
+    ]
+
+
+def _demo(found: Any) -> list[dict[str, Any]]:
+    return [
+        {"player": name}
+        | {f"3 {other}": _plus(cell[0], cell[1], 2) for other, cell in cells.items()}
+        for name, cells in found["cells"].items()
+    ]
+
+
+def foraged(found: Any) -> str:
+    """The line under the demo's table about its second game."""
+    return (
+        f"The second game, {found['game']}: return of the pair "
+        f"{found['before']:.3f} at random, {found['after']:.3f} after {found['seconds']:.0f} s "
+        f"({found['steps']:,} steps) of training."
+    )
+
+
+def _runs(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "training": name,
+            "wall time, s": f"{row['seconds']:.0f}",
+            "checkpoints": row["saves"],
+            "saving and reading them": f"{row['saving_share']:.2%}",
+            "logs": f"{row['logging_share']:.2%}",
+        }
+        for name, row in found["rows"].items()
+    ]
+
+
+def _tests(found: Any) -> list[dict[str, Any]]:
+    return [
+        {key: str(found[key]) for key in ("passed", "skipped")}
+        | {"wall time, s": f"{found['seconds']:.0f}"}
+    ]
+
+
+TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
+    "rules": _rules,
+    "selfplay": _selfplay,
+    "seeds": _selfplay,
+    "focal": _focal,
+    "step": _step,
+    "host": _host,
+    "foraging": _foraging,
+    "runs": _runs,
+    "demo": _demo,
+    "tests": _tests,
+}
+"""Name of a table -> the rows made of its result."""

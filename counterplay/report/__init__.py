@@ -1,0 +1,1 @@
+"""Run folders as a page for people: one HTML file, Markdown, and figures."""

@@ -1,0 +1,218 @@
+"""What a run folder does not hold and a report wants: returns per opponent, cross-play, a film."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from counterplay import envs, opponents, pools
+from counterplay.envs.pictures import save_gif, save_png, with_caption
+from counterplay.errors import GameError
+from counterplay.evaluate.recording import Frame, record
+from counterplay.report.read import Run
+from counterplay.seats import Roster
+from counterplay.types import Picture
+
+MOST_OPPONENTS = 8
+"""Where nobody says against whom."""
+MOST_ENTRANTS = 8
+"""Trained policies in the cross-play of a game; each plays each, so time grows as the square."""
+
+Play = Callable[[str, Any, Roster, int], list[Any]]
+"""``play(title, env, roster, match)``: the rows of an evaluation."""
+
+
+class Cell(NamedTuple):
+    """What one policy earned among others of one kind."""
+
+    mean: float
+    error: float
+    """Standard error over matches."""
+    episodes: int
+
+
+class Film(NamedTuple):
+    """One episode."""
+
+    gif: bytes
+    still: bytes
+    """Its first, middle and last picture side by side, as PNG."""
+    told: str
+    """Who sat where, and how it ended."""
+
+
+class CrossPlay(NamedTuple):
+    """Everybody (rows) among others of one kind (columns)."""
+
+    trained: tuple[tuple[int, int], ...]
+    """Run and seed; the opponents follow them."""
+    cells: tuple[tuple[Cell, ...], ...]
+
+
+class Measured(NamedTuple):
+    """All that was measured on one game."""
+
+    game: str
+    opponents: tuple[str, ...]
+    """Empty in a game of one seat."""
+    returns: dict[int, tuple[tuple[Cell, ...], ...]]
+    """Run -> for each seed a cell an opponent; in a game of one seat one cell. Runs that could
+    not play are absent."""
+    cross: CrossPlay | None
+    films: dict[int, Film]
+    match: int
+    notes: tuple[str, ...]
+    """What could not be measured, and why."""
+
+
+def default_opponents(env: Any) -> tuple[str, ...]:
+    """Rules of the game that can play it in this size, and the uniform one, which any can.
+
+    Rules that only walk to a cell tell nothing on their own and are left out.
+    """
+    usable = []
+    for name in opponents.names(envs.game_of(env)):
+        try:
+            if "cell" not in name and name not in opponents.ANY_GAME:
+                opponents.make(name, env)
+                usable.append(name)
+        except ValueError:  # such as a rule of two actions in a game of three
+            continue
+    return (*usable[: MOST_OPPONENTS - 1], *opponents.ANY_GAME)
+
+
+def check_opponents(env: Any, names: tuple[str, ...]) -> None:
+    """ValueError for a name that nobody answers to, before anything is played."""
+    for name in names:
+        for member in pools.split_list(name):
+            if member in pools.LEARNERS:
+                raise ValueError(f"--against {member}: it learns, and a report does not train")
+            pools.find(member, env, 0)
+
+
+def measure(
+    game: str,
+    env: Any,
+    runs: dict[int, Run],
+    against: tuple[str, ...],
+    play: Play,
+    folder: Path,
+    seed: int,
+) -> Measured:
+    """Lets all runs of one game play; what one of them cannot do is told and left out."""
+    notes: list[str] = []
+    match = max(run.match for run in runs.values())
+    names = tuple(dict.fromkeys(against)) or default_opponents(env)
+    if env.num_seats == 1:
+        names = ()
+    returns = {}
+    for i, run in runs.items():
+        with _telling(notes, f"{run.name}: returns"):
+            returns[i] = tuple(
+                _against(env, run, s, names, play, match) for s in range(run.seeds)
+            )  # fmt: skip
+    able = {i: run for i, run in runs.items() if i in returns}
+    cross, films = None, {}
+    if env.num_seats == 1:
+        notes.append(f"{game} has one seat: no opponents and no cross-play")
+    elif able:
+        with _telling(notes, f"{game}: cross-play"):
+            cross = cross_play(env, able, names, returns, play, match)
+    for i, run in able.items():
+        with _telling(notes, f"{run.name}: an episode as pictures"):
+            films[i] = film(env, run, names, seed, folder / f"episode-{i + 1}.gif")
+    return Measured(game, names, returns, cross, films, match, tuple(notes))
+
+
+def policy_of(run: Run, seed: int) -> str:
+    return f"run:{run.folder}#{seed}"
+
+
+def _against(
+    env: Any, run: Run, seed: int, names: tuple[str, ...], play: Play, match: int
+) -> tuple[Cell, ...]:
+    """One seed in each seat in turn; one call a seed, so that all share what is compiled."""
+    who, title = policy_of(run, seed), f"{run.name}, seed {seed}"
+    if env.num_seats == 1:
+        (row,) = play(title, env, pools.roster_of(env, {0: who}), match)
+        return (Cell(float(row.mean[0]), float(row.error[0]), row.episodes),)
+    cells = _cells(play(title, env, pools.roster_against(env, who, names), match))
+    return tuple(cells[name] for name in names)
+
+
+def cross_play(
+    env: Any,
+    runs: dict[int, Run],
+    names: tuple[str, ...],
+    returns: dict[int, tuple[tuple[Cell, ...], ...]],
+    play: Play,
+    match: int,
+) -> CrossPlay:
+    """Up to MOST_ENTRANTS trained policies and the opponents; what is known is not played again."""
+    turns = zip_longest(*([(i, s) for s in range(run.seeds)] for i, run in runs.items()))
+    trained = tuple(one for turn in turns for one in turn if one is not None)[:MOST_ENTRANTS]
+    trained = tuple(sorted(trained))
+    texts = tuple(policy_of(runs[i], s) for i, s in trained)
+    everybody = (*texts, *names)
+    roster = pools.roster_against(env, everybody, texts)
+    cells = _cells(play("cross-play with the trained", env, roster, match))
+    roster = pools.roster_against(env, names, names)
+    cells |= _cells(play("cross-play of the opponents", env, roster, match))
+    for (i, s), text in zip(trained, texts, strict=True):
+        cells |= {_label(text, n): c for n, c in zip(names, returns[i][s], strict=True)}
+    table = tuple(tuple(cells[_label(me, other)] for other in everybody) for me in everybody)
+    return CrossPlay(trained, table)
+
+
+def _label(me: str, other: str) -> str:
+    """As rosters of several focal policies call their tables."""
+    return f"{me} | {other}"
+
+
+def _cells(rows: list[Any]) -> dict[str, Cell]:
+    return {row.label: Cell(row.focal_mean, row.focal_error, row.episodes) for row in rows}
+
+
+def film(env: Any, run: Run, names: tuple[str, ...], seed: int, path: Path) -> Film:
+    """The first seed where it learned, the opponents on the other seats in turn."""
+    if hasattr(env, "open") or not hasattr(env, "render"):
+        raise ValueError("the game draws no pictures")
+    me, turn = run.seat, iter(names * env.num_seats)
+    seats = {s: policy_of(run, 0) if s == me else next(turn) for s in range(env.num_seats)}
+    roster = pools.roster_of(env, seats)
+    if hasattr(pools.stage(env, roster), "open"):
+        raise ValueError("a policy in ordinary Python plays, and only games in JAX are drawn")
+    frames = record(env, roster, seed)
+    called = [run.config["algorithm"] if s == me else name for s, name in seats.items()]
+    captions = [_caption(called, frame) for frame in frames]
+    save_gif([frame.picture for frame in frames], path, captions=captions)
+    still = path.with_suffix(".png")
+    save_png(_strip([frames[0], frames[len(frames) // 2], frames[-1]], called), still)
+    told = f"{len(frames) - 1} slots; who sat where, and what each earned: {captions[-1]}"
+    return Film(path.read_bytes(), still.read_bytes(), told)
+
+
+def _caption(called: list[str], frame: Frame) -> str:
+    pairs = zip(called, frame.returns, strict=True)
+    return ", ".join(f"{seat} {name} {earned:.1f}" for seat, (name, earned) in enumerate(pairs))
+
+
+def _strip(frames: list[Frame], called: list[str]) -> Picture:
+    pictures = [with_caption(frame.picture, _caption(called, frame), 4) for frame in frames]
+    height = max(picture.pixels.shape[0] for picture in pictures)
+    room = [((0, height - p.pixels.shape[0]), (0, 0), (0, 0)) for p in pictures]
+    pairs = zip(pictures, room, strict=True)
+    wide = np.concatenate([np.pad(p.pixels, r, mode="edge") for p, r in pairs], axis=1)
+    return Picture(wide, "\n".join(picture.text for picture in pictures))
+
+
+@contextmanager
+def _telling(notes: list[str], what: str) -> Iterator[None]:
+    """Turns what somebody else's folder or game cannot do into a sentence of the report."""
+    try:
+        yield
+    except (ValueError, GameError, ImportError, OSError) as error:
+        notes.append(f"{what} left out: {error}")
