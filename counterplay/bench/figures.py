@@ -31,6 +31,7 @@ SUITE: dict[str, str] = {
     "host": "bench host",
     "foraging": "bench foraging --seeds 5",
     "runs": "bench runs",
+    "xplay": "bench xplay",
     "demo": "demo",
     "tests": "python -m pytest -q",
 }

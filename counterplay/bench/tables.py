@@ -109,6 +109,18 @@ def _runs(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _xplay(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "policies": found["policies"],
+            "cells": found["policies"] ** 2,
+            "wall time, s": f"{found['seconds']:.1f}",
+            "of which compiling": f"{found['compile_seconds']:.1f}",
+            "env-steps": f"{found['steps'] / 1e6:.1f} M",
+        }
+    ]
+
+
 def _tests(found: Any) -> list[dict[str, Any]]:
     return [
         {key: str(found[key]) for key in ("passed", "skipped")}
@@ -125,6 +137,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "host": _host,
     "foraging": _foraging,
     "runs": _runs,
+    "xplay": _xplay,
     "demo": _demo,
     "tests": _tests,
 }
