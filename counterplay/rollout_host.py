@@ -123,10 +123,14 @@ def collect_host(
     if finite:
         lanes.games.check_finite(after.shown, before.time)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
-    fields_of = stream(before, after, made, cut).items()
-    by_lane = {name: jnp.asarray(np.moveaxis(x, 0, 1)) for name, x in fields_of}
-    records = jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, 2)), made.records)
-    return lanes, Chunk(by_lane, records, first, views, lanes.memories)
+    fields_of, records = _by_lane(stream(before, after, made, cut), made.records)
+    return lanes, Chunk(fields_of, records, first, views, lanes.memories)
+
+
+def _by_lane(slots: dict[str, np.ndarray], records: Any) -> tuple[dict[str, Any], Any]:
+    """Axes as in the jitted loop: slots [T, L, ...] -> [L, T, ...], records likewise."""
+    fields_of = {name: jnp.asarray(np.moveaxis(x, 0, 1)) for name, x in slots.items()}
+    return fields_of, jax.tree.map(lambda x: jnp.asarray(np.moveaxis(x, 0, 2)), records)
 
 
 def _deciding(

@@ -74,10 +74,10 @@ def train(args: list[str]) -> int:
     name, *rest = args
     module_name = algos.module_of(name)
     game = [Train.env, *given(rest, "--env")][-1]
-    check_names(game, given(rest, "--seat"), given(rest, "--against"))
     if resumed := given(rest, "--resume"):
         chosen = _asked_again(name, Path(resumed[-1]), rest)
     else:
+        check_names(game, given(rest, "--seat"), given(rest, "--against"))
         use_all_cores(game)
         chosen = read(Train[import_module(module_name).Config], rest, f"train {name}")
     done = run_training(name, chosen, began=began)
@@ -204,14 +204,14 @@ def _open(name: str, chosen: Train, config: Any, roster: Any, began: float) -> t
     if chosen.resume is None:
         label = f"{name}-{chosen.env.split(',')[0].replace(':', '-').replace('/', '-')}"
         folder = new_folder(chosen.out, label)
-        lock = Lock(folder)
-        asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
-        asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
-        save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
     else:
         folder = Path(chosen.resume)
-        lock = Lock(folder)
+    lock = Lock(folder)
     try:
+        if chosen.resume is None:
+            asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
+            asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
+            save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
         saving = Saving(chosen.save_seconds, chosen.keep, chosen.keep_every)
         session = Session(folder, lock, saving, began)
         if chosen.resume and session.found is None:

@@ -207,7 +207,7 @@ def fit(
             lambda n: loss(config, env, bonus, count, n, batch), has_aux=True
         )(net)
         grad = total(grad)
-        good = jnp.isfinite(optax.global_norm(grad)) & jnp.isfinite(total(value))
+        good = jnp.isfinite(optax.tree.norm(grad)) & jnp.isfinite(total(value))
         step, after = optimiser(config).update(grad, opt)
         moved = jax.tree.map(lambda w, s: w - rate * s, net, step)
         info = total(info) | {"bad_updates": 1.0 - good}
