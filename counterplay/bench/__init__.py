@@ -12,6 +12,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "step": ("counterplay.bench.step:main", "steps a second of a game, one core"),
     "host": ("counterplay.bench.host:main", "the loop for games outside JAX against bare copies"),
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
+    "faults": ("counterplay.bench.faults:main", "kills and damage, and what is made good again"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 
