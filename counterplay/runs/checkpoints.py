@@ -79,9 +79,9 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes of all arrays, in the order of their names."""
     whole = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         whole.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        whole.update(array.tobytes())
+        whole.update(array.tobytes())  # in the order of C, however it lies in memory
     return whole.hexdigest()
 
 
@@ -96,7 +96,7 @@ def save(run: Path, policy: Arrays, state: Arrays, about: dict[str, Any]) -> Che
 
     def packed(name: str, arrays: Arrays) -> Callable[[], bytes]:
         def make() -> bytes:
-            data = pack(arrays)
+            data = pack({k: np.asarray(x, order="C") for k, x in arrays.items()})  # else jumbled
             sums[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             return data
 
