@@ -7,6 +7,7 @@ was stopped. What they leave in the end is compared with a training that nobody 
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -133,7 +134,7 @@ def kill_once(run: Path, env: dict[str, str], chance: random.Random) -> str | No
         process.kill()
         code = process.wait()
         said.seek(0)
-        if code > 0:
+        if code not in (0, -signal.SIGKILL):
             return f"exit {code}: {said.read()}"
     return None if code == 0 else ""
 

@@ -140,7 +140,9 @@ def _tensorboard(folder: Path, steps: int) -> Any:
     from tensorboardX import SummaryWriter  # with its 30 ms, only where something is trained
 
     purge = steps + 1 if steps else None
-    return SummaryWriter(str(folder / TENSORBOARD), purge_step=purge, flush_secs=10)
+    own = f".{steps}"  # else a second one in the same second would write over the first
+    name = str(folder / TENSORBOARD)
+    return SummaryWriter(name, purge_step=purge, flush_secs=10, filename_suffix=own)
 
 
 def _ended(
