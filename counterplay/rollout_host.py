@@ -96,10 +96,9 @@ def collect_host(
     keys = jax.tree.map(np.asarray, _keys(key, slots, shapes_of(seating)))
     bots = [(i, policy) for i, policy in enumerate(policies) if isinstance(policy, HostSeat)]
     decided, reply = _deciding(game, seating, policies, lanes, greedy)
-    first = lanes.memories
     words = np.empty((2, slots, lanes.layout.size), np.int32)
     before, after = (lanes.layout.views(part) for part in words)
-    replied, t = np.empty((slots, reply.size), np.int32), 0
+    replied, first, t = np.empty((slots, reply.size), np.int32), lanes.memories, 0
     made: Decided = reply.views(replied)
     try:
         for t in range(slots):

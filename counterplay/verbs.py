@@ -75,13 +75,14 @@ def train(args: list[str]) -> int:
     name, *rest = args
     module_name = algos.module_of(name)
     game = [Train.env, *given(rest, "--env")][-1]
-    if not misspelt(Train, rest):  # else an unread --evn would put the blame on a seat's rule
+    resumed = given(rest, "--resume")  # with names that were checked when it began
+    if not resumed and not misspelt(Train, rest):  # an unread --evn would blame a seat's rule
         check_names(game, given(rest, "--seat"), given(rest, "--against"))
     os.environ.setdefault("NPROC", "1")
     kind = Train[import_module(module_name).Config]
     if not {"-h", "--help"} & set(rest):
         check(kind, rest, f"train {name}")
-    if resumed := given(rest, "--resume"):
+    if resumed:
         chosen = _asked_again(name, Path(resumed[-1]), rest)
     else:
         use_all_cores(game)
@@ -211,14 +212,14 @@ def _open(
     if chosen.resume is None:
         label = f"{name}-{chosen.env.split(',')[0].replace(':', '-').replace('/', '-')}"
         folder = new_folder(chosen.out, label)
-        lock = Lock(folder)
-        asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
-        asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
-        save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
     else:
         folder = Path(chosen.resume)
-        lock = Lock(folder)
+    lock = Lock(folder)
     try:
+        if chosen.resume is None:
+            asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
+            asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
+            save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
         saving = Saving(chosen.save_seconds, chosen.keep, chosen.keep_every)
         session = Session(folder, lock, saving, began)
         if chosen.resume and session.found is None:

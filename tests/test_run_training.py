@@ -2,16 +2,19 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import counterplay
-from counterplay import cli, console, envs, runs, verbs
-from counterplay.algos import Update, metrics, ppo
+from counterplay import cli, console, envs, verbs
+from counterplay.algos import Update, ppo
+from counterplay.runs.session import Session
 
 PD = "matrix:pd,horizon=4"
 
@@ -36,16 +39,30 @@ def updates(asked: list[int], count: int = 5, ended: float = 2.0) -> Any:
         here = ended * i
         sums = {"learner_return_sum": 3 * here, "learner_episodes": here, "length_sum": 4 * here}
         sums |= {"episodes": here, "busy_slots": 6.0, "slots": 8.0, "live_seats": 4.0}
-        found = {name: np.array([x]) for name, x in (sums | {"seats": 16.0}).items()}
+        sums |= {"seats": 16.0, "dropped_episodes": 0.0}
+        found = {name: np.array([x]) for name, x in sums.items()}
         nets = (jax.tree.map(lambda x, i=i: np.full((1, *x.shape), i, np.float32), net),)
-        yield Update(8 * (i + 1), nets, found, 0.25)
+        yield Update(8 * (i + 1), nets, found, 0.25, i + 1, {"played": np.int32(i)})
 
 
-def test_metrics_are_read_while_the_next_iteration_runs():
+def test_metrics_are_read_while_the_next_iteration_runs(tmp_path, monkeypatch):
+    """And all of them before a save, and at the end."""
     asked: list[int] = []
-    steps = [(update.steps, len(asked)) for update, _ in metrics.lagging(updates(asked))]
-    assert steps == [(8, 2), (16, 3), (24, 4), (32, 5), (40, 5)]
-    assert list(metrics.lagging(iter(()))) == []
+    told: list[tuple[int, int]] = []
+    record = Session.record
+
+    def noted(session, update):
+        told.append((update.steps, len(asked)))
+        return record(session, update)
+
+    monkeypatch.setattr(Session, "record", noted)
+    monkeypatch.setattr(ppo, "train", lambda *args: updates(asked))
+    verbs.run_training("ppo", settings(tmp_path / "lagging"), quiet=True)
+    assert told == [(8, 2), (16, 3), (24, 4), (32, 5), (40, 5)]
+    asked.clear()
+    told.clear()
+    verbs.run_training("ppo", replace(settings(tmp_path), save_seconds=0), quiet=True)
+    assert told == [(8, 1), (16, 2), (24, 3), (32, 4), (40, 5)]
 
 
 def settings(tmp_path: Path, steps: int = 40, against: tuple[str, ...] = ()) -> verbs.Train:
@@ -61,7 +78,9 @@ def test_means_are_over_episodes_and_none_where_none_ended(tmp_path, monkeypatch
     assert [row["length"] for row in rows] == [[None], [4.0], [4.0], [4.0], [4.0]]
     assert rows[0]["busy_share"] == [0.75] and rows[0]["live_share"] == [0.25]
     assert (done.steps, done.returns, done.compile_seconds) == (40, [3.0], 0.25)
-    checkpoint = runs.load_file(done.folder / runs.CHECKPOINT)
+    (last,) = (done.folder / "checkpoints").iterdir()
+    checkpoint = load_file(last / "policy.safetensors")
+    assert last.name == "000000000040"
     assert {float(x.ravel()[0]) for x in checkpoint.values()} == {4.0}, "that of the last update"
 
 
@@ -69,8 +88,8 @@ def test_a_training_stops_when_its_time_is_over(tmp_path, monkeypatch):
     asked: list[int] = []
     monkeypatch.setattr(ppo, "train", lambda *args: updates(asked, count=1000))
     done = verbs.run_training("ppo", settings(tmp_path), quiet=True, seconds=0)
-    assert done.steps == 8 and len(asked) == 2
-    assert (done.folder / runs.CHECKPOINT).exists()
+    assert done.steps == 8 and len(asked) == 1
+    assert (done.folder / "checkpoints" / "000000000008").exists()
 
 
 def test_the_settings_say_what_was_run_and_on_what(tmp_path, monkeypatch):
@@ -92,7 +111,7 @@ def test_the_settings_say_what_was_run_and_on_what(tmp_path, monkeypatch):
 def test_the_settings_that_were_saved_are_those_that_are_trained_with(tmp_path, monkeypatch):
     given = []
 
-    def train(config, env, roster):
+    def train(config, env, roster, options):
         given.append(config)
         return updates([])
 

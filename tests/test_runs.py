@@ -11,11 +11,11 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from counterplay import envs, runs
 from counterplay.algos import ppo
-from counterplay.runs import disk, folder
+from counterplay.runs import checkpoints, disk, folder
 
 make: Any = envs.make
 HUNT, PD = "stag_hunt:4x4", "matrix:pd,horizon=4"
@@ -44,6 +44,12 @@ def save(
     return nets
 
 
+def policy_of(folder: Path) -> Path:
+    """The networks in the latest checkpoint of a run."""
+    path, *_ = sorted((folder / "checkpoints").iterdir(), reverse=True)
+    return path / "policy.safetensors"
+
+
 @pytest.fixture
 def hunt(tmp_path):
     save(tmp_path / "hunt", HUNT, EVERYONE)
@@ -69,11 +75,12 @@ def test_a_folder_that_exists_by_chance_is_not_taken_over(tmp_path, monkeypatch)
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(folder.iterdir())}
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
 
 
 def test_a_run_that_is_there_is_refused_and_left_as_it_is(hunt):
-    runs.append_metrics(hunt, {"steps": 1})
+    (hunt / "metrics.jsonl").write_text('{"steps": 1}\n')
     before = contents(hunt)
     with pytest.raises(ValueError, match=f"--out {hunt}: a run is there already; choose another"):
         runs.new_folder(str(hunt), "ppo")
@@ -132,7 +139,7 @@ def test_parameters_come_back_to_the_bit(tmp_path):
 
 
 def test_a_checkpoint_holds_numbers_and_nothing_to_execute(hunt):
-    data = (hunt / runs.CHECKPOINT).read_bytes()
+    data = policy_of(hunt).read_bytes()
     (size,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + size])
     header.pop("__metadata__", None)
@@ -141,45 +148,50 @@ def test_a_checkpoint_holds_numbers_and_nothing_to_execute(hunt):
     assert [0, *(stop for _, stop in spans[:-1])] == [start for start, _ in spans]
     assert 8 + size + spans[-1][1] == len(data), "nothing but the arrays follows the header"
     assert all(4 * np.prod(e["shape"]) == -np.subtract(*e["data_offsets"]) for e in header.values())
-    assert {path.name for path in hunt.iterdir()} == {"config.json", runs.CHECKPOINT}
+    assert {path.name for path in hunt.iterdir()} == {"config.json", "checkpoints"}
+    inside = {"manifest.json", "policy.safetensors", "state.safetensors"}
+    assert {path.name for path in policy_of(hunt).parent.iterdir()} == inside
 
 
 DAMAGE: dict[str, tuple[Any, str]] = {
-    "missing": (None, "cannot read the checkpoint .*checkpoint.safetensors"),
-    "empty": (lambda data: b"", "cannot read the checkpoint .*checkpoint.safetensors"),
-    "junk": (lambda data: b"no arrays in here", "cannot read the checkpoint"),
-    "cut": (lambda data: data[:-5], "cannot read the checkpoint"),
-    "longer": (lambda data: data + b"more", "cannot read the checkpoint"),
-    "header": (lambda data: data[:9] + b"#" + data[10:], "cannot read the checkpoint"),
+    "missing": (None, "cannot read .*policy.safetensors: No such file"),
+    "empty": (lambda data: b"", r"policy.safetensors is damaged: \d+ bytes written, 0 there"),
+    "junk": (lambda data: b"no arrays in here", r"is damaged: \d+ bytes written, 17 there"),
+    "cut": (lambda data: data[:-5], "policy.safetensors is damaged: "),
+    "longer": (lambda data: data + b"more", "policy.safetensors is damaged: "),
+    "header": (lambda data: data[:9] + b"#" + data[10:], "damaged: its SHA-256 is not that of"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_checkpoint_is_refused(damage, hunt):
     change, sentence = DAMAGE[damage]
-    path = hunt / runs.CHECKPOINT
+    path = policy_of(hunt)
     data = path.read_bytes()
     path.unlink()
     if change:
         path.write_bytes(change(data))
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=f"{hunt} has no whole checkpoint: .*{sentence}"):
         runs.load(hunt)
 
 
 def test_an_array_that_is_missing_or_of_another_shape_is_named(hunt):
-    path = hunt / runs.CHECKPOINT
+    path = policy_of(hunt)
     arrays = load_file(path)
     name = next(name for name in arrays if name.endswith("policy/weight"))
     rows = arrays[name].shape
     assert rows == (2, 1, 8, 7)
+    about = {"run_id": runs.read_config(hunt)["run_id"], "steps": 0}
     for other, found in (
-        (arrays[name][:, :, :5], r"found \(\(2, 1, 5, 7\), 'float32'\)"),
-        (arrays[name].astype(np.float16), r"found \(\(2, 1, 8, 7\), 'float16'\)"),
+        (arrays[name][:, :, :5], r"found float32\[2, 1, 5, 7\]"),
+        (arrays[name].astype(np.float16), r"found float16\[2, 1, 8, 7\]"),
         (None, "found nothing"),
     ):
         rest = {key: value for key, value in arrays.items() if key != name}
-        save_file(rest | ({} if other is None else {name: other}), path)
-        with pytest.raises(ValueError, match=rf"{name} should be float32\[2, 1, 8, 7\].*{found}"):
+        checkpoints.save(hunt, rest | ({} if other is None else {name: other}), {}, about)
+        with pytest.raises(
+            ValueError, match=rf"{path}: {name} should be float32\[2, 1, 8, 7\].*{found}"
+        ):
             runs.load(hunt)
 
 

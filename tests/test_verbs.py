@@ -83,9 +83,12 @@ def test_train_tells_what_it_did(trained):
     assert row["steps_per_second"] == pytest.approx(speed, rel=0.02)
 
 
-def test_a_run_folder_holds_three_files_and_all_settings(trained):
+def test_a_run_folder_holds_logs_checkpoints_and_all_settings(trained):
     _, folder = trained
-    assert {p.name for p in folder.iterdir()} == {"config.json", "metrics.jsonl", runs.CHECKPOINT}
+    logs = {"metrics.jsonl", "episodes.parquet", "tensorboard"}
+    assert {p.name for p in folder.iterdir()} == {"config.json", "checkpoints", *logs}
+    (last,) = (folder / "checkpoints").iterdir()
+    assert last.name == f"{2048:012d}"
     row = strict((folder / "config.json").read_text())
     assert (row["algorithm"], row["env"]) == ("ppo", HUNT)
     assert row["learners"] == [{"name": "self", "members": 1, "seats": [0]}]
@@ -98,7 +101,8 @@ def test_every_iteration_has_a_row_of_metrics(trained):
     rows = [strict(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["steps"] for row in rows] == list(range(128, 2049, 128))
     for row in rows:
-        assert all(len(value) == 2 for name, value in row.items() if name != "steps"), "one a seed"
+        whole = {"steps", "iteration", "seconds"}
+        assert all(len(value) == 2 for name, value in row.items() if name not in whole), "per seed"
         assert all(0 < share <= 1 for name in ("busy_share", "live_share") for share in row[name])
         assert all(0 <= nats <= math.log(7) for nats in row["entropy"])
         assert all(0 <= share <= 1 for share in row["clipped"])
@@ -137,13 +141,18 @@ def test_a_trained_run_acts(trained):
         assert legal[counterplay.load(text).act(obs, legal)]
 
 
+def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
 def test_a_second_run_into_one_folder_changes_nothing(trained, capsys, monkeypatch):
     _, folder = trained
-    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
+    before = contents(folder)
     monkeypatch.setattr(ppo, "train", lambda *args: pytest.fail("it went on to train"))
     assert cli.main(f"train ppo --env {PD} --out {folder}".split()) == 2
     assert "a run is there already; choose another folder" in capsys.readouterr().err
-    assert before == {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
+    assert before == contents(folder)
 
 
 @pytest.mark.parametrize(

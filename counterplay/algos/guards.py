@@ -105,7 +105,7 @@ def learn(
 
 
 def blame(
-    env: Any, roster: Roster, metrics: dict[str, np.ndarray], policy: str, place: str, shape: Any
+    env: Any, roster: Roster, metrics: dict[str, Any], policy: str, place: str, shape: Any
 ) -> None:
     """Raises the error for what was not finite in an iteration; ``place`` says which that was."""
     hint = "nothing was learnt from it"

@@ -14,6 +14,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "host": ("counterplay.bench.host:main", "the loop for games outside JAX against bare copies"),
     "runs": ("counterplay.bench.runs:main", "what checkpoints, resuming and logs cost"),
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
+    "faults": ("counterplay.bench.faults:main", "kills and damage, and what is made good again"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 

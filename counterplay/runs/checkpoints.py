@@ -79,9 +79,9 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes of all arrays, in the order of their names."""
     whole = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         whole.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        whole.update(array.tobytes())
+        whole.update(array.tobytes())  # in the order of C, however it lies in memory
     return whole.hexdigest()
 
 
@@ -96,7 +96,7 @@ def save(run: Path, policy: Arrays, state: Arrays, about: dict[str, Any]) -> Che
 
     def packed(name: str, arrays: Arrays) -> Callable[[], bytes]:
         def make() -> bytes:
-            data = pack(arrays)
+            data = pack({k: np.asarray(x, order="C") for k, x in arrays.items()})  # else jumbled
             sums[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             return data
 
@@ -205,13 +205,15 @@ def at_step(run: Path, run_id: str | None, steps: int, files: tuple[str, ...]) -
     return open_checkpoint(folder_of(run, steps), run_id, files)
 
 
-def prune(run: Path, keep: int, every: int | None = None) -> None:
+def prune(run: Path, keep: int, every: int | None = None, newest: int | None = None) -> None:
     """Removes all but the latest ``keep``, and of the others those that pass no ``every`` steps.
 
-    Of the others, the first at or after each multiple of ``every`` stays for good.
+    Of the others, the first at or after each multiple of ``every`` stays for good. Those after
+    ``newest`` do not count and stay: they are damaged, and replaced when their step is played.
     """
     marks: set[int] = set()
-    for place, steps in reversed(list(enumerate(steps_of(run)))):
+    there = [steps for steps in steps_of(run) if newest is None or steps <= newest]
+    for place, steps in reversed(list(enumerate(there))):
         mark = steps // every if every else 0
         lasting = every is not None and mark > 0 and mark not in marks
         marks.add(mark)

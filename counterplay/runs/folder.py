@@ -37,10 +37,10 @@ def new_folder(out: str | None, name: str) -> Path:
                 f"cannot make the run folder {path}: {error.strerror}; --out names another"
             ) from error
     if taken:
-        raise ValueError(
-            f"--out {path}: a run is there already; choose another folder, or go on with it: "
-            f"--resume {path}"
-        )
+        hint = f"go on with it: --resume {path}"
+        if not (path / CONFIG).exists():  # ended before it had any, or is about to begin
+            hint = f"remove {path / 'metrics.jsonl'}, if that run ended before it had settings"
+        raise ValueError(f"--out {path}: a run is there already; choose another folder, or {hint}")
     return path
 
 

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from counterplay.episodes.files import write_rows
 from counterplay.errors import SaveError
+from counterplay.runs.disk import MARGIN, free, told
 
 METRICS, EPISODES, TENSORBOARD = "metrics.jsonl", "episodes.parquet", "tensorboard"
 MOST_ROWS = 500_000
@@ -37,7 +40,7 @@ class Logbook:
         self._rows: list[dict[str, np.ndarray]] = []
         self._waiting: list[dict[str, Any]] = []
         self._iteration = note["iteration"]
-        self._writer = _tensorboard(folder, note["steps"])
+        self._from, self._writer = note["steps"], None
 
     def _cut(self, note: dict[str, Any]) -> None:
         path = self.folder / METRICS
@@ -56,40 +59,56 @@ class Logbook:
             shutil.rmtree(self.folder / TENSORBOARD, ignore_errors=True)
 
     def write(self, row: dict[str, Any], episodes: dict[str, np.ndarray] | None = None) -> None:
-        """One iteration: its line of metrics and, leaves [seeds, ...], the episodes it ended."""
+        """One iteration: its line of metrics and, leaves [seeds, ...], the episodes it ended.
+
+        SaveError where the disk will not take it.
+        """
         began = time.perf_counter()
         self._iteration = row["iteration"]
-        self._file.write((json.dumps(row) + "\n").encode())
-        self._file.flush()  # for whoever watches; made to last with the next checkpoint
-        if episodes is not None:
-            self._rows.append(_ended(row, episodes, self.seeds))
-            if sum(len(rows["length"]) for rows in self._rows) > MOST_ROWS:
-                self._save_rows()
-        self._waiting.append(row)
-        if row["iteration"] % ITERATIONS_A_SCALAR == 0:
-            self._scalars()
+        with self._saving():
+            self._file.write((json.dumps(row) + "\n").encode())
+            self._file.flush()  # for whoever watches; made to last with the next checkpoint
+            if episodes is not None:
+                self._rows.append(_ended(row, episodes, self.seeds))
+                if sum(len(rows["length"]) for rows in self._rows) > MOST_ROWS:
+                    self._save_rows()
+            self._waiting.append(row)
+            if row["iteration"] % ITERATIONS_A_SCALAR == 0:
+                self._scalars()
         self.seconds += time.perf_counter() - began
 
     def settle(self) -> dict[str, Any]:
         """Makes all that was told last, and says how much that is."""
         began = time.perf_counter()
-        try:
+        with self._saving():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._save_rows()
-        except OSError as error:
-            raise SaveError(
-                f"the logs were not saved: cannot write to {self.folder}: {error.strerror}"
-            ) from error
-        size = self._file.tell()
+            size = self._file.tell()
         self.seconds += time.perf_counter() - began
         return {"metrics_bytes": size}
 
     def close(self) -> None:
         """Ends the logs; what was told since they were last settled is written out if it can be."""
-        self._scalars()
-        self._writer.close()
-        self._file.close()
+        for end in (self._scalars, self._end_scalars, self._file.close):
+            with suppress(OSError):  # it would hide why the training ended
+                end()
+
+    def _end_scalars(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            waiting = sum(column.nbytes for rows in self._rows for column in rows.values())
+            raise SaveError(
+                f"the logs were not saved: cannot write to {self.folder}: "
+                f"{error.strerror or error}; they take up to {told(waiting + MARGIN)}, "
+                f"{told(free(self.folder))} are free"
+            ) from error
 
     def _save_rows(self) -> None:
         if not any(len(rows["length"]) for rows in self._rows):
@@ -104,6 +123,8 @@ class Logbook:
         """The means of the iterations since the last time, one a seed."""
         if not self._waiting:
             return
+        if self._writer is None:
+            self._writer = _tensorboard(self.folder, self._from)
         last = self._waiting[-1]
         for name, values in last.items():
             if not isinstance(values, list):
@@ -120,7 +141,9 @@ def _tensorboard(folder: Path, steps: int) -> Any:
     from tensorboardX import SummaryWriter  # with its 30 ms, only where something is trained
 
     purge = steps + 1 if steps else None
-    return SummaryWriter(str(folder / TENSORBOARD), purge_step=purge, flush_secs=10)
+    own = f".{steps}"  # else a second one in the same second would write over the first
+    name = str(folder / TENSORBOARD)
+    return SummaryWriter(name, purge_step=purge, flush_secs=10, filename_suffix=own)
 
 
 def _ended(

@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import fields
+from functools import cache
 from importlib import import_module
 from operator import itemgetter
 from pathlib import Path
@@ -67,7 +68,8 @@ def save_policy(folder: Path, nets: Any, steps: int = 0) -> Path:
     return save(folder, named(nets), {}, about).path
 
 
-def _warn(text: str) -> None:
+@cache
+def _warn(text: str) -> None:  # once, though every seat loads its own
     print(f"counterplay: {text}", file=sys.stderr)
 
 

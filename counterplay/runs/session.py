@@ -44,6 +44,10 @@ class Session:
         files = (POLICY, STATE)
         self.found = checkpoints.latest(folder, self.row["run_id"], files, self.say)
         about = self.found.about if self.found else None
+        if about and "iteration" not in about:
+            raise ValueError(
+                f"--resume {folder}: it holds networks alone, which can play but not be trained on"
+            )
         self.logs = Logbook(folder, self.seeds, about)
         self.began = began - (about["seconds"] if about else 0.0)
         self.saved_at = time.perf_counter()
@@ -102,7 +106,7 @@ class Session:
             need_space(self.folder, size, f"the checkpoint of step {update.steps:,}")
             self._sized = True
         self.found = checkpoints.save(self.folder, policy, state, about)
-        checkpoints.prune(self.folder, self.saving.keep, self.saving.every)
+        checkpoints.prune(self.folder, self.saving.keep, self.saving.every, update.steps)
         self.saved_at = time.perf_counter()
         self.save_seconds += self.saved_at - began
         self.saves += 1
