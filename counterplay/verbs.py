@@ -23,6 +23,7 @@ from counterplay.console import (
 )
 from counterplay.keeper import Keeper, Trained
 from counterplay.settings import check, misspelt
+from counterplay.terminal import say
 
 C = TypeVar("C")
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -195,7 +196,7 @@ def run_training(
             )
             keeper.follow(updates, lambda: stop.signal or time.perf_counter() - began > seconds)
         if keeper.last is None:
-            session.say(f"{session.folder} was trained to its end already")
+            say(f"{session.folder} was trained to its end already")
     finally:
         session.close()
     return keeper.trained(stop.signal, time.perf_counter() - began)
@@ -223,9 +224,9 @@ def _open(
         saving = Saving(chosen.save_seconds, chosen.keep, chosen.keep_every)
         session = Session(folder, lock, saving, began)
         if chosen.resume and session.found is None:
-            session.say(f"{folder} has no checkpoint yet: the training begins anew")
+            say(f"{folder} has no checkpoint yet: the training begins anew")
         if chosen.resume and hosted:
-            session.say("games and bots in ordinary Python begin fresh episodes; all else goes on")
+            say("games and bots in ordinary Python begin fresh episodes; all else goes on")
         return session, session.resume()
     except BaseException:
         lock.release()

@@ -1,7 +1,6 @@
 """Finished and unfinished runs as policies: for seats, and for ordinary Python."""
 
 import os
-import sys
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
@@ -19,6 +18,7 @@ from counterplay.algos import module_of
 from counterplay.errors import GameError
 from counterplay.runs.checkpoints import POLICY, arrays_of, at_step, filled, latest, named, save
 from counterplay.runs.folder import read_config
+from counterplay.terminal import say
 from counterplay.types import Env, View
 
 
@@ -49,7 +49,7 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env, step: int | None = No
 
     shapes = jax.eval_shape(skeleton, jr.key(0))
     if step is None:
-        checkpoint = latest(folder, row["run_id"], (POLICY,), _warn)
+        checkpoint = latest(folder, row["run_id"], (POLICY,), say)
         if checkpoint is None:
             raise ValueError(f"{folder} has no checkpoint yet: nothing of it can play")
     else:
@@ -69,10 +69,6 @@ def save_policy(folder: Path, nets: Any, steps: int = 0) -> Path:
 
 
 @cache
-def _warn(text: str) -> None:  # once, though every seat loads its own
-    print(f"counterplay: {text}", file=sys.stderr)
-
-
 def _check_game(folder: Path, trained: str, env: Any) -> None:
     """Refuses a game whose observations or actions are not those of the training."""
     try:

@@ -1,6 +1,5 @@
 """A training at work in its run folder: what it tells is written down, what it is is saved."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from counterplay.runs.disk import need_space, remove_parts
 from counterplay.runs.folder import here, read_config
 from counterplay.runs.lock import Lock
 from counterplay.runs.logbook import Logbook
+from counterplay.terminal import say
 
 
 class Saving(NamedTuple):
@@ -42,7 +42,7 @@ class Session:
             remove_parts(inside)
         need_space(folder, 0, f"the run {folder}")
         files = (POLICY, STATE)
-        self.found = checkpoints.latest(folder, self.row["run_id"], files, self.say)
+        self.found = checkpoints.latest(folder, self.row["run_id"], files, say)
         about = self.found.about if self.found else None
         if about and "iteration" not in about:
             raise ValueError(
@@ -53,9 +53,6 @@ class Session:
         self.saved_at = time.perf_counter()
         self.save_seconds, self.saves = self.saved_at - opened, 0
         self._sized = False
-
-    def say(self, text: str) -> None:
-        print(f"counterplay: {text}", file=sys.stderr, flush=True)
 
     def resume(self) -> Resume | None:
         """Where the training goes on; None where it begins."""
@@ -72,7 +69,7 @@ class Session:
                 )
         changed = [k for k in ("versions", "device") if about[k] != now[k]]
         if changed:
-            self.say(
+            say(
                 f"{' and '.join(changed)} changed since step {about['steps']:,} was saved: what "
                 "follows is a sound training, but not the same to the bit"
             )
