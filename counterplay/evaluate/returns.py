@@ -14,6 +14,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
+from counterplay.errors import GameError
 from counterplay.evaluate.rows import Ended, EpisodeRows, ended
 from counterplay.evaluate.tally import Row, Tally, no_tally, rows_of, tally_up
 from counterplay.rollout import Lanes, blame, collect, faults, open_lanes
@@ -64,7 +65,19 @@ def evaluate(
     else:
         play = tally_jitted
     tally = play(env, roster, matches, seed, greedy, match, progress, rows)
+    _check_finite(env, tally)
     return rows_of(roster, tally, match)
+
+
+def _check_finite(env: Env, tally: Tally) -> None:
+    """GameError where somebody's return is not a number to take a mean of."""
+    bad = ~np.isfinite(np.asarray(tally.total))
+    if bad.any():
+        lane, seat = np.argwhere(bad)[0].tolist()
+        raise GameError(
+            f"{env}: the return of seat {seat} is not finite (lane {lane}): the game paid somebody "
+            "a NaN or an infinity, as a division by 0 or a logarithm in it would"
+        )
 
 
 def tally_jitted(

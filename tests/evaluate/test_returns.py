@@ -36,6 +36,13 @@ def everybody(env: Env, who: str = "random") -> Roster:
     return roster_of(env, seats)
 
 
+@pytest.mark.parametrize("paid", [float("nan"), float("inf")])
+def test_a_return_that_is_no_number_is_an_error_that_names_game_and_seat(paid):
+    env = Clock((1.0, paid))
+    with pytest.raises(GameError, match=r"Clock.*the return of seat 0 is not finite .lane 0."):
+        evaluate(env, everybody(env), 4)
+
+
 def test_a_game_of_known_return_is_reported_exactly():
     env = Clock((1.0, 2.0, 4.0))
     (row,) = evaluate(env, everybody(env), 10)
