@@ -32,6 +32,7 @@ SUITE: dict[str, str] = {
     "foraging": "bench foraging --seeds 5",
     "runs": "bench runs",
     "xplay": "bench xplay",
+    "faults": "bench faults",
     "demo": "demo",
     "tests": "python -m pytest -q",
 }

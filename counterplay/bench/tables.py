@@ -121,6 +121,17 @@ def _xplay(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _faults(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "fault": row["fault"],
+            "made": f"{row['made']:,}",
+            "noticed or made good": f"{row['good']:,}",
+        }
+        for row in found["rows"]
+    ]
+
+
 def _tests(found: Any) -> list[dict[str, Any]]:
     return [
         {key: str(found[key]) for key in ("passed", "skipped")}
@@ -138,6 +149,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "foraging": _foraging,
     "runs": _runs,
     "xplay": _xplay,
+    "faults": _faults,
     "demo": _demo,
     "tests": _tests,
 }
