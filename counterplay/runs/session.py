@@ -43,10 +43,8 @@ class Session:
         files = (POLICY, STATE)
         self.found = checkpoints.latest(folder, self.row["run_id"], files, self.say)
         about = self.found.about if self.found else None
-        if about and "iteration" not in about:
-            raise ValueError(
-                f"--resume {folder}: it holds networks alone, which can play but not be trained on"
-            )
+        if about is not None:
+            self._check(about)  # before logs are cut
         self.logs = Logbook(folder, self.seeds, about)
         self.began = began - (about["seconds"] if about else 0.0)
         self.saved_at, self.save_seconds, self.saves = time.perf_counter(), 0.0, 0
@@ -55,11 +53,14 @@ class Session:
     def say(self, text: str) -> None:
         print(f"counterplay: {text}", file=sys.stderr, flush=True)
 
-    def resume(self) -> Resume | None:
-        """Where the training goes on; None where it begins."""
-        if self.found is None:
-            return None
-        about, now = self.found.about, here()
+    def _check(self, about: dict[str, Any]) -> None:
+        """ValueError where this is nothing to go on from, or not here."""
+        if "iteration" not in about:
+            raise ValueError(
+                f"--resume {self.folder}: it holds networks alone, which can play but not be "
+                "trained on"
+            )
+        now = here()
         for name, what in (("devices", "devices"), ("platform", "platform")):
             if about[name] != now[name]:
                 raise ValueError(
@@ -73,9 +74,14 @@ class Session:
                 f"{' and '.join(changed)} changed since step {about['steps']:,} was saved: what "
                 "follows is a sound training, but not the same to the bit"
             )
+
+    def resume(self) -> Resume | None:
+        """Where the training goes on; None where it begins."""
+        if self.found is None:
+            return None
         arrays = checkpoints.arrays_of(self.found, STATE)
         where = str(self.found.path / STATE)
-        return Resume(about["iteration"], lambda shapes: filled(shapes, arrays, where))
+        return Resume(self.found.about["iteration"], lambda shapes: filled(shapes, arrays, where))
 
     def record(self, update: Update) -> dict[str, Any]:
         """Writes down what an iteration told; waits until it has ended."""
