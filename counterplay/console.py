@@ -149,7 +149,8 @@ class Stop:
         self.signal = number
         name = signal.Signals(number).name
         text = f"counterplay: {name}: saving at the next safe point; once more leaves at once\n"
-        os.write(2, text.encode())
+        with suppress(OSError):  # nobody listens, and the training is to be saved all the same
+            os.write(2, text.encode())
 
 
 class Meter:

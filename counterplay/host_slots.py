@@ -104,6 +104,17 @@ def turn(now: Now, action: np.ndarray, match: int, cut: bool) -> np.ndarray:
     return np.flatnonzero(done)
 
 
+def spoil(now: Now, before: Now) -> None:
+    """Makes the return of an open episode NaN where somebody was shown what is not finite.
+
+    ``before`` holds the slots of a chunk, [T, L, ...].
+    """
+    bad = (before.shown.alive & ~np.isfinite(before.shown.obs).all(-1)).any(-1)
+    if bad.any():
+        last = len(bad) - 1 - np.argmax(bad[::-1], axis=0)  # how late in the chunk
+        now.returns[bad.any(0) & (now.time >= len(bad) - last)] = np.nan
+
+
 def stream(before: Now, after: Now, made: Decided, cut: bool) -> dict[str, np.ndarray]:
     """The slots, [T, L, ...], from all that was there before and after the moves of each."""
     shown, result, closing = before.shown, after.shown, before.closing

@@ -22,6 +22,12 @@ def finite(x: Array) -> Array:
     return jnp.where(jnp.isfinite(x), x, 0) if jnp.issubdtype(x.dtype, jnp.inexact) else x
 
 
+def is_legal(legal: Bool[Array, "*b A"], action: Int[Array, "*b"]) -> Bool[Array, "*b"]:
+    """Whether each action is among the legal ones; never for a number out of range."""
+    numbers = lax.broadcasted_iota(jnp.int32, legal.shape, legal.ndim - 1)
+    return (legal & (numbers == action[..., None])).any(-1)
+
+
 def masked_log_softmax(
     logits: Float[Array, "*b A"], legal: Bool[Array, "*b A"]
 ) -> Float[Array, "*b A"]:

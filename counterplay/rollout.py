@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from counterplay.errors import GameError
-from counterplay.maths import finite
+from counterplay.maths import finite, is_legal
 from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_MOVE, Act, Env, Memory, Policy, State, TimeStep, View
 from counterplay.views import Last, cut_views, select
@@ -219,10 +219,18 @@ def _stream(lanes: Lanes, action, after: TimeStep, cut, ids, goal) -> Slots:
         "left": acting & ~after.alive,
         "goal": jnp.where(acting, goal, NO_EVENT),
         "opponent_id": select(lanes.closing, lanes.ids, ids),
-        "returns": lanes.returns + reward,
+        "returns": _so_far(lanes, acting, reward),
         "stuck": acting & ~shown.legal.any(-1),
         "unfair": acting & shown.legal.any(-1) & ~is_legal(shown.legal, action),
     }
+
+
+def _so_far(lanes: Lanes, acting, reward) -> Float[Array, "L N"]:
+    """Returns; NaN once somebody was shown what is not finite, for the rest of the episode."""
+    returns, obs = lanes.returns + reward, lanes.shown.obs
+    if not jnp.issubdtype(obs.dtype, jnp.inexact):
+        return returns
+    return jnp.where(acting & ~jnp.isfinite(obs).all(-1), jnp.nan, returns)
 
 
 def _turn(match, lanes: Lanes, state, after, last, stream, memories, start, cut) -> Lanes:
@@ -246,12 +254,6 @@ def _turn(match, lanes: Lanes, state, after, last, stream, memories, start, cut)
         ids=stream["opponent_id"],
         memories=tuple(memories),
     )
-
-
-def is_legal(legal: Bool[Array, "*b A"], action: Int[Array, "*b"]) -> Bool[Array, "*b"]:
-    """Whether each action is among the legal ones; never for a number out of range."""
-    numbers = lax.broadcasted_iota(jnp.int32, legal.shape, legal.ndim - 1)
-    return (legal & (numbers == action[..., None])).any(-1)
 
 
 def faults(slots: Slots) -> dict[str, Int[Array, " N"]]:

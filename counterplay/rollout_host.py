@@ -18,7 +18,7 @@ import numpy as np
 from counterplay.envs.hosting import HostGame, HostStep
 from counterplay.envs.running import Running, name_of
 from counterplay.errors import GameError
-from counterplay.host_slots import Decided, Now, start, stream, turn
+from counterplay.host_slots import Decided, Now, spoil, start, stream, turn
 from counterplay.packing import Layout
 from counterplay.rollout import Chunk, Lanes, decide, look, place_keys
 from counterplay.seats import Seating
@@ -115,12 +115,14 @@ def collect_host(
                 _ask(game, seating.places[kind], seat, lanes, made.views[kind], t, action)
             lanes.games.step(action, lanes.now.closing)
             words[1, t] = lanes.words
-            lanes.games.reset(turn(lanes.now, action, match, cut and t == slots - 1))
+            lanes.games.reset(turn(lanes.now, action, match, cut and t == slots - 1), finite)
     except Exception:  # which a NaN that was shown a slot before may have brought about
-        lanes.games.check_finite(HostStep(*(x[:t] for x in after.shown)), before.time[:t])
+        if finite:
+            lanes.games.check_finite(HostStep(*(x[:t] for x in after.shown)), before.time[:t])
         raise
     if finite:
         lanes.games.check_finite(after.shown, before.time)
+    spoil(lanes.now, before)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
     slots_of, records = _by_lane(stream(before, after, made, cut), made.records)
     return lanes, Chunk(slots_of, records, first, views, lanes.memories)

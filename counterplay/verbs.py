@@ -26,6 +26,8 @@ from counterplay.settings import check, misspelt
 from counterplay.terminal import say
 
 C = TypeVar("C")
+SAVING = ("save_seconds", "keep", "keep_every")
+"""Settings that a run goes on with and that may be others from now on."""
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
@@ -104,7 +106,7 @@ def _asked_again(name: str, folder: Path, rest: list[str]) -> Train:
     config = runs.config_of(folder, row)
     lists = {"seat": tuple(row.get("seat", ())), "against": tuple(row.get("against", ()))}
     was = Train(config, row["env"], on_nonfinite=row.get("on_nonfinite", "stop"))
-    was = replace(was, **lists)
+    was = replace(was, **lists, **{name: row[name] for name in SAVING if name in row})
     # a list is added to: so what was given is compared with what was there
     asked = read(Train[type(config)], rest, f"train {name}", default=replace(was, seat=()))
     if not asked.seat:
@@ -191,9 +193,8 @@ def run_training(
         with Meter(title, total, quiet=quiet or chosen.json) as meter, Stop() as stop:
             options = Options(chosen.on_nonfinite, resume)
             updates = module.train(config, env, roster, options)
-            keeper = Keeper(
-                session, meter, config, partial(loops.check, config, env, roster, options)
-            )
+            check_update = partial(loops.check, env, roster, options)
+            keeper = Keeper(session, meter, config, check_update)
             keeper.follow(updates, lambda: stop.signal or time.perf_counter() - began > seconds)
         if keeper.last is None:
             say(f"{session.folder} was trained to its end already")
@@ -220,7 +221,10 @@ def _open(
         if chosen.resume is None:
             asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
             asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
+            asked |= {name: getattr(chosen, name) for name in SAVING}
             save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
+        else:
+            _same_opponents(folder, roster)
         saving = Saving(chosen.save_seconds, chosen.keep, chosen.keep_every)
         session = Session(folder, lock, saving, began)
         if chosen.resume and session.found is None:
@@ -231,6 +235,18 @@ def _open(
     except BaseException:
         lock.release()
         raise
+
+
+def _same_opponents(folder: Path, roster: Any) -> None:
+    """ValueError where a pool file or a list names others than when the run began."""
+    from counterplay.runs import read_config
+
+    old, new = read_config(folder).get("opponents"), opponents_of(roster)
+    if old is not None and old != new:
+        raise ValueError(
+            f"--resume {folder}: opponents were {', '.join(filter(None, old))} in that run, found "
+            f"{', '.join(filter(None, new))}: did a pool file change? Put it back as it was"
+        )
 
 
 def learners_of(roster: Any) -> list[dict[str, Any]]:
@@ -244,9 +260,6 @@ def learners_of(roster: Any) -> list[dict[str, Any]]:
 
 
 def opponents_of(roster: Any) -> list[str]:
-    """Names by opponent_id; the members of a list have numbers in its order."""
-    names: dict[int, str] = {}
-    for kind in roster.kinds:
-        parts = kind.name.split(",") if not kind.learner else [kind.name] * kind.members
-        names |= {kind.first_id + i: part for i, part in enumerate(parts)}
+    """Names by opponent_id."""
+    names = roster.ids
     return [names.get(i, "") for i in range(max(names) + 1)]

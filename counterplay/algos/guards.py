@@ -17,6 +17,7 @@ from counterplay.errors import GameError, LearningError
 from counterplay.maths import finite
 from counterplay.rollout import Chunk
 from counterplay.seats import Roster
+from counterplay.types import TimeStep
 
 STOP, DROP = "stop", "drop-episode"
 ON_NONFINITE = (STOP, DROP)
@@ -47,16 +48,32 @@ def count(told: dict[str, Array]) -> Array:
     return jnp.stack(parts).sum()
 
 
-def without(chunk: Chunk) -> Chunk:
+def bad_after(shown: TimeStep) -> Bool[Array, " L"]:
+    """Lanes that show an observation that is not finite to somebody present."""
+    if not jnp.issubdtype(shown.obs.dtype, jnp.inexact):
+        return jnp.zeros(shown.alive.shape[:1], bool)
+    return (shown.alive & ~jnp.isfinite(shown.obs).all(-1)).any(-1)
+
+
+def heeded(chunk: Chunk, policy: str, after: Array | None = None) -> Chunk:
+    """What there is to learn from in a chunk, and to tell of it."""
+    return without(chunk, after) if policy == DROP else chunk
+
+
+def without(chunk: Chunk, after: Array | None = None) -> Chunk:
     """The chunk with nobody present, and nothing paid, in episodes with such an entry.
 
-    Later parts of an episode whose return is not finite are left out too. What is not finite in
-    observations becomes 0.
+    Later parts of an episode whose return is not finite are left out too, and so is one that goes
+    on ``after`` the chunk with such an observation, [L]. What is not finite in observations
+    becomes 0.
     """
     slots = chunk.slots
     bad = ~jnp.isfinite(slots["returns"]).all(-1)
     for entries in bad_entries(slots).values():
         bad |= entries.any(-1)
+    if after is not None:
+        goes_on = ~(slots["terminated"] | slots["closing"])[:, -1]
+        bad = bad.at[:, -1].set(bad[:, -1] | (after & goes_on))
     dropped = _whole(bad, slots["time"] == 0)
     keep = ~dropped[:, :, None]
     cleaned = {
@@ -81,27 +98,35 @@ def _whole(bad: Bool[Array, "L T"], begins: Bool[Array, "L T"]) -> Bool[Array, "
 
 
 def learn(
-    learn: Callable, state: Any, chunk: Chunk, policy: str, axis: str | None
+    learn: Callable,
+    state: Any,
+    chunk: Chunk,
+    policy: str,
+    axis: str | None,
+    after: Array | None = None,
 ) -> tuple[Any, dict[str, Array]]:
     """``learn(state, chunk)``, unless there is something in the chunk not to learn from.
 
+    ``after`` marks lanes that show such a thing after the last slot, where values are estimated.
     ``axis`` names the shards that learn together, if any; lanes count from the first of them.
     """
     told, size = found(chunk.slots), chunk.slots["alive"].size
+    if after is not None:
+        told["bad_next"] = after.sum()
     if axis:
         shard = lax.axis_index(axis) * size
         for name, x in told.items():
             far = jnp.where(x == NOWHERE, x, x + shard)
             told[name] = lax.pmin(far, axis) if name.startswith("first_") else lax.psum(x, axis)
     if policy == DROP:
-        after, metrics = learn(state, without(chunk))
-        return after, metrics | told
+        then, metrics = learn(state, without(chunk, after))
+        return then, metrics | told
     nothing = jax.tree.map(
         lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(learn, state, chunk)[1]
     )
     skip = lambda state, chunk: (state, nothing)
-    after, metrics = lax.cond(count(told) == 0, learn, skip, state, chunk)
-    return after, metrics | told
+    then, metrics = lax.cond(count(told) == 0, learn, skip, state, chunk)
+    return then, metrics | told
 
 
 def blame(
@@ -119,6 +144,11 @@ def blame(
             f"{env}: the {name} of seat {seat} is not finite at {place} (seed {seed} of the run, "
             f"lane {lane}, slot {slot}); {hint}. The usual cause is a division by 0 or a logarithm "
             f"in the game; --on-nonfinite {DROP} leaves such episodes out"
+        )
+    if policy == STOP and np.any(metrics.get("bad_next", 0)):
+        raise GameError(
+            f"{env}: an observation is not finite right after {place}; {hint}. --on-nonfinite "
+            f"{DROP} leaves such episodes out"
         )
     bad = metrics.get("bad_updates")
     if bad is not None and np.any(bad):

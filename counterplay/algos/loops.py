@@ -7,6 +7,7 @@
 - ``learn(config, State, chunk) -> (State, metrics)``
 """
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from counterplay.algos import Options, Update, guards
+from counterplay.errors import GameError
 from counterplay.rollout import blame, collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
 from counterplay.seats import Roster, Seating, shuffle
@@ -75,10 +77,10 @@ def train(
     loop = train_hosted if hasattr(env, "open") else train_jitted
     before, config = None, resolved(config, env)
     for update in loop(config, env, roster, algorithm, options):
-        check(config, env, roster, options, before)  # this one may still be running
+        check(env, roster, options, before)  # this one may still be running
         before = update
         yield update
-    check(config, env, roster, options, before)
+    check(env, roster, options, before)
 
 
 def begin(algorithm: Any, config: Any, spec: Spec, others: tuple, seed: Int[Array, ""]) -> Training:
@@ -107,14 +109,17 @@ def iteration(
         spec.env, spec.seating, policies, training.lanes, play_key, cut=cut, **size
     )
     learn = partial(algorithm.learn, config)
-    state, metrics = guards.learn(learn, training.state, chunk, on_nonfinite, spec.axis)
-    return Training(state, lanes, key), (metrics, ended(chunk.slots))
+    after = guards.bad_after(lanes.shown)
+    state, metrics = guards.learn(learn, training.state, chunk, on_nonfinite, spec.axis, after)
+    told = guards.heeded(chunk, on_nonfinite, after).slots
+    return Training(state, lanes, key), (metrics, ended(told))
 
 
 def ended(slots: dict[str, Array]) -> dict[str, Array]:
     """Where episodes ended in a chunk, [L, T], how long they were, and what they brought."""
+    over = slots["terminated"] | slots["truncated"]
     return {
-        "ended": slots["terminated"] | slots["truncated"],
+        "ended": over & ~slots["dropped"] if "dropped" in slots else over,
         "length": slots["time"] + 1,
         "returns": slots["returns"],
         "opponent_id": slots["opponent_id"],
@@ -180,8 +185,13 @@ def train_hosted(
         for i in range(first, rounds_of(config, lanes)):
             cut, told = banks and (i + 1) % config.redeal == 0, []
             for j, training in enumerate(trainings):
-                played = _play_hosted(algorithm, config, spec, training, others, cut, options)
-                training, chunk = played
+                try:
+                    parts = algorithm, config, spec, training, others, cut, options
+                    training, chunk = _play_hosted(*parts)
+                except GameError as error:
+                    steps = (i + 1) * lanes * config.slots
+                    place = f"in iteration {i + 1} of the training, before step {steps:,}"
+                    raise GameError(f"{error}; {place}") from error
                 if learn is None:
                     began = time.perf_counter()
                     own = partial(algorithm.learn, config)
@@ -194,7 +204,7 @@ def train_hosted(
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
                 trainings[j] = training._replace(state=state)
-                told.append((learned, ended(chunk.slots)))
+                told.append((learned, ended(guards.heeded(chunk, options.on_nonfinite).slots)))
             if cut:
                 others = shuffle(others, jr.fold_in(deal_key, i))
             stack = lambda trees: jax.tree.map(lambda *x: jnp.stack(x), *trees)
@@ -248,7 +258,7 @@ def _banks(others: tuple) -> bool:
     return max(sizes, default=1) > 1
 
 
-def check(config: Any, env: Any, roster: Roster, options: Options, update: Update | None) -> None:
+def check(env: Any, roster: Roster, options: Options, update: Update | None) -> None:
     """Stops a training that cannot go on, saying why."""
     if update is None:
         return
@@ -258,7 +268,8 @@ def check(config: Any, env: Any, roster: Roster, options: Options, update: Updat
         blame(env, roster.seating(len(roster.tables)), faults)
     if update.episodes is None:
         return
-    sizes = update.episodes["returns"].shape
-    lanes = roster.lanes_for(resolved(config, env).lanes)
+    _, *lanes, slots, seats = update.episodes["returns"].shape  # a part of the lanes each shard
     place = f"iteration {update.iteration}, before step {update.steps:,}"
-    guards.blame(env, roster, metrics, options.on_nonfinite, place, (lanes, *sizes[-2:]))
+    guards.blame(
+        env, roster, metrics, options.on_nonfinite, place, (math.prod(lanes), slots, seats)
+    )

@@ -46,8 +46,8 @@ class Running:
         except Exception as error:
             raise self._broken(lane, int(self.time[lane]) + 1, error) from error
 
-    def reset(self, lanes: Iterable[Any]) -> None:
-        """Begins another episode in each of these lanes."""
+    def reset(self, lanes: Iterable[Any], finite: bool = True) -> None:
+        """Begins another episode in each of these lanes; ``finite`` asks for numbers that are."""
         lane = -1
         try:
             for lane in map(int, lanes):
@@ -56,7 +56,7 @@ class Running:
                     self._copy_in(lane, step)
         except Exception as error:
             raise self._broken(lane, 0, error) from error
-        if lane >= 0:
+        if lane >= 0 and finite:
             self.check_finite(self.shown, self.time, 0)
 
     def draw_seed(self) -> int:
@@ -95,7 +95,10 @@ class Running:
             good = np.isfinite(array)
             if not good.all():
                 *slot, lane, seat = np.argwhere(~good)[0][: time.ndim + 1].tolist()
-                error = GameError(f"{self._who(seat)}: the {name} holds a NaN or an infinity")
+                error = GameError(
+                    f"{self._who(seat)}: the {name} holds a NaN or an infinity; "
+                    "train has --on-nonfinite drop-episode to leave such episodes out"
+                )
                 raise self._broken(lane, int(time[(*slot, lane)]) + moved, error)
 
     def _broken(self, lane: int, move: int, error: Exception) -> GameError:

@@ -75,8 +75,8 @@ def _check_finite(env: Env, tally: Tally) -> None:
     if bad.any():
         lane, seat = np.argwhere(bad)[0].tolist()
         raise GameError(
-            f"{env}: the return of seat {seat} is not finite (lane {lane}): the game paid somebody "
-            "a NaN or an infinity, as a division by 0 or a logarithm in it would"
+            f"{env}: the return of seat {seat} is not finite (lane {lane}): the game paid or "
+            "showed somebody a NaN or an infinity, as a division by 0 or a logarithm in it would"
         )
 
 

@@ -32,7 +32,10 @@ def write_folder(path: Path, files: Mapping[str, Callable[[], bytes]], what: str
     """
     part, size = _beside(path), 0
     try:
-        part.mkdir(parents=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            fsync_folder(path.parent.parent)
+        part.mkdir()
         for name, make in files.items():
             data = make()
             size += len(data)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from counterplay import __version__
-from counterplay.runs.disk import write_whole
+from counterplay.runs.disk import fsync_folder, write_whole
 
 CONFIG = "config.json"
 
@@ -30,6 +30,7 @@ def new_folder(out: str | None, name: str) -> Path:
         taken = (path / CONFIG).exists()
         if not taken:
             (path / "metrics.jsonl").touch(exist_ok=False)  # of two at once, one gets the folder
+            fsync_folder(path.parent)
     except OSError as error:
         taken = path.is_dir() and isinstance(error, FileExistsError)
         if not taken:

@@ -17,7 +17,8 @@ import numpy as np
 
 from counterplay.episodes.files import write_rows
 from counterplay.errors import SaveError
-from counterplay.runs.disk import MARGIN, free, told
+from counterplay.runs.disk import MARGIN, free, fsync_folder, told
+from counterplay.terminal import say
 
 METRICS, EPISODES, TENSORBOARD = "metrics.jsonl", "episodes.parquet", "tensorboard"
 MOST_ROWS = 500_000
@@ -41,6 +42,7 @@ class Logbook:
         self._waiting: list[dict[str, Any]] = []
         self._iteration = note["iteration"]
         self._from, self._writer = note["steps"], None
+        self._parts = note.get("episode_parts", 0)
 
     def _cut(self, note: dict[str, Any]) -> None:
         path = self.folder / METRICS
@@ -51,10 +53,16 @@ class Logbook:
                     f"saved ({note['metrics_bytes']} bytes): put the whole file back"
                 )
             os.truncate(path, note["metrics_bytes"])
+        there = 0
         for part in (self.folder / EPISODES).glob("*"):
             number = part.stem.removeprefix("part-")
             if not number.isdigit() or int(number) > note["iteration"]:
                 part.unlink()
+            else:
+                there += 1
+        if there < note.get("episode_parts", 0):
+            say(f"{self.folder / EPISODES} lacks {note['episode_parts'] - there} of "
+                f"{note['episode_parts']} files: rows of episodes were removed")  # fmt: skip
         if not note["iteration"]:
             shutil.rmtree(self.folder / TENSORBOARD, ignore_errors=True)
 
@@ -84,9 +92,10 @@ class Logbook:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._save_rows()
+            self._scalars()
             size = self._file.tell()
         self.seconds += time.perf_counter() - began
-        return {"metrics_bytes": size}
+        return {"metrics_bytes": size, "episode_parts": self._parts}
 
     def close(self) -> None:
         """Ends the logs; what was told since they were last settled is written out if it can be."""
@@ -112,38 +121,35 @@ class Logbook:
 
     def _save_rows(self) -> None:
         if not any(len(rows["length"]) for rows in self._rows):
+            self._rows = []
             return
         folder = self.folder / EPISODES
-        folder.mkdir(exist_ok=True)
+        if not folder.exists():
+            folder.mkdir()
+            fsync_folder(self.folder)
         whole = {k: np.concatenate([rows[k] for rows in self._rows]) for k in self._rows[0]}
         write_rows(folder / f"part-{self._iteration:09d}.parquet", whole)
-        self._rows = []
+        fsync_folder(folder)
+        self._rows, self._parts = [], self._parts + 1
 
     def _scalars(self) -> None:
         """The means of the iterations since the last time, one a seed."""
         if not self._waiting:
             return
         if self._writer is None:
-            self._writer = _tensorboard(self.folder, self._from)
+            from counterplay.runs.scalars import Scalars  # with its 30 ms, only where it is needed
+
+            self._writer = Scalars(self.folder / TENSORBOARD, self._from)
+        values: dict[str, float] = {}
         last = self._waiting[-1]
-        for name, values in last.items():
-            if not isinstance(values, list):
-                continue
+        for name in (name for name in last if isinstance(last[name], list)):
             found = np.array([row[name] for row in self._waiting], float)  # None becomes NaN
             for seed, column in zip(self.seeds, found.T, strict=True):
                 if (known := column[~np.isnan(column)]).size:
                     tag = f"{name}/seed {seed}" if len(self.seeds) > 1 else name
-                    self._writer.add_scalar(tag, known.mean(), last["steps"])
+                    values[tag] = float(known.mean())
+        self._writer.add(values, last["steps"])
         self._waiting = []
-
-
-def _tensorboard(folder: Path, steps: int) -> Any:
-    from tensorboardX import SummaryWriter  # with its 30 ms, only where something is trained
-
-    purge = steps + 1 if steps else None
-    own = f".{steps}"  # else a second one in the same second would write over the first
-    name = str(folder / TENSORBOARD)
-    return SummaryWriter(name, purge_step=purge, flush_secs=10, filename_suffix=own)
 
 
 def _ended(

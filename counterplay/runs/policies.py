@@ -49,7 +49,7 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env, step: int | None = No
 
     shapes = jax.eval_shape(skeleton, jr.key(0))
     if step is None:
-        checkpoint = latest(folder, row["run_id"], (POLICY,), say)
+        checkpoint = latest(folder, row["run_id"], (POLICY,), _warn)
         if checkpoint is None:
             raise ValueError(f"{folder} has no checkpoint yet: nothing of it can play")
     else:
@@ -62,13 +62,18 @@ def load_nets(folder: Path, row: dict[str, Any], env: Env, step: int | None = No
     return jax.tree.map(jnp.asarray, nets)
 
 
+@cache
+def _warn(text: str) -> None:
+    """Says a thing once, for however many seats."""
+    say(text)
+
+
 def save_policy(folder: Path, nets: Any, steps: int = 0) -> Path:
     """Saves networks alone, leaves [seeds, members, ...]: they can play, not be trained on."""
     about = {"run_id": read_config(folder)["run_id"], "steps": steps}
     return save(folder, named(nets), {}, about).path
 
 
-@cache
 def _check_game(folder: Path, trained: str, env: Any) -> None:
     """Refuses a game whose observations or actions are not those of the training."""
     try:

@@ -10,7 +10,7 @@ from counterplay.algos import Resume, Update
 from counterplay.algos.metrics import numpy_of, row_of
 from counterplay.runs import checkpoints
 from counterplay.runs.checkpoints import POLICY, STATE, Checkpoint, filled, named
-from counterplay.runs.disk import need_space, remove_parts
+from counterplay.runs.disk import need_space, remove_folder, remove_parts
 from counterplay.runs.folder import here, read_config
 from counterplay.runs.lock import Lock
 from counterplay.runs.logbook import Logbook
@@ -44,22 +44,23 @@ class Session:
         files = (POLICY, STATE)
         self.found = checkpoints.latest(folder, self.row["run_id"], files, say)
         about = self.found.about if self.found else None
-        if about and "iteration" not in about:
-            raise ValueError(
-                f"--resume {folder}: it holds networks alone, which can play but not be trained on"
-            )
+        self.damaged = [s for s in checkpoints.steps_of(folder) if about and s > about["steps"]]
+        if about is not None:
+            self._check(about)  # before logs are cut
         self.logs = Logbook(folder, self.seeds, about)
         self.began = began - (about["seconds"] if about else 0.0)
         self.saved_at = time.perf_counter()
         self.save_seconds, self.saves = self.saved_at - opened, 0
         self._sized = False
 
-    def resume(self) -> Resume | None:
-        """Where the training goes on; None where it begins."""
-        if self.found is None:
-            return None
-        began = time.perf_counter()
-        about, now = self.found.about, here()
+    def _check(self, about: dict[str, Any]) -> None:
+        """ValueError where this is nothing to go on from, or not here."""
+        if "iteration" not in about:
+            raise ValueError(
+                f"--resume {self.folder}: it holds networks alone, which can play but not be "
+                "trained on"
+            )
+        now = here()
         for name, what in (("devices", "devices"), ("platform", "platform")):
             if about[name] != now[name]:
                 raise ValueError(
@@ -73,10 +74,16 @@ class Session:
                 f"{' and '.join(changed)} changed since step {about['steps']:,} was saved: what "
                 "follows is a sound training, but not the same to the bit"
             )
+
+    def resume(self) -> Resume | None:
+        """Where the training goes on; None where it begins."""
+        if self.found is None:
+            return None
+        began = time.perf_counter()
         arrays = checkpoints.arrays_of(self.found, STATE)
         where = str(self.found.path / STATE)
         self.save_seconds += time.perf_counter() - began
-        return Resume(about["iteration"], lambda shapes: filled(shapes, arrays, where))
+        return Resume(self.found.about["iteration"], lambda shapes: filled(shapes, arrays, where))
 
     def record(self, update: Update) -> dict[str, Any]:
         """Writes down what an iteration told; waits until it has ended."""
@@ -103,6 +110,10 @@ class Session:
             need_space(self.folder, size, f"the checkpoint of step {update.steps:,}")
             self._sized = True
         self.found = checkpoints.save(self.folder, policy, state, about)
+        for steps in self.damaged:  # passed over, and no longer the latest there are
+            if steps != update.steps:
+                remove_folder(checkpoints.folder_of(self.folder, steps))
+        self.damaged = []
         checkpoints.prune(self.folder, self.saving.keep, self.saving.every, update.steps)
         self.saved_at = time.perf_counter()
         self.save_seconds += self.saved_at - began
