@@ -144,9 +144,9 @@ class Stop:
             signal.signal(number, handler)
 
     def _asked(self, number: int, frame: Any) -> None:
-        if self.signal:
-            os._exit(128 + number)
         self.signal = number
+        for again in self.before:  # at once also where Python waits for a compiled program
+            signal.signal(again, signal.SIG_DFL)
         name = signal.Signals(number).name
         text = f"counterplay: {name}: saving at the next safe point; once more leaves at once\n"
         with suppress(OSError):  # nobody listens, and the training is to be saved all the same

@@ -228,9 +228,8 @@ def _stream(lanes: Lanes, action, after: TimeStep, cut, ids, goal) -> Slots:
 def _so_far(lanes: Lanes, acting, reward) -> Float[Array, "L N"]:
     """Returns; NaN once somebody was shown what is not finite, for the rest of the episode."""
     returns, obs = lanes.returns + reward, lanes.shown.obs
-    if not jnp.issubdtype(obs.dtype, jnp.inexact):
-        return returns
-    return jnp.where(acting & ~jnp.isfinite(obs).all(-1), jnp.nan, returns)
+    floats = jnp.issubdtype(obs.dtype, jnp.inexact)
+    return jnp.where(acting & ~jnp.isfinite(obs).all(-1), jnp.nan, returns) if floats else returns
 
 
 def _turn(match, lanes: Lanes, state, after, last, stream, memories, start, cut) -> Lanes:

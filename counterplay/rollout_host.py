@@ -117,15 +117,21 @@ def collect_host(
             words[1, t] = lanes.words
             lanes.games.reset(turn(lanes.now, action, match, cut and t == slots - 1), finite)
     except Exception:  # which a NaN that was shown a slot before may have brought about
-        if finite:
-            lanes.games.check_finite(HostStep(*(x[:t] for x in after.shown)), before.time[:t])
+        _check_finite(lanes, before, after, finite, t)
         raise
-    if finite:
-        lanes.games.check_finite(after.shown, before.time)
-    spoil(lanes.now, before)
+    _check_finite(lanes, before, after, finite, slots)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
     slots_of, records = _by_lane(stream(before, after, made, cut), made.records)
     return lanes, Chunk(slots_of, records, first, views, lanes.memories)
+
+
+def _check_finite(lanes: HostLanes, before: Now, after: Now, asked: bool, slots: int) -> None:
+    """What is not finite in the first so many slots is an error, or spoils its episode."""
+    if asked:
+        shown = HostStep(*(x[:slots] for x in after.shown))
+        lanes.games.check_finite(shown, before.time[:slots])
+    elif slots == len(before.time):
+        spoil(lanes.now, before)
 
 
 def _by_lane(slots: dict[str, np.ndarray], records: tuple) -> tuple[dict, tuple]:

@@ -185,22 +185,13 @@ def train_hosted(
         for i in range(first, rounds_of(config, lanes)):
             cut, told = banks and (i + 1) % config.redeal == 0, []
             for j, training in enumerate(trainings):
-                try:
-                    parts = algorithm, config, spec, training, others, cut, options
-                    training, chunk = _play_hosted(*parts)
-                except GameError as error:
-                    steps = (i + 1) * lanes * config.slots
-                    place = f"in iteration {i + 1} of the training, before step {steps:,}"
-                    raise GameError(f"{error}; {place}") from error
+                parts = algorithm, config, spec, training, others, cut, options
+                training, chunk = _play_hosted(*parts, i)
                 if learn is None:
                     began = time.perf_counter()
                     own = partial(algorithm.learn, config)
-                    guard = {"policy": options.on_nonfinite, "axis": None}
-                    learn = (
-                        jax.jit(partial(guards.learn, own, **guard))
-                        .lower(training.state, chunk)
-                        .compile()
-                    )
+                    guarded = partial(guards.learn, own, policy=options.on_nonfinite, axis=None)
+                    learn = jax.jit(guarded).lower(training.state, chunk).compile()
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
                 trainings[j] = training._replace(state=state)
@@ -243,12 +234,19 @@ def _play_hosted(
     others: tuple,
     cut: bool,
     options: Options,
+    i: int,
 ) -> tuple[Training, Any]:
     key, play_key = jr.split(training.key)
     policies = seated(spec.seating, algorithm.policy(config, training.state), others)
     size = {"slots": config.slots, "match": config.match, "cut": cut}
     size["finite"] = options.on_nonfinite == guards.STOP
-    lanes, chunk = collect_host(spec.env, spec.seating, policies, training.lanes, play_key, **size)
+    fixed = spec.env, spec.seating, policies
+    try:
+        lanes, chunk = collect_host(*fixed, training.lanes, play_key, **size)
+    except GameError as error:
+        steps = (i + 1) * spec.seating.lanes * config.slots
+        place = f"in iteration {i + 1} of the training, before step {steps:,}"
+        raise GameError(f"{error}; {place}") from error
     return Training(training.state, lanes, key), chunk
 
 

@@ -146,7 +146,7 @@ class Logbook:
             found = np.array([row[name] for row in self._waiting], float)  # None becomes NaN
             for seed, column in zip(self.seeds, found.T, strict=True):
                 if (known := column[~np.isnan(column)]).size:
-                    tag = f"{name}/seed {seed}" if len(self.seeds) > 1 else name
+                    tag = f"{name}/seed_{seed}" if len(self.seeds) > 1 else name
                     values[tag] = float(known.mean())
         self._writer.add(values, last["steps"])
         self._waiting = []

@@ -39,5 +39,8 @@ class Scalars:
         self._file.write_event(EVENTS.Event(wall_time=time.time(), step=step, summary=summary))
         self._file.flush()
 
+    def _write(self, step: int, **what: Any) -> None:
+        self._file.write_event(EVENTS.Event(wall_time=time.time(), step=step, **what))
+
     def close(self) -> None:
         self._file.close()
