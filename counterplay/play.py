@@ -17,6 +17,8 @@ from counterplay.grammar import split_list
 from counterplay.terminal import say
 from counterplay.verbs import Seats, Train, learners_of, seats_of
 
+MEAN_RETURN = "mean return ± standard error"
+
 
 @dataclass(frozen=True)
 class Eval:
@@ -160,7 +162,7 @@ def show_rows(title: str, rows: list[Any], roster: Any) -> None:
             (row.label, signed(row.focal_mean, row.focal_error), f"{row.length:.2f}")
             for row in rows
         ]
-        table(title, ("against", "mean return", "length"), body)
+        table(title, ("against", MEAN_RETURN, "length"), body)
         return
     names = [
         " / ".join(dict.fromkeys(n)) for n in zip(*map(_names(roster), roster.tables), strict=True)
@@ -170,7 +172,7 @@ def show_rows(title: str, rows: list[Any], roster: Any) -> None:
         (f"{seat} {name}", signed(row.mean[seat], row.error[seat]), f"{row.length:.2f}")
         for seat, name in enumerate(names)
     ]
-    table(title, ("seat", "mean return", "length"), body)
+    table(title, ("seat", MEAN_RETURN, "length"), body)
 
 
 def _names(roster: Any) -> Any:

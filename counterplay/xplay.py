@@ -146,7 +146,8 @@ def _show(title: str, names: list[str], cells: list[list[dict[str, Any]]]) -> No
             blocks, left = [*blocks, []], room
         blocks[-1].append(i)
         left -= width
-    print("mean return of one policy (rows) where another (columns) fills the other seats, 95%")
+    print("mean return of one policy (rows) where another (columns) fills the other seats")
+    print("± half of the 95% interval")
     for number, block in enumerate(blocks, start=1):
         part = f" ({number} of {len(blocks)})" if len(blocks) > 1 else ""
         body = [(name, *(row[i] for i in block)) for name, row in zip(names, text, strict=True)]

@@ -171,7 +171,7 @@ def test_what_cannot_be_kept_is_printed_all_the_same(as_json, run, tmp_path, cap
     if as_json:
         assert json.loads(out)["saved"] is None
     else:
-        assert "mean return" in out and "saved" not in out
+        assert "mean return ± standard error" in out and "saved" not in out
 
 
 def test_a_result_that_is_there_is_not_overwritten(answer, tmp_path, capsys):

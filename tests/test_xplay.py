@@ -158,6 +158,12 @@ def test_what_cannot_be_kept_is_printed_all_the_same(here, capsys):
     assert json.loads(capsys.readouterr().out)["saved"] is None
 
 
+def test_the_heading_says_what_follows_the_sign(tmp_path, capsys):
+    command = f"xplay {NASTY} --env {PD} --episodes 4 --out {tmp_path}/a"
+    assert cli.main(command.split()) == 0
+    assert "± half of the 95% interval" in capsys.readouterr().out
+
+
 def test_a_single_match_has_no_interval(answer, capsys):
     found = answer(f"xplay {NASTY} --env {PD} --episodes 2 --match 2 --out a")
     (cell,) = found["cells"][0]

@@ -16,6 +16,7 @@ from synthetic_runs import ROWS, Strict, make_run, tables_of
 
 from counterplay import cli, play, reporting, verbs
 from counterplay.report import build, figures
+from counterplay.report.read import CURVES
 
 PD = "matrix:pd,horizon=4"
 TINY = "--lanes 16 --slots 8 --widths 8 --minibatches 2 --steps 1000"
@@ -47,6 +48,11 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pd") / "run"
     answer(*f"train ppo --env {PD} --seeds 2 {TINY} --out {folder}".split())
     return folder
+
+
+def test_every_curve_is_of_something_that_training_records(trained):
+    line = (trained / "metrics.jsonl").read_text().splitlines()[-1]
+    assert set(CURVES) <= set(json.loads(line))
 
 
 @pytest.fixture(scope="module")
