@@ -20,7 +20,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "counterplay.reporting:report",
         "write a page on runs: curves, returns per opponent, cross-play, an episode",
     ),
-    "bench": ("counterplay.bench:main", "measure the figures of the documentation; bench --help lists them"),
+    "bench": (
+        "counterplay.bench:main",
+        "measure the figures of the documentation; bench --help lists them",
+    ),
     "demo": ("counterplay.demo:main", "train, compare and draw two small agents in three minutes"),
     "list": ("counterplay.cli:show_list", "the games, rules and algorithms there are"),
     "doctor": ("counterplay.cli:doctor", "what is installed, and what is missing"),

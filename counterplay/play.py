@@ -13,7 +13,7 @@ import tyro
 from counterplay import envs
 from counterplay.console import Meter, check_names, read, signed, table, use_all_cores
 from counterplay.errors import SaveError
-from counterplay.grammar import split_list
+from counterplay.grammar import short_names, split_list
 from counterplay.terminal import say
 from counterplay.verbs import Seats, Train, learners_of, seats_of
 
@@ -53,14 +53,18 @@ def evaluate(args: list[str]) -> int:
     chosen = read(Eval, args, "eval")
     run = chosen.run.removeprefix("run:")
     _check_eval(chosen, run)
-    listed = [name for seat in chosen.seat for name in split_list(seat.partition("=")[2])]
-    game, match = set_up(chosen, [f"run:{run}"] if run else listed)
+    seated = [seat.partition("=")[2].strip() for seat in chosen.seat]
+    given = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
+    members = [name for text in given for name in split_list(text)]
+    game, match = set_up(chosen, members)
+    from counterplay.evaluate.results import opening
     from counterplay.evaluate.returns import evaluate as play
     from counterplay.evaluate.rows import EpisodeRows
     from counterplay.runs import split_run
     from counterplay.runs.folder import stamp
 
-    roster, env = seats_of(chosen, envs.make(game), f"run:{run}")
+    with opening(members) as checkpoints:
+        roster, env = seats_of(chosen, envs.make(game), f"run:{run}")
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
     folder = split_run(run).folder / "evaluations" / stamp() if run else None
@@ -71,10 +75,11 @@ def evaluate(args: list[str]) -> int:
         told = lambda done, total: meter.update(done, total=total)
         size = {"match": match, "progress": told, "rows": rows}
         table = play(env, roster, chosen.episodes, **how, **size)
-    found = {"env": game, "match": match, "rows": [as_json(row) for row in table]}
+    found = {"env": game, "match": match, "policies": short_names(given), "given": given}
+    found |= {"rows": [as_json(row) for row in table]}
     saved = None
     if folder is not None:
-        more = found | how | {"policies": roster.ids}
+        more = found | how | {"opponents": roster.ids, "checkpoints": checkpoints}
         saved = keep(folder, "eval", args, roster.ids, more, rows)
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))

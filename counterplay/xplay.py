@@ -72,7 +72,7 @@ def main(args: list[str]) -> int:
         "compile_seconds": round(sum(compiled), 2),
     }
     folder = Path("runs", f"xplay-{stamp()}") if chosen.out is None else Path(chosen.out)
-    more = found | how | {"opponents": crossed.opponents}
+    more = found | how | {"opponents": crossed.opponents, "checkpoints": crossed.checkpoints}
     saved = keep(folder, "xplay", args, crossed.opponents, more, rows)
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))

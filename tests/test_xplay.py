@@ -92,6 +92,10 @@ def test_runs_bring_their_game_and_match_and_get_short_names(answer, here):
     kept = json.loads(Path("kept/result.json").read_text())
     assert kept["runs"] == [f"{here}/x/net", f"{here}/y/net"]
     assert kept["opponents"] == {"0": "grim", "1": one, "2": f"{two}#0"}
+    assert list(kept["checkpoints"]) == [one, f"{two}#0"]
+    assert all(
+        one["steps"] == 0 and len(one["sha256"]) == 64 for one in kept["checkpoints"].values()
+    )
     other = answer(f"xplay {one} --env matrix:chicken,horizon=2 --match 1 --episodes 2")
     assert (other["env"], other["match"]) == ("matrix:chicken,horizon=2", 1)
 
