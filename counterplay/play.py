@@ -13,9 +13,11 @@ import tyro
 from counterplay import envs
 from counterplay.console import Meter, check_names, read, signed, table, use_all_cores
 from counterplay.errors import SaveError
-from counterplay.grammar import split_list
+from counterplay.grammar import short_names, split_list
 from counterplay.terminal import say
 from counterplay.verbs import Seats, Train, learners_of, seats_of
+
+MEAN_RETURN = "mean return ± standard error"
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,18 @@ def evaluate(args: list[str]) -> int:
     chosen = read(Eval, args, "eval")
     run = chosen.run.removeprefix("run:")
     _check_eval(chosen, run)
-    listed = [name for seat in chosen.seat for name in split_list(seat.partition("=")[2])]
-    game, match = set_up(chosen, [f"run:{run}"] if run else listed)
+    seated = [seat.partition("=")[2].strip() for seat in chosen.seat]
+    given = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
+    members = [name for text in given for name in split_list(text)]
+    game, match = set_up(chosen, members)
+    from counterplay.evaluate.results import opening
     from counterplay.evaluate.returns import evaluate as play
     from counterplay.evaluate.rows import EpisodeRows
     from counterplay.runs import split_run
     from counterplay.runs.folder import stamp
 
-    roster, env = seats_of(chosen, envs.make(game), f"run:{run}")
+    with opening(members) as checkpoints:
+        roster, env = seats_of(chosen, envs.make(game), f"run:{run}")
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
     folder = split_run(run).folder / "evaluations" / stamp() if run else None
@@ -69,10 +75,11 @@ def evaluate(args: list[str]) -> int:
         told = lambda done, total: meter.update(done, total=total)
         size = {"match": match, "progress": told, "rows": rows}
         table = play(env, roster, chosen.episodes, **how, **size)
-    found = {"env": game, "match": match, "rows": [as_json(row) for row in table]}
+    found = {"env": game, "match": match, "policies": short_names(given), "given": given}
+    found |= {"rows": [as_json(row) for row in table]}
     saved = None
     if folder is not None:
-        more = found | how | {"policies": roster.ids}
+        more = found | how | {"opponents": roster.ids, "checkpoints": checkpoints}
         saved = keep(folder, "eval", args, roster.ids, more, rows)
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))
@@ -160,7 +167,7 @@ def show_rows(title: str, rows: list[Any], roster: Any) -> None:
             (row.label, signed(row.focal_mean, row.focal_error), f"{row.length:.2f}")
             for row in rows
         ]
-        table(title, ("against", "mean return", "length"), body)
+        table(title, ("against", MEAN_RETURN, "length"), body)
         return
     names = [
         " / ".join(dict.fromkeys(n)) for n in zip(*map(_names(roster), roster.tables), strict=True)
@@ -170,7 +177,7 @@ def show_rows(title: str, rows: list[Any], roster: Any) -> None:
         (f"{seat} {name}", signed(row.mean[seat], row.error[seat]), f"{row.length:.2f}")
         for seat, name in enumerate(names)
     ]
-    table(title, ("seat", "mean return", "length"), body)
+    table(title, ("seat", MEAN_RETURN, "length"), body)
 
 
 def _names(roster: Any) -> Any:

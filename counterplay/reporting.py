@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import secrets
 import shlex
 import time
@@ -46,7 +47,7 @@ def report(args: list[str]) -> int:
     began = time.perf_counter()
     _check(chosen)
     folders = [Path(run.removeprefix("run:")) for run in chosen.run]
-    use_all_cores()
+    use_all_cores(_game(folders))
     from counterplay.report import build, contents
 
     runs = build.read_all(folders)
@@ -84,6 +85,15 @@ def _check(chosen: Report) -> None:
         raise ValueError(f"seed must be 0 to {2**31 - 1}, found {chosen.seed}")
     if chosen.out is not None and not chosen.out.strip():
         raise ValueError("--out wants the name of a folder, found nothing")
+
+
+def _game(folders: list[Path]) -> str:
+    """The game of all runs; empty where they have several."""
+    os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is imported
+    from counterplay.runs import read_config
+
+    games = {read_config(folder)["env"] for folder in folders}
+    return games.pop() if len(games) == 1 else ""
 
 
 def _place(chosen: Report, folders: list[Path]) -> Path:

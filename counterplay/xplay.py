@@ -72,7 +72,7 @@ def main(args: list[str]) -> int:
         "compile_seconds": round(sum(compiled), 2),
     }
     folder = Path("runs", f"xplay-{stamp()}") if chosen.out is None else Path(chosen.out)
-    more = found | how | {"opponents": crossed.opponents}
+    more = found | how | {"opponents": crossed.opponents, "checkpoints": crossed.checkpoints}
     saved = keep(folder, "xplay", args, crossed.opponents, more, rows)
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))
@@ -146,7 +146,8 @@ def _show(title: str, names: list[str], cells: list[list[dict[str, Any]]]) -> No
             blocks, left = [*blocks, []], room
         blocks[-1].append(i)
         left -= width
-    print("mean return of one policy (rows) where another (columns) fills the other seats, 95%")
+    print("mean return of one policy (rows) where another (columns) fills the other seats")
+    print("± half of the 95% interval")
     for number, block in enumerate(blocks, start=1):
         part = f" ({number} of {len(blocks)})" if len(blocks) > 1 else ""
         body = [(name, *(row[i] for i in block)) for name, row in zip(names, text, strict=True)]

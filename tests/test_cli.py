@@ -59,6 +59,12 @@ LIGHT: dict[str, int] = {
 }
 """Commands that are answered without JAX, and the exit status of each."""
 
+
+def test_the_line_of_bench_does_not_list_some_and_leave_out_others():
+    words = set(cli.VERBS["bench"][1].replace(",", " ").split())
+    assert not (words & set(bench.BENCHES) - {"figures"}), "the list is that of bench --help"
+
+
 MISTAKES: tuple[tuple[str, str], ...] = (
     ("tarin ppo", "unknown verb 'tarin' (did you mean 'train'?); expected one of: train, eval"),
     ("train pp0", "unknown algorithm 'pp0' (did you mean 'ppo'?)"),

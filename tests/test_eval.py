@@ -1,5 +1,6 @@
 """``eval``: which game is played, by whom, and in matches of how many episodes."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -111,7 +112,12 @@ def test_a_result_is_kept_in_the_run_with_its_episodes(run, answer):
     assert kept["kind"] == "eval" and kept["runs"] == [str(run)]
     assert kept["command"] == ["counterplay", *command.split(), "--json", "--episodes", "8"]
     assert (kept["seed"], kept["greedy"]) == (3, False) and set(kept["versions"]) > {"jax"}
-    assert kept["policies"] == {"0": f"run:{run}", "1": ALL_D, "2": "grim", "3": "bully"}
+    assert kept["opponents"] == {"0": f"run:{run}", "1": ALL_D, "2": "grim", "3": "bully"}
+    assert kept["given"] == [f"run:{run}", ALL_D, "grim,bully"]
+    assert kept["policies"] == [run.name, ALL_D, "grim,bully"]
+    data = (run / "checkpoints" / "000000000000" / "policy.safetensors").read_bytes()
+    played = {"steps": 0, "sha256": hashlib.sha256(data).hexdigest()}
+    assert kept["checkpoints"] == {f"run:{run}": played}
     rows = read_rows(folder / "rows.parquet")
     for row in printed["rows"]:
         mine = rows["label"] == row["label"]
@@ -140,7 +146,8 @@ def test_without_a_run_a_result_is_kept_where_it_is_asked_for(answer, tmp_path, 
     assert answer(command)["saved"] is None and not list(tmp_path.iterdir())
     assert answer(f"{command} --out a/b")["saved"] == "a/b"
     kept = json.loads((tmp_path / "a/b/result.json").read_text())
-    assert kept["runs"] == [] and kept["policies"] == {"0": "grim"}
+    assert kept["runs"] == [] and kept["policies"] == ["grim"]
+    assert kept["opponents"] == {"0": "grim"} and kept["checkpoints"] == {}
     assert read_rows(tmp_path / "a/b/rows.parquet")["focal"].tolist() == [-1] * 8
 
 
@@ -171,7 +178,7 @@ def test_what_cannot_be_kept_is_printed_all_the_same(as_json, run, tmp_path, cap
     if as_json:
         assert json.loads(out)["saved"] is None
     else:
-        assert "mean return" in out and "saved" not in out
+        assert "mean return ± standard error" in out and "saved" not in out
 
 
 def test_a_result_that_is_there_is_not_overwritten(answer, tmp_path, capsys):

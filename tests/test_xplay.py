@@ -92,6 +92,10 @@ def test_runs_bring_their_game_and_match_and_get_short_names(answer, here):
     kept = json.loads(Path("kept/result.json").read_text())
     assert kept["runs"] == [f"{here}/x/net", f"{here}/y/net"]
     assert kept["opponents"] == {"0": "grim", "1": one, "2": f"{two}#0"}
+    assert list(kept["checkpoints"]) == [one, f"{two}#0"]
+    assert all(
+        one["steps"] == 0 and len(one["sha256"]) == 64 for one in kept["checkpoints"].values()
+    )
     other = answer(f"xplay {one} --env matrix:chicken,horizon=2 --match 1 --episodes 2")
     assert (other["env"], other["match"]) == ("matrix:chicken,horizon=2", 1)
 
@@ -156,6 +160,12 @@ def test_what_cannot_be_kept_is_printed_all_the_same(here, capsys):
     assert "the result was not saved: cannot write file/deep: Not a directory" in line
     assert cli.main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["saved"] is None
+
+
+def test_the_heading_says_what_follows_the_sign(tmp_path, capsys):
+    command = f"xplay {NASTY} --env {PD} --episodes 4 --out {tmp_path}/a"
+    assert cli.main(command.split()) == 0
+    assert "± half of the 95% interval" in capsys.readouterr().out
 
 
 def test_a_single_match_has_no_interval(answer, capsys):

@@ -1,14 +1,15 @@
 """Cross-play: what one of each policy earns when another fills all the other seats."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from counterplay.evaluate.results import opening
 from counterplay.evaluate.returns import Progress, evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.tally import Row
-from counterplay.grammar import LEARNERS, short_names
+from counterplay.grammar import LEARNERS, short_names, split_list
 from counterplay.pools import rosters_across, stage
 from counterplay.types import Env
 
@@ -21,6 +22,8 @@ class Crossed(NamedTuple):
     """[focal][other]; ``focal_mean`` is what one focal policy earned among the others."""
     opponents: dict[int, str]
     """opponent_id of the rows -> policy."""
+    checkpoints: dict[str, dict[str, Any]]
+    """Of the runs among them, as ``results.opening`` tells it."""
 
 
 def cross_play(
@@ -47,7 +50,8 @@ def cross_play(
     names = tuple(names or short_names(policies))
     found: dict[str, Row] = {}
     opponents: dict[int, str] = {}
-    rosters = rosters_across(env, policies, names)
+    with opening(member for text in policies for member in split_list(text)) as checkpoints:
+        rosters = rosters_across(env, policies, names)
     for part, roster in enumerate(rosters):
         later = [label for other in rosters[part + 1 :] for label in set(other.labels)]
         before = sum(row.episodes for row in found.values())
@@ -58,7 +62,7 @@ def cross_play(
         found |= {row.label: row for row in each}
         opponents |= roster.ids
     cells = tuple(tuple(found[f"{mine} | {theirs}"] for theirs in names) for mine in names)
-    return Crossed(names, cells, dict(sorted(opponents.items())))
+    return Crossed(names, cells, dict(sorted(opponents.items())), checkpoints)
 
 
 def _shifted(progress: Progress, before: int, rest: int) -> Progress:

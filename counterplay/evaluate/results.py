@@ -3,13 +3,14 @@
 import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from counterplay.episodes.files import write_rows
 from counterplay.evaluate.rows import EpisodeRows
-from counterplay.runs import split_run
+from counterplay.runs import read_config, split_run
+from counterplay.runs.checkpoints import POLICY, at_step, latest
 from counterplay.runs.disk import write_whole
 from counterplay.runs.folder import here
 
@@ -24,6 +25,37 @@ def described(
     folders = dict.fromkeys(str(split_run(name).folder.resolve()) for name in names)
     row = {"kind": kind, "command": list(command), "runs": list(folders)} | more | here()
     return row | {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+
+
+@contextlib.contextmanager
+def opening(names: Iterable[str]) -> Iterator[dict[str, dict[str, Any]]]:
+    """Finds out which checkpoint each ``run:`` stands for while the policies are opened.
+
+    What is handed out is filled at the end: name -> its steps and the SHA-256 of its policies. A
+    run whose training wrote another meanwhile is left out: either may have been read.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    before = _checkpoints(names)
+    yield found
+    after = _checkpoints(before)
+    found |= {name: one for name, one in before.items() if after.get(name) == one}
+
+
+def _checkpoints(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Of runs that have one; whoever opens the others tells what is wrong with them."""
+    found = {}
+    for name in dict.fromkeys(name for name in names if name.startswith("run:")):
+        with contextlib.suppress(ValueError):
+            folder, _, step = split_run(name.removeprefix("run:"))
+            run_id = read_config(folder)["run_id"]
+            if step is None:
+                one = latest(folder, run_id, (POLICY,), lambda text: None)
+            else:
+                one = at_step(folder, run_id, step, (POLICY,))
+            if one is not None:
+                sha256 = one.about["files"][POLICY]["sha256"]
+                found[name] = {"steps": one.steps, "sha256": sha256}
+    return found
 
 
 def save_result(folder: Path, result: dict[str, Any], rows: EpisodeRows) -> None:

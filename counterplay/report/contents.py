@@ -143,7 +143,8 @@ def stored(runs: Sequence[Run]) -> Section | None:
             caption = (
                 f"{full_name(label, run, runs)}, {name}: {result.get('env', UNKNOWN)}, {play} "
                 f"play, seed {plain(result.get('seed', UNKNOWN))}, episodes a match "
-                f"{plain(result.get('match', UNKNOWN))}, {plain(result.get('date', UNKNOWN))}"
+                f"{plain(result.get('match', UNKNOWN))}, {plain(result.get('date', UNKNOWN))}; "
+                f"checkpoint {_checkpoints_told(result.get('checkpoints'))}"
             )
             columns = ("against", "episodes", "mean return", "standard error", "low", "high")
             rows = tuple(_stored_row(row) for row in result["rows"])
@@ -151,6 +152,18 @@ def stored(runs: Sequence[Run]) -> Section | None:
             if command := result.get("command"):
                 blocks.append(Code("It was made by", command_told(command)))
     return Section("Evaluations stored with the runs", tuple(blocks)) if blocks else None
+
+
+def _checkpoints_told(found: Any) -> str:
+    """Of which step each run played; its name where there are several."""
+    steps = (
+        {name: one["steps"] for name, one in found.items() if type(one) is dict and "steps" in one}
+        if isinstance(found, dict)
+        else {}
+    )
+    if len(steps) == 1:
+        return f"of step {plain(*steps.values())}"
+    return ", ".join(f"of {name}: step {plain(s)}" for name, s in steps.items()) or UNKNOWN
 
 
 def _stored_row(row: dict[str, Any]) -> tuple[str, ...]:

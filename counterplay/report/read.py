@@ -23,11 +23,6 @@ CURVES: dict[str, tuple[str, str]] = {
         "Squared error of the predicted returns: it follows the scale of the returns, and "
         "should settle.",
     ),
-    "explained_variance": (
-        "explained variance",
-        "Share of the returns' variance that the value function predicts: 1 is all of it, 0 is "
-        "no better than their mean.",
-    ),
 }
 """Metric -> how an axis calls it, and what it means."""
 

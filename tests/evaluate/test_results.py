@@ -1,17 +1,20 @@
 """Results on disk: whole or not there, and with all that has to be known of them."""
 
+import hashlib
 import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from counterplay import envs
+from counterplay import envs, runs
+from counterplay.algos import ppo
 from counterplay.episodes.files import read_rows
 from counterplay.evaluate import results
-from counterplay.evaluate.results import described, save_result
+from counterplay.evaluate.results import described, opening, save_result
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.pools import roster_against
@@ -27,7 +30,7 @@ def rows() -> EpisodeRows:
 
 
 def test_rows_are_read_as_they_were(tmp_path, rows):
-    save_result(tmp_path / "new" / "folder", {"kind": "eval", "policies": {3: "x"}}, rows)
+    save_result(tmp_path / "new" / "folder", {"kind": "eval", "opponents": {3: "x"}}, rows)
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
         "result.json",
         "rows.parquet",
@@ -39,7 +42,7 @@ def test_rows_are_read_as_they_were(tmp_path, rows):
         assert np.array_equal(found[name], np.array(column, found[name].dtype)), name
         if name != "label":
             assert found[name].dtype == column.dtype, name
-    assert json.loads((tmp_path / "new/folder/result.json").read_text())["policies"] == {"3": "x"}
+    assert json.loads((tmp_path / "new/folder/result.json").read_text())["opponents"] == {"3": "x"}
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -76,3 +79,37 @@ def test_who_when_and_with_what(tmp_path, monkeypatch):
     assert row["runs"] == [os.path.realpath("x/a"), os.path.realpath("b")]
     assert set(row["versions"]) == {"counterplay", "jax", "jaxlib"} and row["seed"] == 3
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", row["date"])
+
+
+@pytest.fixture
+def run(tmp_path) -> str:
+    """A run with checkpoints of steps 0 and 7."""
+    runs.save_config(tmp_path, "ppo", PD, [{"name": "x", "members": 1, "seats": []}], ppo.Config())
+    for steps in (0, 7):
+        runs.save_policy(tmp_path, np.full(2, steps), steps)
+    return f"run:{tmp_path}"
+
+
+def test_the_checkpoint_that_played_is_told(run):
+    names = ["grim", run, f"{run}@0#1", run, "run:nowhere"]
+    with opening(names) as found:
+        assert found == {}
+    assert {name: one["steps"] for name, one in found.items()} == {run: 7, f"{run}@0#1": 0}
+    for one in found.values():
+        file = f"{run.removeprefix('run:')}/checkpoints/{one['steps']:012d}/policy.safetensors"
+        assert one["sha256"] == hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def test_a_checkpoint_that_came_while_they_were_opened_leaves_it_open(run):
+    """Nobody can say which of the two was read."""
+    with opening([run, f"{run}@7"]) as found:
+        runs.save_policy(Path(run.removeprefix("run:")), np.zeros(2), 9)
+    assert list(found) == [f"{run}@7"]
+
+
+def test_of_a_damaged_checkpoint_the_one_before_played(run):
+    folder = Path(run.removeprefix("run:")) / "checkpoints"
+    (folder / "000000000007" / "policy.safetensors").write_bytes(b"")
+    with opening([run]) as found:
+        pass
+    assert found[run]["steps"] == 0

@@ -15,7 +15,8 @@ import pytest
 from synthetic_runs import ROWS, Strict, make_run, tables_of
 
 from counterplay import cli, play, reporting, verbs
-from counterplay.report import build, figures
+from counterplay.report import build, contents, figures
+from counterplay.report.read import CURVES, read_run
 
 PD = "matrix:pd,horizon=4"
 TINY = "--lanes 16 --slots 8 --widths 8 --minibatches 2 --steps 1000"
@@ -29,7 +30,7 @@ def quick():
     """One device, as the first test of the process chose, and small pictures."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (verbs, play, reporting):
-            patch.setattr(module, "use_all_cores", lambda: None)
+            patch.setattr(module, "use_all_cores", lambda game="": None)
         patch.setattr(figures, "DOTS_PER_INCH", 40)
         yield
 
@@ -47,6 +48,11 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pd") / "run"
     answer(*f"train ppo --env {PD} --seeds 2 {TINY} --out {folder}".split())
     return folder
+
+
+def test_every_curve_is_of_something_that_training_records(trained):
+    line = (trained / "metrics.jsonl").read_text().splitlines()[-1]
+    assert set(CURVES) <= set(json.loads(line))
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +147,7 @@ def two(trained, tmp_path_factory) -> tuple[str, str, Path]:
     (other / "metrics.jsonl").write_text(text + '{"steps": 5')
     row = {"label": "<i>grim</i>", "episodes": 77, "focal_mean": 1.25, "focal_error": 0.5}
     result = {"kind": "eval", "env": PD, "rows": [row | {"low": 0.25, "high": 2.25, "length": 4}]}
+    result |= {"checkpoints": {"run:x": {"steps": 384, "sha256": "ab"}}}
     (other / "evaluations" / "x").mkdir(parents=True)
     (other / "evaluations" / "x" / "result.json").write_text(json.dumps(result))
     out = tmp_path_factory.mktemp("report") / "two"
@@ -196,6 +203,26 @@ def test_stored_evaluations_are_shown_as_they_are(two):
     _, markdown, _ = two
     (stored,) = [t for t in tables_of(markdown) if "episodes" in t[0]]
     assert stored[1:] == [["<i>grim</i>", "77", "1.250", "0.500", "0.250", "2.250", "4.000"]]
+    assert "not recorded; checkpoint of step 384" in markdown
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"run:a": {"steps": 7}, "run:b@5": {"steps": 5}}, "of run:a: step 7, of run:b@5: step 5"),
+        ({}, "not recorded"),
+        (None, "not recorded"),
+        ({"run:a": 3, "run:b": {}}, "not recorded"),
+        ([1], "not recorded"),
+    ],
+)
+def test_which_checkpoint_a_stored_evaluation_is_of(found, said, tmp_path):
+    folder = make_run(tmp_path / "a", ROWS)
+    (folder / "evaluations" / "x").mkdir(parents=True)
+    result = {"kind": "eval", "rows": [{"label": ""}], "checkpoints": found}
+    (folder / "evaluations" / "x" / "result.json").write_text(json.dumps(result))
+    section = contents.stored([read_run(folder)])
+    assert section is not None and section.blocks[0].caption.endswith(f"checkpoint {said}")  # pyright: ignore
 
 
 def test_one_seed_has_no_interval_and_a_bare_run_is_still_reported(tmp_path, capsys):
@@ -239,6 +266,18 @@ def test_several_runs_are_reported_in_a_new_folder(tmp_path, monkeypatch):
     places = [answer("report", "a", "b")["report"] for _ in range(2)]
     assert len(set(places)) == 2
     assert all(re.fullmatch(r"runs/report-\d{8}-\d{6}-\w{12}/report\.html", p) for p in places)
+
+
+@pytest.mark.parametrize(
+    ("games", "told"), [(["a:b", "a:b"], "a:b"), (["a:b", "c:d"], ""), (["a:b"], "a:b")]
+)
+def test_devices_are_chosen_for_the_game_that_all_runs_have(games, told, tmp_path, monkeypatch):
+    """A game in ordinary Python is slow on several devices."""
+    folders = [make_run(tmp_path / str(k), ROWS, env=game) for k, game in enumerate(games)]
+    heard: list[str] = []
+    monkeypatch.setattr(reporting, "use_all_cores", heard.append)
+    answer("report", *map(str, folders), "--out", str(tmp_path / "out"))
+    assert heard == [told]
 
 
 @pytest.fixture
