@@ -58,6 +58,19 @@ NOTICED: dict[str, tuple[str, ...]] = {
         "test_runs.py::test_folders_made_in_the_same_instant_are_never_shared",
         "test_runs.py::test_a_run_that_is_there_is_refused_and_left_as_it_is",
     ),
+    "a resumed training is another one than it was": (
+        "runs/test_resume.py::test_half_and_half_are_the_whole",
+        "runs/test_kills.py::test_killed_at_random_moments_they_end_as_if_undisturbed",
+    ),
+    "a damaged checkpoint is loaded, or one that was not written is called saved": (
+        "runs/test_checkpoints.py::test_every_flipped_bit_is_noticed",
+        "runs/test_checkpoints.py::test_every_cut_is_noticed",
+        "runs/test_disk_full.py::test_a_disk_that_is_full_at_any_write_leaves_the_one_before",
+    ),
+    "a NaN spreads from one game to every parameter": (
+        "algos/test_guards.py::test_with_stop_not_a_bit_is_learnt_and_the_place_is_named",
+        "algos/test_guards.py::test_a_loss_that_is_not_finite_moves_nobody_and_the_learner_is_named",
+    ),
     "a recurrent net is unrolled from another memory than it acted with": (
         "algos/test_ppo_memory.py::test_unrolling_a_chunk_repeats_what_was_thought_when_acting",
         "algos/test_ppo_memory.py::test_what_was_seen_before_first_contact_is_forgotten",
