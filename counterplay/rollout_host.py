@@ -22,6 +22,7 @@ from counterplay.host_slots import Decided, Now, spoil, start, stream, turn
 from counterplay.packing import Layout
 from counterplay.rollout import Chunk, Lanes, decide, look, place_keys
 from counterplay.seats import Seating
+from counterplay.spread import in_turn
 from counterplay.types import NO_EVENT, NO_MOVE, HostPolicy, Memory, TimeStep, View
 from counterplay.views import Last, select
 
@@ -198,21 +199,7 @@ def _program(
         answer, memories = decided(leaves, memories, words)
         return reply.pack(answer), memories
 
-    return jax.jit(play, compiler_options=_in_turn()), reply
-
-
-@lru_cache(maxsize=1)
-def _in_turn() -> dict[str, str]:
-    """Makes XLA run the parts of a program in turn.
-
-    Left to itself it deals them to threads, and waking one takes longer than such a program runs.
-    """
-    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-    try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except jax.errors.JaxRuntimeError:  # an option of XLA's own, which may come and go
-        return {}
-    return options
+    return jax.jit(play, compiler_options=in_turn()), reply
 
 
 def _decide(game, seating, greedy, i, policy, memory, view: View, contact, acting, key) -> tuple:

@@ -7,6 +7,7 @@ several GPUs. Importing this changes no setting; the number of devices is the ca
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -80,12 +81,27 @@ def over_cores(spread: Spread, body: Callable[..., Any]) -> Callable[..., Any]:
             local, mesh=spread.mesh, in_specs=specs, out_specs=spread.spec, check_vma=False
         )(state, *shared)
 
-    return jax.jit(mapped, donate_argnums=0)
+    return jax.jit(mapped, donate_argnums=0, compiler_options=in_turn())
 
 
 def shard_key(key: PRNGKeyArray, axis: str | None) -> PRNGKeyArray:
     """A key of this shard's own, where a seed is dealt to several."""
     return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
+
+
+@lru_cache(maxsize=1)
+def in_turn() -> dict[str, str]:
+    """Options that make XLA run the parts of a program in turn on a CPU.
+
+    Left to itself it deals them to threads. Waking one takes longer than a small program runs; and
+    where devices wait for one another to sum, parts that wait for a thread may keep them waiting.
+    """
+    options = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:  # an option of XLA's own, which may come and go
+        return {}
+    return options
 
 
 def placed(spread: Spread, tree: Any) -> Any:
