@@ -96,13 +96,16 @@ def test_every_table_is_in_both_files_with_the_same_numbers(told, by_eval):
     page, markdown = texts(told)
     tables = tables_of(markdown)
     parsed = Strict(page)
-    assert len(tables) == len(parsed.of("table")) == 5
+    assert len(tables) == len(parsed.of("table")) == 6
     words = {text.strip() for text in parsed.texts}
     for table in tables:
         assert len(table) > 1 and len({len(row) for row in table}) == 1
         for cell in (cell for row in table for cell in row):
             assert cell in words or not cell
-    returns = next(table for table in tables if table[0][0] == "against")
+    returns, robust = (table for table in tables if table[0][0] == "against")
+    said = [f"{row['iqm']:,.3f}" for row in told["returns"]]
+    assert [row[1] for row in robust[1:3]] == said and said == [row[1] for row in returns[1:3]]
+    assert robust[0][2] == "ppo, 95% over 2 seeds, and matches"
     told_means = [f"{row['mean']:,.3f}" for row in told["returns"]]
     assert [row[1] for row in returns[1:3]] == told_means
     cross = next(table for table in tables if table[0][0] == "who earns")
@@ -167,6 +170,13 @@ def test_two_runs_share_their_figures_and_tables(two):
     assert facts["steps of each seed"] == ["1,024", "384"]
     assert facts["seeds"] == ["2 (preliminary)"] * 2
     assert len(Strict(page).of("img")) == 6 + 2 * 2
+
+
+def test_two_runs_of_the_same_seeds_are_tested_in_pairs(two):
+    """The same networks: no difference, and of two pairs every flip is as far."""
+    _, markdown, _ = two
+    (pairs,) = [t for t in tables_of(markdown) if t[0][0] == "runs"]
+    assert pairs[1:] == [["A - B", ALL_D, "0.000", "1.000 (preliminary)", "2"]]
 
 
 def test_what_differs_between_runs_is_marked(two):
