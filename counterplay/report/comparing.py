@@ -64,7 +64,8 @@ def middles(found: Measured, opponents: Sequence[str], names: Mapping[int, str])
     words = (
         "The interquartile mean leaves out the lowest and the highest quarter of the seeds; of "
         "fewer than four it is the mean. Its interval is a hierarchical bootstrap: seeds are drawn "
-        "with replacement, then matches of each seed (of many, means of groups of them); the opponents stay as they are."
+        "with replacement, then matches of each seed (of many, means of groups of them); the "
+        "opponents stay as they are."
     )
     if any(len(found.returns[i]) == 1 for i in results):
         words += (
