@@ -87,8 +87,8 @@ def test_python_runs_the_package():
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
 def test_commands_in_the_pages_exist(path):
-    blocks = re.findall(r"```\n(.*?)```", path.read_text(), flags=re.S)
-    lines = [line for block in blocks for line in block.splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(), flags=re.S | re.M)
+    lines = [line for kind, block in blocks if not kind for line in block.splitlines()]
     for line in lines:
         words = shlex.split(line, comments=True)
         if words[:1] == ["counterplay"]:
