@@ -22,7 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "bench": (
         "counterplay.bench:main",
-        "measure the figures of the documentation; bench --help lists them",
+        "measure the documentation's figures; bench --help lists them",
     ),
     "demo": ("counterplay.demo:main", "train, compare and draw two small agents in three minutes"),
     "list": ("counterplay.cli:show_list", "the games, rules and algorithms there are"),

@@ -109,21 +109,21 @@ def _player(chosen: Report) -> Any:
     from counterplay.evaluate.returns import evaluate
     from counterplay.pools import stage
 
-    def play(title: str, env: Any, roster: Any, match: int) -> list[Any]:
+    def play(title: str, env: Any, roster: Any, match: int, rows: Any = None) -> list[Any]:
         staged = stage(env, roster)
         usual = HOSTED_EPISODES if hasattr(staged, "open") else EPISODES
         episodes = usual if chosen.episodes is None else chosen.episodes
+        how = {"seed": chosen.seed, "match": match, "rows": rows}
         with Meter(title, episodes, "episodes", quiet=chosen.json) as meter:
             update = lambda done, total: meter.update(done, total=total)
-            return evaluate(
-                staged, roster, episodes, seed=chosen.seed, match=match, progress=update
-            )
+            return evaluate(staged, roster, episodes, progress=update, **how)
 
     return play
 
 
 def summary(runs: Any, measured: Any, labels: tuple[str, ...]) -> dict[str, Any]:
     """The numbers of the report, for programs."""
+    from counterplay.report.comparing import middle
     from counterplay.report.playing import earned
 
     told = [
@@ -134,11 +134,13 @@ def summary(runs: Any, measured: Any, labels: tuple[str, ...]) -> dict[str, Any]
     rows = []
     for found in measured:
         for i, cells in found.returns.items():
-            result = earned(cells)
+            result, robust = earned(cells), middle(cells).intervals
             for k, name in enumerate(found.opponents or ("alone",)):
                 mean, low, high = (_finite(part[k]) for part in result.interval)
                 row = {"run": labels[i], "game": found.game, "against": name, "mean": mean}
-                rows.append(row | {"low": low, "high": high, "over": result.over})
+                row |= {"low": low, "high": high, "over": result.over}
+                parts = robust[k][:3] if robust else (None,) * 3
+                rows.append(row | dict(zip(("iqm", "iqm_low", "iqm_high"), parts, strict=True)))
     notes = [note for found in measured for note in found.notes]
     return {"runs": told, "returns": rows, "notes": notes}
 

@@ -69,6 +69,21 @@ class EpisodeRows:
         columns["ids"] = ids.reshape(-1, seats)[at].astype(np.int16)
         self._parts.append(columns)
 
+    def match_returns(self) -> dict[str, np.ndarray]:
+        """Label -> mean return of an episode in each match, of the focal seat, else of the first.
+
+        Lane by lane, so that seats follow one another. Nothing where nothing was collected.
+        """
+        if not self._parts:
+            return {}
+        columns = self.columns()
+        returns = np.stack([x for name, x in columns.items() if name.startswith("return_")], 1)
+        seat = np.maximum(columns["focal"], 0).astype(np.int64)[:, None]
+        own = np.take_along_axis(returns, seat, 1)[:, 0].astype(np.float64)
+        by_match, labels = own.reshape(-1, self._match).mean(1), columns["label"][:: self._match]
+        codes = np.array([self._labels[label] for label in labels])
+        return {label: by_match[codes == code] for label, code in self._labels.items()}
+
     def columns(self) -> dict[str, Any]:
         """Name -> one entry a row, lane by lane in the order in which they were played."""
         names = ("label", "lane", "match", "episode", "length", "focal", "returns", "ids")

@@ -86,24 +86,30 @@ def t_interval(x: Numbers, level: float = 0.95) -> Interval:
 
     ``x`` is [seeds] or [seeds, ...] with two or more seeds at every point. Student (1908).
     """
-    _check_level(level)
     error = standard_error(x)
     count = (~np.isnan(_numbers(x))).sum(0)
-    half = stdtrit(count - 1, (1 + level) / 2) * error
-    middle = mean(x, 0)
-    return Interval(middle, middle - half, middle + half, count if count.ndim else int(count))
+    return student_interval(mean(x, 0), error, count if count.ndim else int(count), level)
+
+
+def student_interval(mean: Any, error: Any, count: Any, level: float = 0.95) -> Interval:
+    """Student's interval of a mean of ``count`` units, two or more, by its standard error."""
+    return _about(mean, error, count, level, stdtrit(np.subtract(count, 1), (1 + level) / 2))
 
 
 def mean_interval(mean: Any, error: Any, level: float = 0.95, *, count: int = 0) -> Interval:
     """Normal interval of a mean whose standard error is known; numbers or arrays.
 
-    Too narrow where few units stand behind the error: ``t_interval`` knows how many there are.
+    Too narrow where few units stand behind the error: ``student_interval`` heeds how many.
     """
+    return _about(mean, error, count, level, ndtri((1 + level) / 2))
+
+
+def _about(mean: Any, error: Any, count: Any, level: float, reach: Any) -> Interval:
+    """As many errors to either side as ``reach`` says."""
     _check_level(level)
     if not np.all(np.greater_equal(error, 0)):
         raise ValueError(f"a standard error is 0 or more, not {error}")
-    half = ndtri((1 + level) / 2) * error
-    return Interval(mean, mean - half, mean + half, count)
+    return Interval(mean, mean - reach * error, mean + reach * error, count)
 
 
 def hierarchical_bootstrap(

@@ -35,10 +35,10 @@ class Row(NamedTuple):
         """95% of the focal mean, by Student's t over matches; None without a second match."""
         if self.focal_mean is None or self.focal_error is None or self.matches < 2:
             return None
-        from scipy.special import stdtrit
+        from counterplay.evaluate.statistics import student_interval  # SciPy takes its time
 
-        half = float(stdtrit(self.matches - 1, 0.975)) * self.focal_error
-        return self.focal_mean - half, self.focal_mean + half
+        found = student_interval(self.focal_mean, self.focal_error, self.matches)
+        return float(found.low), float(found.high)
 
 
 class Tally(NamedTuple):

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+
+from counterplay.evaluate.statistics import t_interval
 
 MOST_POINTS = 200
 """Of one curve; more would not be seen."""
@@ -21,15 +22,14 @@ class Interval(NamedTuple):
 
 def interval(values: np.ndarray, level: float = 0.95) -> Interval:
     """Student's t over the last axis, which holds one entry a seed; NaN is none."""
-    known = np.isfinite(values)
-    count = known.sum(-1)
-    some = np.maximum(count, 1)
-    mean = np.where(count > 0, np.where(known, values, 0.0).sum(-1) / some, np.nan)
-    off = np.where(known, values - mean[..., None], 0.0)
-    spread = np.sqrt((off**2).sum(-1) / np.maximum(count - 1, 1))
-    reach = stdtrit(np.maximum(count - 1, 1), 0.5 + level / 2) * spread / np.sqrt(some)
-    reach = np.where(count > 1, reach, np.nan)
-    return Interval(mean, mean - reach, mean + reach)
+    seeds = np.moveaxis(np.where(np.isfinite(values), values, np.nan), -1, 0)
+    mean = mean_over(seeds)
+    bounds = np.full((2, *mean.shape), np.nan)
+    several = np.isfinite(seeds).sum(0) > 1
+    if several.any():
+        found = t_interval(seeds[:, several], level)
+        bounds[:, several] = found.low, found.high
+    return Interval(mean, *bounds)
 
 
 def binned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

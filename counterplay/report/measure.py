@@ -12,8 +12,8 @@ from counterplay import envs, opponents, pools
 from counterplay.envs.pictures import save_gif, save_png, with_caption
 from counterplay.errors import GameError
 from counterplay.evaluate.recording import Frame, record
+from counterplay.evaluate.rows import EpisodeRows
 from counterplay.report.read import Run
-from counterplay.seats import Roster
 from counterplay.types import Picture
 
 MOST_OPPONENTS = 8
@@ -21,8 +21,12 @@ MOST_OPPONENTS = 8
 MOST_ENTRANTS = 8
 """Trained policies in the cross-play of a game; each plays each, so time grows as the square."""
 
-Play = Callable[[str, Any, Roster, int], list[Any]]
-"""``play(title, env, roster, match)``: the rows of an evaluation."""
+MOST_BLOCKS = 64
+"""Means of matches that are kept of a cell; resampling more would take long and tell no more."""
+
+Play = Callable[..., list[Any]]
+"""``play(title, env, roster, match, episodes=None)``: the rows of an evaluation; ``episodes`` is an
+``EpisodeRows`` that takes them down."""
 
 
 class Cell(NamedTuple):
@@ -32,6 +36,8 @@ class Cell(NamedTuple):
     error: float
     """Standard error over matches."""
     episodes: int
+    blocks: tuple[float, ...] = ()
+    """Mean returns of its matches, or of as many groups of them as are kept; may be unknown."""
 
 
 class Film(NamedTuple):
@@ -136,11 +142,23 @@ def _against(
 ) -> tuple[Cell, ...]:
     """One seed in each seat in turn; one call a seed, so that all share what is compiled."""
     who, title = policy_of(run, seed), f"{run.name}, seed {seed}"
+    episodes = EpisodeRows()
     if env.num_seats == 1:
-        (row,) = play(title, env, pools.roster_of(env, {0: who}), match)
-        return (Cell(float(row.mean[0]), float(row.error[0]), row.episodes),)
-    cells = _cells(play(title, env, pools.roster_against(env, who, names), match))
-    return tuple(cells[name] for name in names)
+        (row,) = play(title, env, pools.roster_of(env, {0: who}), match, episodes)
+        cells = {row.label: Cell(float(row.mean[0]), float(row.error[0]), row.episodes)}
+        names = (row.label,)
+    else:
+        cells = _cells(play(title, env, pools.roster_against(env, who, names), match, episodes))
+    found = episodes.match_returns()
+    return tuple(cells[name]._replace(blocks=_blocks(found.get(name))) for name in names)
+
+
+def _blocks(matches: np.ndarray | None) -> tuple[float, ...]:
+    """Means of groups of matches that share out the seats: they come seat by seat."""
+    if matches is None:
+        return ()
+    groups = min(len(matches), MOST_BLOCKS)
+    return tuple(float(matches[k::groups].mean()) for k in range(groups))
 
 
 def cross_play(

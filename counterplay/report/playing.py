@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from counterplay.report import figures
+from counterplay.evaluate.statistics import mean_interval
+from counterplay.report import comparing, figures
 from counterplay.report.blocks import Block, Section, Table, Text
 from counterplay.report.contents import full_name, image, mean_told, range_told, told
 from counterplay.report.curves import Interval, interval
 from counterplay.report.measure import Cell, Measured
 from counterplay.report.read import Run
-
-NORMAL_95 = 1.96
 
 
 class Earned(NamedTuple):
@@ -32,8 +31,8 @@ def earned(cells: tuple[tuple[Cell, ...], ...]) -> Earned:
         return Earned(interval(means.T), f"{len(cells)} seeds")
     errors = np.array([[cell.error for cell in row] for row in cells])[0]
     errors = np.append(errors, np.sqrt((errors**2).sum()) / len(errors))
-    reach = NORMAL_95 * errors
-    return Earned(Interval(means[0], means[0] - reach, means[0] + reach), "episodes of one seed")
+    found = mean_interval(means[0], errors)
+    return Earned(Interval(found.estimate, found.low, found.high), "episodes of one seed")
 
 
 def returns(
@@ -62,6 +61,8 @@ def returns(
         alt = f"Bars of the mean return against each opponent. {_bars_told(found, bars)}"
         caption = "Mean return against each opponent; whiskers are the intervals of the table."
         blocks.append(image(f"returns{mark}.png", draw, alt, caption))
+    blocks += comparing.middles(found, opponents, names)
+    blocks += comparing.differences(found, opponents, runs, names)
     return Section("Returns per opponent", tuple(blocks))
 
 

@@ -56,6 +56,12 @@ class Run:
         return self.config["config"]["seeds"]
 
     @property
+    def seed_numbers(self) -> tuple[int, ...]:
+        """Of each seed; runs are paired by them. Empty where the folder does not say."""
+        first = self.config["config"].get("seed")
+        return tuple(range(first, first + self.seeds)) if type(first) is int else ()
+
+    @property
     def game(self) -> str:
         return self.config["env"]
 

@@ -43,6 +43,21 @@ def collected(env: Any, roster: Any, episodes: int, **more: Any) -> tuple[list[R
     return found, {name: np.array(x) for name, x in rows.columns().items()}
 
 
+def test_returns_of_matches_are_those_of_the_focal_seat():
+    env, rows = envs.make(PD), EpisodeRows()
+    assert rows.match_returns() == {}
+    roster = roster_against(env, NASTY, (NICE, NASTY, "random"))
+    table = evaluate(env, roster, 12, match=3, rows=rows)
+    found = rows.match_returns()
+    assert list(found) == [NICE, NASTY, "random"]
+    assert set(found[NICE]) == {20.0} and set(found[NASTY]) == {4.0}, "four rounds"
+    for row in table:
+        mine = found[row.label]
+        assert len(mine) == row.matches and mine.mean() == pytest.approx(row.focal_mean)
+        error = mine.std(ddof=1) / len(mine) ** 0.5
+        assert error == pytest.approx(row.focal_error, abs=1e-5)
+
+
 def agree(row: Row, columns: Any, match: int) -> None:
     """Mean, error and length of a label, made anew from its rows."""
     mine = columns["label"] == row.label

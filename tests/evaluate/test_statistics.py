@@ -18,6 +18,7 @@ from counterplay.evaluate.statistics import (
     mean_interval,
     paired_permutation,
     standard_error,
+    student_interval,
     t_interval,
 )
 
@@ -354,6 +355,16 @@ def test_student_by_hand():
     low, high = 1 - 12.7062, 1 + 12.7062  # t of one degree of freedom at .975 is 12.7062
     assert standard_error([0, 2]) == 1
     assert t_interval([0, 2]) == (1, pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4), 2)
+
+
+def test_students_interval_may_be_had_from_a_mean_and_its_error():
+    x = np.array([[1.0, 4.0], [2.0, np.nan], [4.0, 1.0]])
+    whole = t_interval(x)
+    found = student_interval(mean(x, 0), standard_error(x), [3, 2])
+    assert all(np.array_equal(a, b) for a, b in zip(found, whole, strict=True))
+    assert found.high[1] == pytest.approx(2.5 + 12.7062047 * 1.5)
+    with pytest.raises(ValueError, match="a standard error is 0 or more"):
+        student_interval(1.0, -1.0, 3)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.99])

@@ -13,6 +13,7 @@ def make_run(folder: Path, rows: list[dict[str, Any]], seeds: int = 2, **more: A
     folder.mkdir(parents=True)
     settings = {"seed": 0, "seeds": seeds, "steps": 30, "gamma": 0.99, "widths": [8, 4]}
     row: dict[str, Any] = {
+        "run_id": "0",
         "algorithm": "ppo",
         "env": "matrix:pd,horizon=4",
         "learners": [{"name": "self", "members": 1, "seats": [0, 1]}],

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from counterplay.evaluate.statistics import t_interval
 from counterplay.report.curves import MOST_POINTS, binned, interval, mean_over
 
 NAN = math.nan
@@ -25,6 +26,18 @@ def test_two_seeds_have_the_widest_of_all():
     assert [found.low[0], found.high[0]] == pytest.approx([2 - reach, 2 + reach])
     assert found.mean[1] == 4.0 and np.isnan([found.low[1], found.high[1]]).all()
     assert np.isnan(found.mean[2])
+
+
+def test_intervals_are_those_of_the_statistics():
+    values = np.random.default_rng(0).normal(size=(7, 5))
+    values[2, 1] = NAN
+    found, peer = interval(values, 0.9), t_interval(values.T, 0.9)
+    assert [x.tolist() for x in found] == [x.tolist() for x in peer[:3]]
+
+
+def test_what_is_infinite_is_not_known():
+    found = interval(np.array([[1.0, 3.0, math.inf], [-math.inf, math.inf, 2.0]]))
+    assert found.mean.tolist() == [2, 2] and np.isfinite(found.low).tolist() == [True, False]
 
 
 def test_one_seed_has_no_interval():

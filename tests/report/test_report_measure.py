@@ -43,11 +43,11 @@ def no_film(request, monkeypatch):
         monkeypatch.setattr(m, "film", lambda *args: Film(b"", b"", ""))
 
 
-def exactly(title: str, env: Any, roster: Any, match: int) -> list[Row]:
+def exactly(title: str, env: Any, roster: Any, match: int, *more: Any) -> list[Row]:
     return evaluate(env, roster, 4, match=match)
 
 
-def numbered(title: str, env: Any, roster: Any, match: int) -> list[Row]:
+def numbered(title: str, env: Any, roster: Any, match: int, *more: Any) -> list[Row]:
     """Row k of a call tells k."""
     labels = list(dict.fromkeys(roster.labels))
     zero = np.zeros(2)
@@ -72,9 +72,9 @@ def test_known_returns_are_not_played_again(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(m, "policy_of", lambda run, seed: ALL_C)
     rosters: list[Any] = []
 
-    def play(title: str, env: Any, roster: Any, match: int) -> list[Row]:
+    def play(title: str, env: Any, roster: Any, match: int, *more: Any) -> list[Row]:
         rosters.append(roster)
-        return numbered(title, env, roster, match)
+        return numbered(title, env, roster, match, *more)
 
     measure(PD, envs.make(PD), {0: runs[0]}, (ALL_D, "grim"), play, tmp_path, 0)
     labels = [list(dict.fromkeys(roster.labels)) for roster in rosters]
@@ -130,7 +130,7 @@ def test_what_a_game_outside_jax_cannot_do_is_told(game, runs, tmp_path, monkeyp
         assert found.opponents == ("random",) and found.cross is not None
 
 
-def numbered_alone(title: str, env: Any, roster: Any, match: int) -> list[Row]:
+def numbered_alone(title: str, env: Any, roster: Any, match: int, *more: Any) -> list[Row]:
     rows = numbered(title, env, roster, match)
     return [row._replace(focal_mean=1.0) for row in rows]
 
@@ -174,10 +174,11 @@ def test_intervals_of_returns_are_over_seeds():
 
 
 def test_one_seed_has_only_its_episodes():
-    """An error of .3 each: ± 1.96 x .3, and for their mean ± 1.96 x .3 / sqrt(2)."""
+    """An error of .3 each: ± 1.959964 x .3, and for their mean that / sqrt(2)."""
     found = earned(cells((1.0, 2.0)))
     assert found.over == "episodes of one seed" and found.interval.mean.tolist() == [1, 2, 1.5]
-    reach = np.array([0.588, 0.588, 0.588 / np.sqrt(2)])
+    half = 1.959964 * 0.3
+    reach = np.array([half, half, half / np.sqrt(2)])
     assert found.interval.high - found.interval.mean == pytest.approx(reach)
 
 
@@ -186,7 +187,8 @@ def test_the_table_of_returns_holds_what_was_measured(runs):
     found = Measured(PD, ("grim", "bully"), both, None, {}, 1, ())
     section = returns(found, runs, {0: "A", 1: "B", 2: "C"}, 5, "")
     assert section is not None
-    text, table, picture = section.blocks
+    text, table, picture, _, pairs = section.blocks
+    assert pairs.rows[0] == ("A - C", "grim", "0.875", "too few pairs", "1")  # pyright: ignore
     assert table.rows[:2] == (  # pyright: ignore
         ("grim", "2.000", "-10.706 to 14.706", "0.125", "-0.463 to 0.713"),
         ("bully", "2.000", "2.000 to 2.000", "-7.500", "-8.088 to -6.912"),
@@ -233,9 +235,9 @@ def test_matches_are_as_long_as_the_longest_training_had(tmp_path, monkeypatch):
     monkeypatch.setattr(m, "policy_of", lambda run, seed: ALL_C)
     seen: list[int] = []
 
-    def play(title: str, env: Any, roster: Any, match: int) -> list[Row]:
+    def play(title: str, env: Any, roster: Any, match: int, *more: Any) -> list[Row]:
         seen.append(match)
-        return numbered(title, env, roster, match)
+        return numbered(title, env, roster, match, *more)
 
     runs = dict(enumerate(made))
     found = measure(PD, envs.make(PD), runs, ("grim",), play, Path(tmp_path), 0)

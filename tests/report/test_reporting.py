@@ -79,10 +79,11 @@ def test_a_report_lies_in_the_folder_of_its_run(told, trained):
 
 
 @pytest.fixture(scope="module")
-def by_eval(trained) -> list[list[float]]:
+def by_eval(trained, tmp_path_factory) -> list[list[float]]:
     """What ``eval`` measures: the same games and moves, one list a seed."""
-    command = f"--against {ALL_C} {ALL_D} --episodes 64"
-    found = [answer(*f"eval {trained}#{seed} {command}".split()) for seed in (0, 1)]
+    out = tmp_path_factory.mktemp("evaluations")
+    command = f"--against {ALL_C} {ALL_D} --episodes 64 --out {out}"
+    found = [answer(*f"eval {trained}#{seed} {command}/{seed}".split()) for seed in (0, 1)]
     return [[row["focal_mean"] for row in one["rows"]] for one in found]
 
 
@@ -96,13 +97,16 @@ def test_every_table_is_in_both_files_with_the_same_numbers(told, by_eval):
     page, markdown = texts(told)
     tables = tables_of(markdown)
     parsed = Strict(page)
-    assert len(tables) == len(parsed.of("table")) == 5
+    assert len(tables) == len(parsed.of("table")) == 6
     words = {text.strip() for text in parsed.texts}
     for table in tables:
         assert len(table) > 1 and len({len(row) for row in table}) == 1
         for cell in (cell for row in table for cell in row):
             assert cell in words or not cell
-    returns = next(table for table in tables if table[0][0] == "against")
+    returns, robust = (table for table in tables if table[0][0] == "against")
+    said = [f"{row['iqm']:,.3f}" for row in told["returns"]]
+    assert [row[1] for row in robust[1:3]] == said and said == [row[1] for row in returns[1:3]]
+    assert robust[0][2] == "ppo, 95% over 2 seeds, and matches"
     told_means = [f"{row['mean']:,.3f}" for row in told["returns"]]
     assert [row[1] for row in returns[1:3]] == told_means
     cross = next(table for table in tables if table[0][0] == "who earns")
@@ -138,7 +142,8 @@ def two(trained, tmp_path_factory) -> tuple[str, str, Path]:
     shutil.copytree(trained, other, ignore=shutil.ignore_patterns("report"))
     config = json.loads((other / "config.json").read_text())
     config["config"]["gamma"] = 0.5
-    config |= {"run_id": "<b>", "created": "2026-11-24", "device": "abacus"}
+    config |= {"created": "<b>", "device": "abacus"}
+    del config["devices"]
     config["command"] = ["/bin/counterplay", "train", "ppo", "--out", "a b"]
     (other / "config.json").write_text(json.dumps(config))
     lines = (other / "metrics.jsonl").read_text().splitlines()[:3]
@@ -169,6 +174,13 @@ def test_two_runs_share_their_figures_and_tables(two):
     assert len(Strict(page).of("img")) == 6 + 2 * 2
 
 
+def test_two_runs_of_the_same_seeds_are_tested_in_pairs(two):
+    """The same networks: no difference, and of two pairs every flip is as far."""
+    _, markdown, _ = two
+    (pairs,) = [t for t in tables_of(markdown) if t[0][0] == "runs"]
+    assert pairs[1:] == [["A - B", ALL_D, "0.000", "1.000 (preliminary)", "2"]]
+
+
 def test_what_differs_between_runs_is_marked(two):
     _, markdown, _ = two
     (settings,) = [t for t in tables_of(markdown) if t[0][0] == "setting"]
@@ -181,10 +193,9 @@ def test_old_runs_say_what_they_do_not_record(two):
     _, markdown, _ = two
     (machine,) = [t for t in tables_of(markdown) if t[0][0] == "what"]
     rows = {row[0]: row[1:] for row in machine}
-    assert rows["≠ run_id"] == ["not recorded", "<b>"]
-    assert rows["≠ device"][1] == "abacus" and rows["≠ wall time, s"] == ["not recorded", "6.0"]
-    assert rows["≠ steps/s of all seeds"] == ["not recorded", "128"], "2 x 384 / 6"
-    assert "The command that made A: run is not recorded." in markdown
+    assert rows["≠ created"][1] == "<b>" and rows["≠ devices"][1] == "not recorded"
+    assert rows["≠ device"][1] == "abacus" and rows["≠ wall time, s"][1] == "6.0"
+    assert rows["≠ steps/s of all seeds"][1] == "128", "2 x 384 / 6"
     assert "\ncounterplay train ppo --out 'a b'\n" in markdown
     assert f"--against {ALL_D} --episodes 16 --json\n" in markdown
 

@@ -20,8 +20,8 @@ def no_devices(monkeypatch):
 
 
 def test_checkpoints_that_were_to_stay_do_so_when_a_run_goes_on(tmp_path, capsys):
-    run, saving = tmp_path / "run", {"save_seconds": 0, "keep": 2, "keep_every": 96}
-    train(settings(run, 12, **saving), until=8)
+    run = tmp_path / "run"
+    train(settings(run, 12, save_seconds=0, keep=2, keep_every=96), until=8)
     there = [96, 192, 224, 256]
     assert sorted(checkpoints.steps_of(run)) == there
     assert cli.main(["train", "ppo", "--resume", str(run), "--json"]) == 0
