@@ -87,11 +87,7 @@ def test_python_runs_the_package():
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
 def test_commands_in_the_pages_exist(path):
-<<<<<<< HEAD
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), flags=re.S | re.M)
-=======
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(), flags=re.S | re.M)
->>>>>>> mend
     lines = [line for kind, block in blocks if not kind for line in block.splitlines()]
     for line in lines:
         words = shlex.split(line, comments=True)
