@@ -35,6 +35,8 @@ class Trained:
     """Of the wall time, what checkpoints took, reading one to go on with included."""
     saves: int = 0
     """Checkpoints saved."""
+    before: int = 0
+    """Of the steps, those of earlier sittings, where a run went on."""
 
 
 class Keeper:
@@ -95,7 +97,7 @@ class Keeper:
         shares = (session.logs.seconds / seconds, session.save_seconds / seconds)
         compiling = last.compile_seconds if last else 0.0
         told = session.folder, seconds, compiling, steps, returns, busy, live, stopped
-        return Trained(*told, *shares, session.saves)
+        return Trained(*told, *shares, session.saves, session.before)
 
 
 def returns_of(rows: list[dict[str, Any]]) -> list[float | None]:

@@ -131,7 +131,7 @@ def _tell(name: str, done: Trained, as_json: bool) -> None:
         "steps": done.steps,
         "seconds": round(done.seconds, 2),
         "compile_seconds": round(done.compile_seconds, 2),
-        "steps_per_second": round(done.steps * len(done.returns) / done.seconds),
+        "steps_per_second": round((done.steps - done.before) * len(done.returns) / done.seconds),
         "returns": [None if r is None else round(r, 4) for r in done.returns],
         "busy_share": round(done.busy_share, 4),
         "live_share": round(done.live_share, 4),

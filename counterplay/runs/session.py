@@ -44,6 +44,7 @@ class Session:
         files = (POLICY, STATE)
         self.found = checkpoints.latest(folder, self.row["run_id"], files, say)
         about = self.found.about if self.found else None
+        self.before = about["steps"] if about else 0
         self.damaged = [s for s in checkpoints.steps_of(folder) if about and s > about["steps"]]
         if about is not None:
             self._check(about)  # before logs are cut

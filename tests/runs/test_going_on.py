@@ -26,7 +26,9 @@ def test_checkpoints_that_were_to_stay_do_so_when_a_run_goes_on(tmp_path, capsys
     assert sorted(checkpoints.steps_of(run)) == there
     assert cli.main(["train", "ppo", "--resume", str(run), "--json"]) == 0
     assert sorted(checkpoints.steps_of(run)) == [96, 192, 288, 352, 384]
-    capsys.readouterr()
+    row = json.loads(capsys.readouterr().out)
+    speed = (384 - 256) / row["seconds"]
+    assert row["steps"] == 384 and abs(row["steps_per_second"] - speed) < 1, "of this sitting"
 
 
 def test_a_pool_that_changed_is_told_by_its_names(tmp_path, capsys):
