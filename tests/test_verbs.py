@@ -260,7 +260,8 @@ def test_people_read_a_table(alone, capsys):
     )
     out, err = capsys.readouterr()
     assert f"{PD}, " in out and "greedy play, seed 0" in out and "against" in out
-    assert out.count("±") == 2 and ALL_C in out and "4.00" in out
+    assert "mean return ± standard error" in out
+    assert out.count("±") == 3 and ALL_C in out and "4.00" in out
     assert err == ""
     assert cli.main(["eval", "--env", PD, "--seat", f"0={ALL_D}", "--seat", "1=grim"]) == 0
     assert f"0 {ALL_D}" in capsys.readouterr().out
