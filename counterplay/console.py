@@ -29,7 +29,10 @@ MOST_COLUMNS = 10_000
 
 
 def use_all_cores(game: str = "") -> None:
-    """One XLA device a core, one thread each, unless the environment says otherwise.
+    """One XLA device a core, unless the environment says otherwise.
+
+    They share twice as many threads: devices that wait for one another to sum must not use up all
+    of them, or what the last one waits for never runs.
 
     Call before anything uses JAX. On a machine with a GPU, JAX uses that instead. A ``game`` in
     ordinary Python is played on one core, with many small programs.
@@ -37,7 +40,7 @@ def use_all_cores(game: str = "") -> None:
     if game.startswith(envs.FOREIGN):
         run_where_called()
         return
-    os.environ.setdefault("NPROC", "1")
+    os.environ.setdefault("NPROC", str(2 * cores()))
     import jax
 
     jax.config.update("jax_num_cpu_devices", cores())
