@@ -31,16 +31,13 @@ MOST_COLUMNS = 10_000
 def use_all_cores(game: str = "") -> None:
     """One XLA device a core, unless the environment says otherwise.
 
-    They share twice as many threads: devices that wait for one another to sum must not use up all
-    of them, or what the last one waits for never runs.
-
     Call before anything uses JAX. On a machine with a GPU, JAX uses that instead. A ``game`` in
     ordinary Python is played on one core, with many small programs.
     """
     if game.startswith(envs.FOREIGN):
         run_where_called()
         return
-    os.environ.setdefault("NPROC", str(2 * cores()))
+    set_threads()
     import jax
 
     jax.config.update("jax_num_cpu_devices", cores())
@@ -52,11 +49,20 @@ def run_where_called() -> None:
     Handing a small one to another thread and waiting takes longer than it runs. With several
     devices that sum over each other this must not be: they would wait for one another.
     """
-    os.environ.setdefault("NPROC", "1")
+    set_threads(1)
     import jax
 
     jax.config.update("jax_num_cpu_devices", 1)
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
+def set_threads(count: int | None = None) -> None:
+    """XLA's threads, unless the environment names a number; read when JAX is imported.
+
+    By default twice as many as devices: those that wait for one another to sum must not use up all
+    of them, or what the last one waits for never runs.
+    """
+    os.environ.setdefault("NPROC", str(count or 2 * cores()))
 
 
 def cores() -> int:

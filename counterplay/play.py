@@ -1,7 +1,6 @@
 """``eval``: from policies to a table of what they earn."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import tyro
 
 from counterplay import envs
-from counterplay.console import Meter, check_names, read, signed, table, use_all_cores
+from counterplay.console import Meter, check_names, read, set_threads, signed, table, use_all_cores
 from counterplay.errors import SaveError
 from counterplay.grammar import short_names, split_list
 from counterplay.terminal import say
@@ -100,7 +99,7 @@ def title_of(chosen: Any, game: str, episodes: int, match: int) -> str:
 
 def set_up(chosen: Any, names: Iterable[str]) -> tuple[str, int]:
     """Chooses devices, and tells game and match: as asked, else as the first run was trained."""
-    os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is imported
+    set_threads()
     first = next((name for name in names if name.startswith("run:")), None)
     trained: dict[str, Any] = {}
     if first is not None:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import secrets
 import shlex
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 import tyro
 
-from counterplay.console import Meter, read, table, use_all_cores
+from counterplay.console import Meter, read, set_threads, table, use_all_cores
 
 EPISODES, HOSTED_EPISODES = 4096, 256
 
@@ -89,7 +88,7 @@ def _check(chosen: Report) -> None:
 
 def _game(folders: list[Path]) -> str:
     """The game of all runs; empty where they have several."""
-    os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is imported
+    set_threads()
     from counterplay.runs import read_config
 
     games = {read_config(folder)["env"] for folder in folders}

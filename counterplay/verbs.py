@@ -1,7 +1,6 @@
 """``train``: from settings to a run folder."""
 
 import json
-import os
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +18,7 @@ from counterplay.console import (
     cores,
     given,
     read,
+    set_threads,
     use_all_cores,
 )
 from counterplay.keeper import Keeper, Trained
@@ -81,7 +81,7 @@ def train(args: list[str]) -> int:
     resumed = given(rest, "--resume")  # with names that were checked when it began
     if not resumed and not misspelt(Train, rest):  # an unread --evn would blame a seat's rule
         check_names(game, given(rest, "--seat"), given(rest, "--against"))
-    os.environ.setdefault("NPROC", "1" if game.startswith(envs.FOREIGN) else str(2 * cores()))
+    set_threads(1 if game.startswith(envs.FOREIGN) else None)
     kind = Train[import_module(module_name).Config]
     if not {"-h", "--help"} & set(rest):
         check(kind, rest, f"train {name}")
