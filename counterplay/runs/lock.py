@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ except ImportError:  # not on Windows; there the file's text alone decides
     fcntl = None
 
 NAME = "lock"
+SIGNS_WITHIN = 1.0  # seconds between an owner's lock and its name in the file, at the most
 
 
 class Lock:
@@ -70,6 +72,10 @@ def _claim(handle: int) -> dict[str, Any] | None:
         except OSError:
             held = True
     owner = _read(handle)
+    signs_by = time.monotonic() + SIGNS_WITHIN
+    while held and not _alive(owner) and time.monotonic() < signs_by:  # it has yet to sign
+        time.sleep(0.01)
+        owner = _read(handle)
     return owner if held or _alive(owner) else None
 
 

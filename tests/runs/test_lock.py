@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,11 +28,20 @@ sys.stdin.readline()
 """
 
 
-def hold(folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE
-    )
+@pytest.fixture
+def hold():
+    """Starts processes that hold a folder or say why they may not; none outlives its test."""
+    started: list[subprocess.Popen] = []
+
+    def start(folder: Path) -> subprocess.Popen:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        started.append(subprocess.Popen([sys.executable, "-c", HOLD, folder], text=True, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def first_line(process: subprocess.Popen) -> str:
@@ -39,12 +49,7 @@ def first_line(process: subprocess.Popen) -> str:
     return process.stdout.readline().strip()
 
 
-def end(*processes: subprocess.Popen) -> None:
-    for process in processes:
-        process.communicate("\n", timeout=30)
-
-
-def test_of_two_processes_one_wins_and_the_next_takes_over_from_the_dead(tmp_path):
+def test_of_two_processes_one_wins_and_the_next_takes_over_from_the_dead(hold, tmp_path):
     both = [hold(tmp_path), hold(tmp_path)]
     said = [first_line(process) for process in both]
     winner = both[said.index("mine")]
@@ -59,7 +64,6 @@ def test_of_two_processes_one_wins_and_the_next_takes_over_from_the_dead(tmp_pat
     with Lock(tmp_path):
         assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
     assert not (tmp_path / "lock").exists()
-    end(*both)
 
 
 def test_a_second_one_in_the_same_process_is_refused(tmp_path):
@@ -137,13 +141,27 @@ def test_without_locks_of_the_system_the_text_decides(tmp_path, monkeypatch):
         pass
 
 
-def test_a_living_owner_keeps_it_even_before_it_has_signed(tmp_path):
+def test_a_living_owner_keeps_it_even_before_it_has_signed(hold, tmp_path):
     process = hold(tmp_path)
     assert first_line(process) == "mine"
     os.truncate(tmp_path / "lock", 0)
     with pytest.raises(ValueError, match="in use by process unknown on this machine"):
         Lock(tmp_path)
-    end(process)
+
+
+@pytest.mark.parametrize("left", ["empty", "dead"])
+@pytest.mark.skipif(lock.fcntl is None, reason="needs locks of the system")
+def test_an_owner_that_signs_late_is_named(left, tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "SIGNS_WITHIN", 30.0)
+    path = tmp_path / "lock"
+    path.write_text(STALE[left]())
+    with path.open() as handle:
+        lock.fcntl.flock(handle, lock.fcntl.LOCK_EX)
+        signing = threading.Timer(0.3, path.write_text, [json.dumps(lock._me())])
+        signing.start()
+        with pytest.raises(ValueError, match=f"in use by process {os.getpid()} on "):
+            Lock(tmp_path)
+        signing.join()
 
 
 def _take_turns(path: Path, rounds: int, queue) -> None:
