@@ -93,6 +93,7 @@ def measure(name: str) -> dict[str, Any]:
     done = subprocess.run(program, capture_output=True, text=True, check=False)  # noqa: S603
     seconds = round(time.perf_counter() - began, 1)
     if done.returncode:
+        print(done.stdout, done.stderr, sep="\n", file=sys.stderr)  # some failures come but once
         said = (done.stderr.strip() or done.stdout.strip())[-400:]
         raise ValueError(f"{command_of(name)} failed: {said}")
     last = done.stdout.strip().splitlines()[-1]

@@ -19,8 +19,9 @@ LONG = faults.TRAINING.replace("--steps 7680", "--steps 10000000")
 
 @pytest.fixture(scope="module")
 def env(tmp_path_factory):
-    """That of a process: programs are compiled by the first."""
+    """That of a process: programs are compiled by the first, and threads are as in the shell."""
     found = faults.environment(tmp_path_factory.mktemp("cache"))
+    found.pop("NPROC", None)  # set for the tests, which use one device
     home = Path(faults.__file__).parents[2]
     return found | {"PYTHONPATH": str(home)}
 
