@@ -1,8 +1,8 @@
 """The games by name. Listing and naming them imports neither JAX nor a game; ``make`` does.
 
 ``GAME[:PRESET][,setting=value...]``, for example ``stag_hunt:6x6,view=2``; the first preset is
-the default. ``pettingzoo:MODULE``, ``gymnasium:ID``, ``lbforaging:ID`` and ``path.py:Name`` name
-games that are not ours.
+the default. ``pettingzoo:MODULE``, ``gymnasium:ID``, ``lbforaging:ID``, ``jaxmarl:NAME`` and
+``path.py:Name`` name games that are not ours.
 """
 
 from dataclasses import fields
@@ -32,6 +32,9 @@ ABOUT: dict[str, str] = {
 }
 
 FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")
+"""Beginnings of names of games in ordinary Python."""
+JAXMARL = "jaxmarl:"
+"""Beginning of names of games of others that run inside jit."""
 
 
 def names() -> list[str]:
@@ -45,7 +48,7 @@ def describe() -> list[tuple[str, tuple[str, ...], str]]:
 
 def look_up(text: str) -> tuple[str, str] | None:
     """Game and preset that the text names, or None where it names a game of others."""
-    if text.startswith(FOREIGN) or ".py:" in text:
+    if text.startswith((*FOREIGN, JAXMARL)) or ".py:" in text:
         return None
     name, colon, preset = (part.strip() for part in text.split(",")[0].partition(":"))
     if name not in GAMES:
@@ -60,6 +63,10 @@ def look_up(text: str) -> tuple[str, str] | None:
 def make(text: str) -> "counterplay.types.Env":
     """The game that the text names, with its settings checked."""
     found = look_up(text)
+    if text.startswith(JAXMARL):
+        from counterplay.envs.jaxmarl import make_jaxmarl
+
+        return make_jaxmarl(text)
     if found is None:
         from counterplay.envs.hosting import make_hosted
 

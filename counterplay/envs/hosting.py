@@ -167,19 +167,8 @@ def host_native(env: Env) -> HostGame:
 
 
 def make_hosted(text: str) -> Any:
-    """The game that the text names; from ``path.py:Name`` also a native one.
-
-    Settings after commas are passed on to the game. Two are ours: ``horizon`` declares the longest
-    episode, in moves, and ``see_moves=false`` hides from everyone what the others did.
-    """
-    head, *pieces = (part.strip() for part in text.split(","))
-    settings = dict(_setting(piece, head) for piece in pieces)
-    horizon = settings.pop("horizon", None)
-    if horizon is not None and (type(horizon) is not int or horizon < 1):
-        raise ValueError(f"{head}: horizon is a number of moves, at least 1, found {horizon!r}")
-    see_moves = settings.pop("see_moves", True)
-    if type(see_moves) is not bool:
-        raise ValueError(f"{head}: see_moves wants true or false, found {see_moves!r}")
+    """The game that the text names; from ``path.py:Name`` also a native one."""
+    head, settings, horizon, see_moves = parts(text)
     origin, _, name = head.partition(":")
     if ".py:" in head:
         build, adapter, made = _from_file(head, settings)
@@ -192,6 +181,23 @@ def make_hosted(text: str) -> Any:
         adapter = _adapter("gymnasium", head)
         build = adapter.registered(name, head, ("lbforaging",) if origin == "lbforaging" else ())
     return adapter.describe(head, build, settings, horizon, see_moves)
+
+
+def parts(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
+    """The name of a game of others, and what follows it after commas.
+
+    Settings are passed on to the game. Two are ours: ``horizon`` declares the longest episode, in
+    moves, and ``see_moves=false`` hides from everyone what the others did.
+    """
+    head, *pieces = (part.strip() for part in text.split(","))
+    settings = dict(_setting(piece, head) for piece in pieces)
+    horizon = settings.pop("horizon", None)
+    if horizon is not None and (type(horizon) is not int or horizon < 1):
+        raise ValueError(f"{head}: horizon is a number of moves, at least 1, found {horizon!r}")
+    see_moves = settings.pop("see_moves", True)
+    if type(see_moves) is not bool:
+        raise ValueError(f"{head}: see_moves wants true or false, found {see_moves!r}")
+    return head, settings, horizon, see_moves
 
 
 def _setting(piece: str, owner: str) -> tuple[str, Value]:
@@ -220,9 +226,10 @@ def needed(module: str, owner: str) -> Any:
         missing = (error.name or module).partition(".")[0]
         if missing in sys.modules:  # the package is there, a module of it is not
             raise ValueError(f"{owner}: {error}") from error
+        extra = "jaxmarl" if owner.startswith("jaxmarl:") else "envs"
         raise ValueError(
             f"{owner} needs the package {missing!r}, which is not installed; the usual games come "
-            "with: pip install 'counterplay[envs]'"
+            f"with: pip install 'counterplay[{extra}]'"
         ) from error
 
 
