@@ -29,7 +29,8 @@ from counterplay.maths import (
     masked_sum,
     sample_action,
 )
-from counterplay.models.nets import ActorCritic
+from counterplay.models.nets import ACTIVATIONS, ActorCritic
+from counterplay.names import unknown
 from counterplay.rollout import Chunk, summary
 from counterplay.seats import Roster
 from counterplay.spread import shard_key
@@ -61,6 +62,10 @@ class Config:
     """Parts of a full pass; they hold live decisions only, so fewer are made when many left."""
     widths: tuple[int, ...] = (128, 64)
     """Units of the hidden layers."""
+    activation: str = "relu"
+    """What the units are: relu, silu or tanh."""
+    apart: bool = False
+    """The value has layers of its own; not together with a recurrent layer."""
     gru: int = 0
     """Units of a recurrent layer; 0 for none."""
     gamma: float = 0.99
@@ -91,6 +96,10 @@ class Config:
             raise ValueError(f"ppo: widths must be at least 1 each, found {self.widths}")
         if self.gru < 0:
             raise ValueError(f"ppo: gru must be 0 or more units, found {self.gru}")
+        if self.activation not in ACTIVATIONS:
+            raise unknown("activation", self.activation, ACTIVATIONS)
+        if self.apart and self.gru:
+            raise ValueError(f"ppo: apart and gru exclude each other, found gru {self.gru}")
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"ppo: {name} must be 0 to 1, found {getattr(self, name)}")
@@ -149,7 +158,8 @@ def optimiser(config: Config) -> optax.GradientTransformation:
 def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:
     """Fresh networks, one a member."""
     width = jax.eval_shape(env.encode, jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)).shape[0]
-    make = lambda k: ActorCritic(width, env.num_actions, config.widths, config.gru, k)
+    more = (config.activation, config.apart)
+    make = lambda k: ActorCritic(width, env.num_actions, config.widths, config.gru, k, *more)
     net = jax.vmap(make)(jr.split(key, members))
     fresh: Any = optimiser(config).init
     return Learner(net, jax.vmap(fresh)(net))

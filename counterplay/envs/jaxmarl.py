@@ -6,7 +6,8 @@ reset: the rollout begins episodes, from a pool of start states.
 
 What every player sees is laid flat and padded with zeros to the widest; small integers stay
 integers. Actions beyond a player's own are never legal, nor are those that the game says it does
-not offer. Rewards and ends may be told by name or in the order of the players.
+not offer. Rewards and ends may be told by name or in the order of the players. ``shaped=1`` adds,
+with that weight, what a game pays for steps on the way (``shaped_reward``, as overcooked has it).
 
 Time limits. JaxMARL has one word, done, for the end of a game and for running out of time. An
 episode that is done when its limit is reached is truncated, unless the game can be asked and has
@@ -59,6 +60,8 @@ class JaxMarl:
     """Moves after which an episode is cut short, if the game does not do so itself."""
     see_moves: bool
     """Everyone sees what the others did; the games do not say whether that is so."""
+    shaped: float
+    """Weight of the game's rewards for steps on the way."""
     game: Any = field(compare=False, repr=False)
     sizes: Sizes = field(compare=False, repr=False)
 
@@ -101,7 +104,7 @@ class JaxMarl:
         agents, key = self.sizes.agents, jr.fold_in(state.key, state.time)
         moves = jnp.where(state.alive, actions, self._offered(state.game).argmax(1))
         told = named(agents, list(moves.astype(jnp.int32)))
-        obs, game, paid, done, _ = self.game.step_env(key, state.game, told)
+        obs, game, paid, done, info = self.game.step_env(key, state.game, told)
         game, time = like(game, self.sizes.state), state.time + 1
         over, late = jnp.asarray(done["__all__"], bool), time >= self.horizon
         out = jnp.stack([jnp.asarray(done.get(agent, over), bool) for agent in agents])
@@ -110,6 +113,8 @@ class JaxMarl:
         # when time is up everyone may be reported done: those who were there still are
         here = jnp.where(cut & out.all(), state.alive, ~out)
         reward = jnp.stack([jnp.asarray(paid[agent], jnp.float32) for agent in agents])
+        if self.shaped:
+            reward += self.shaped * jnp.stack([info["shaped_reward"][agent] for agent in agents])
         after = State(game, state.key, time, here)
         return after, self._show(after, obs, jnp.where(state.alive, reward, 0.0), ended, cut)
 
@@ -158,6 +163,9 @@ class JaxMarl:
 def make_jaxmarl(text: str) -> JaxMarl:
     """The game that the text names, read and checked."""
     head, settings, horizon, see_moves = parts(text)
+    shaped = settings.pop("shaped", 0)
+    if not isinstance(shaped, int | float):
+        raise ValueError(f"{head}: shaped is a weight, found {shaped!r}")
     game = make(head.partition(":")[2], head, settings)
     moves = [limit for limit in (limit_of(game), horizon) if limit is not None]
     if not moves:
@@ -166,4 +174,7 @@ def make_jaxmarl(text: str) -> JaxMarl:
             f"may have, for example {head},horizon=100; longer ones are then cut short"
         )
     sizes = sizes_of(game, head)
-    return JaxMarl(head, tuple(settings.items()), min(moves), see_moves, game, sizes)
+    if shaped and not sizes.shaped:
+        raise ValueError(f"{head}: shaped is {shaped}, but the game tells no rewards on the way")
+    options = (tuple(settings.items()), min(moves), see_moves, float(shaped))
+    return JaxMarl(head, *options, game, sizes)

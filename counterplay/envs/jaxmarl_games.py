@@ -40,6 +40,8 @@ class Sizes(NamedTuple):
     """Of all observations: that of their integers, else float32."""
     mask: str | None
     """The function that tells legal moves, if the game has one."""
+    shaped: bool
+    """The game tells rewards for steps on the way, besides those that count."""
     state: Any
     """Types of a state, which a reset and a step may give differently."""
 
@@ -139,7 +141,7 @@ def sizes_of(game: Any, text: str) -> Sizes:
     key, moves = jr.key(0), named(agents, [jnp.int32(0)] * len(agents))
     try:
         obs, state = jax.eval_shape(game.reset, key)
-        _, stepped, *_ = jax.eval_shape(game.step_env, key, state, moves)
+        _, stepped, _, _, info = jax.eval_shape(game.step_env, key, state, moves)
     except Exception as error:
         raise ValueError(f"{text} does not run: {type(error).__name__}: {error}") from error
     widths, kinds = [], []
@@ -149,7 +151,8 @@ def sizes_of(game: Any, text: str) -> Sizes:
         kinds += [leaf.dtype for leaf in leaves]
     mask = next((name for name in MASKS if _offers(game, name, state)), None)
     kept = jax.tree.map(_wider, state, stepped)
-    return Sizes(agents, tuple(actions), tuple(widths), _common(kinds), mask, kept)
+    shaped = "shaped_reward" in info
+    return Sizes(agents, tuple(actions), tuple(widths), _common(kinds), mask, shaped, kept)
 
 
 def _offers(game: Any, name: str, state: Any) -> bool:

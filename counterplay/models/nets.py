@@ -25,12 +25,20 @@ class Dense(eqx.Module):
         return x @ self.weight + self.bias
 
 
+ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "tanh": jnp.tanh}
+"""What units may be, by name."""
+
+
 class Trunk(eqx.Module):
-    """Layers of ReLU units."""
+    """Layers of units of one kind."""
 
     layers: tuple[Dense, ...]
+    activation: str = eqx.field(static=True)
 
-    def __init__(self, inputs: int, widths: tuple[int, ...], key: PRNGKeyArray):
+    def __init__(
+        self, inputs: int, widths: tuple[int, ...], key: PRNGKeyArray, activation: str = "relu"
+    ):
+        self.activation = activation
         sizes = (inputs, *widths)
         keys = jr.split(key, len(widths))
         self.layers = tuple(
@@ -39,24 +47,36 @@ class Trunk(eqx.Module):
 
     def __call__(self, x: Float[Array, " I"]) -> Float[Array, " E"]:
         for layer in self.layers:
-            x = jax.nn.relu(layer(x))
+            x = ACTIVATIONS[self.activation](layer(x))
         return x
 
 
 class ActorCritic(eqx.Module):
-    """Action logits and a value from one observation, through a GRU when ``gru`` > 0."""
+    """Action logits and a value from one observation, through a GRU when ``gru`` > 0.
+
+    With ``apart`` the value has layers of its own instead of sharing those of the logits.
+    """
 
     trunk: Trunk
+    critic: Trunk | None
     cell: eqx.nn.GRUCell | None
     policy: Dense
     value: Dense
     gru: int = eqx.field(static=True)
 
     def __init__(
-        self, inputs: int, actions: int, widths: tuple[int, ...], gru: int, key: PRNGKeyArray
+        self,
+        inputs: int,
+        actions: int,
+        widths: tuple[int, ...],
+        gru: int,
+        key: PRNGKeyArray,
+        activation: str = "relu",
+        apart: bool = False,
     ):
         trunk_key, cell_key, policy_key, value_key = jr.split(key, 4)
-        self.trunk = Trunk(inputs, widths, trunk_key)
+        self.trunk = Trunk(inputs, widths, trunk_key, activation)
+        self.critic = Trunk(inputs, widths, cell_key, activation) if apart else None
         self.cell = eqx.nn.GRUCell(widths[-1], gru, key=cell_key) if gru else None
         width = gru or widths[-1]
         self.policy = Dense(width, actions, 0.01, policy_key)
@@ -70,4 +90,5 @@ class ActorCritic(eqx.Module):
         e = self.trunk(obs)
         if self.cell is not None:
             e = memory = self.cell(e, memory)
-        return self.policy(e), self.value(e)[0], memory
+        v = e if self.critic is None else self.critic(obs)
+        return self.policy(e), self.value(v)[0], memory

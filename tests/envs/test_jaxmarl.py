@@ -189,6 +189,7 @@ def test_moves_can_be_hidden():
         ("jaxmarl:SMAX,alies=3", "jaxmarl:SMAX cannot be made with .*alies"),
         ("jaxmarl:hanabi", "does not say how long an episode may last.*jaxmarl:hanabi,horizon=100"),
         ("jaxmarl:SMAX,action_type=continuous", "acts in Box, expected Discrete"),
+        ("jaxmarl:coin_game,shaped=1", "shaped is 1, but the game tells no rewards on the way"),
         ("jaxmarl:coin_game,horizon=0", "horizon is a number of moves, at least 1, found 0"),
         ("jaxmarl:coin_game,num_outer_steps=0", "jaxmarl:coin_game does not run: IndexError"),
     ],

@@ -1,0 +1,152 @@
+"""JaxMARL beside us: its IPPO against our PPO, and its games bare against wrapped.
+
+``counterplay bench ippo --peer PATH`` trains both with the same network, lanes, epochs and
+minibatches and has our evaluation play what each ends with. Without a peer only ours is measured.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from counterplay import envs
+from counterplay.console import read, table, use_all_cores
+from counterplay.names import unknown
+from counterplay.verbs import Train, run_training
+
+SCRIPT = Path("benchmarks") / "jaxmarl_ippo.py"
+KITCHEN = "jaxmarl:overcooked,layout=cramped_room"
+TASKS = {
+    "overcooked": (KITCHEN + ",shaped=1", KITCHEN),
+    "spread": ("jaxmarl:MPE_simple_spread_v3",) * 2,
+    "tag": ("jaxmarl:MPE_simple_tag_v3",) * 2,
+}
+"""Name -> the game of training, and that of evaluation, without rewards for steps on the way."""
+
+
+@dataclass(frozen=True)
+class Ippo:
+    """PPO in JaxMARL's games, beside JaxMARL's IPPO where a copy of its repository is given."""
+
+    tasks: tuple[str, ...] = ("overcooked", "spread", "tag")
+    """Which games: overcooked (cramped room), spread, tag."""
+    steps: int = 1_000_000
+    """Environment steps of each training."""
+    seeds: int = 5
+    """Trainings of each system in each game."""
+    seed: int = 0
+    """The first seed."""
+    episodes: int = 1024
+    """Episodes of each evaluation, sampled play."""
+    peer: str | None = None
+    """A checkout of JaxMARL; its IPPO is then trained as well."""
+    peer_python: str = sys.executable
+    """The Python that runs it, with what its baselines need."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        for task in self.tasks:
+            if task not in TASKS:
+                raise unknown("task", task, TASKS)
+        for name in ("steps", "seeds", "episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, found {getattr(self, name)}")
+        if self.peer and not SCRIPT.is_file():
+            raise ValueError(f"--peer is run by {SCRIPT}: start this in the repository's folder")
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench ippo``"""
+    chosen = read(Ippo, args, "bench ippo")
+    use_all_cores()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for task in chosen.tasks:
+            rows.append({"task": task, "who": "counterplay PPO"} | _ours(chosen, task, scratch))
+            if chosen.peer:
+                rows.append({"task": task, "who": "JaxMARL IPPO"} | _theirs(chosen, task, scratch))
+    if chosen.json:
+        print(json.dumps({"bench": "ippo", "steps": chosen.steps, "rows": rows}))
+        return 0
+    title = f"{chosen.steps:,} steps, {chosen.seeds} seeds, {chosen.episodes:,} episodes sampled"
+    shown = [(row["task"], row["who"], *row["interval"], row["steps_per_second"]) for row in rows]
+    words = [(t, w, f"{m:.2f} ± {e:.2f}", f"{s:,.0f}") for t, w, m, e, s in shown]
+    table(title, ("game", "who", "return ± 95%", "env-steps/s"), words)
+    return 0
+
+
+def _settings(chosen: Ippo) -> Any:
+    """What JaxMARL's configuration files say, in our words."""
+    from counterplay.algos import ppo
+
+    return ppo.Config(
+        seed=chosen.seed, seeds=chosen.seeds, steps=chosen.steps, lanes=16, slots=128,
+        epochs=4, minibatches=4, widths=(64, 64), activation="tanh", apart=True,
+        learning_rate=2.5e-4, entropy=0.01,
+    )  # fmt: skip
+
+
+def _ours(chosen: Ippo, task: str, scratch: str) -> dict[str, Any]:
+    from counterplay.evaluate.returns import evaluate
+    from counterplay.pools import roster_alone
+
+    training, scoring = TASKS[task]
+    done = run_training("ppo", Train(_settings(chosen), env=training, out=f"{scratch}/{task}"))
+    env = envs.make(scoring)
+    runs = tuple(f"run:{done.folder}#{seed}" for seed in range(chosen.seeds))
+    found = evaluate(env, roster_alone(env, runs), chosen.episodes, seed=chosen.seed)
+    speed = done.steps * chosen.seeds / (done.seconds - done.compile_seconds)
+    return _row([float(score.mean.mean()) for score in found], speed, done.compile_seconds)
+
+
+def _theirs(chosen: Ippo, task: str, scratch: str) -> dict[str, Any]:
+    out = f"{scratch}/{task}.npz"
+    words = ["--peer", chosen.peer, "--task", task, "--out", out, "--steps", chosen.steps]
+    words += ["--seeds", chosen.seeds, "--seed", chosen.seed]
+    done = subprocess.run(  # noqa: S603
+        [chosen.peer_python, str(SCRIPT), *map(str, words)], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise ValueError(f"JaxMARL's IPPO failed: {done.stderr.strip()[-2000:]}")
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    env = envs.make(TASKS[task][1])
+    with np.load(out) as arrays:
+        returns = [_score(chosen, env, dict(arrays), seed) for seed in range(chosen.seeds)]
+    return _row(returns, told["steps"] / median(told["seconds"]), told["compile_seconds"])
+
+
+def _score(chosen: Ippo, env: Any, arrays: dict[str, Any], seed: int) -> float:
+    """What JaxMARL's network of a seed earns in our evaluation."""
+    import equinox as eqx
+    import jax.numpy as jnp
+    import jax.random as jr
+
+    from counterplay.algos.ppo import Agent, init_learner
+    from counterplay.evaluate.returns import evaluate
+    from counterplay.seats import Chair, Kind, Roster
+
+    net = init_learner(_settings(chosen), env, 1, jr.key(0)).net
+    layers = lambda n: [*n.trunk.layers, n.policy, *n.critic.layers, n.value]
+    where = lambda n: [x for layer in layers(n) for x in (layer.weight, layer.bias)]
+    names = [f"Dense_{i}/{part}" for i in range(6) for part in ("kernel", "bias")]
+    net = eqx.tree_at(where, net, [jnp.asarray(arrays[name][seed : seed + 1]) for name in names])
+    table_of_one = (Chair(0, 0),) * env.num_seats
+    roster = Roster((Kind("JaxMARL IPPO", policy=Agent(net)),), (table_of_one,))
+    return float(evaluate(env, roster, chosen.episodes, seed=chosen.seed)[0].mean.mean())
+
+
+def _row(returns: list[float], speed: float, compiling: float) -> dict[str, Any]:
+    from scipy.stats import t
+
+    n, mean = len(returns), float(np.mean(returns))
+    spread = float(np.std(returns, ddof=1)) if n > 1 else 0.0
+    half = float(t.ppf(0.975, n - 1)) * spread / n**0.5 if n > 1 else 0.0
+    return {"interval": [mean, half], "returns": returns, "steps_per_second": speed,
+            "compile_seconds": compiling}  # fmt: skip
