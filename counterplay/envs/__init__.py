@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from counterplay.names import read_settings, unknown
 
 if TYPE_CHECKING:
+    import counterplay.envs.outward
     import counterplay.types
 
 GAMES: dict[str, str] = {
@@ -84,3 +85,25 @@ def game_of(env: "counterplay.types.Env") -> str | None:
     """The name under which a game is listed, None for one that is not ours."""
     place = f"{type(env).__module__}:{type(env).__qualname__}"
     return next((name for name, listed in GAMES.items() if listed == place), None)
+
+
+def to_pettingzoo(
+    game: "str | counterplay.types.Env",
+    render_mode: str | None = None,
+    *,
+    encoded: bool = True,
+    masked: bool = False,
+) -> "counterplay.envs.outward.Exported":
+    """A game in JAX, or the text that names one, as a PettingZoo ``ParallelEnv``.
+
+    The agents are ``seat_0``, ``seat_1``, ...; legal moves are in ``infos[agent]["action_mask"]``,
+    int8 [A]. ``render_mode`` is "rgb_array" or "ansi". ``encoded`` observations are what a network
+    reads, float32 [F]; others are compact, as stored, [D]. ``masked`` ones are a dictionary of
+    "observation" and "action_mask", which some libraries want.
+    """
+    from counterplay.envs.hosting import needed
+
+    outward = needed("counterplay.envs.outward", "to_pettingzoo")
+    env = make(game) if isinstance(game, str) else game
+    name = game if isinstance(game, str) else game_of(env) or type(env).__name__
+    return outward.export(env, name, render_mode, encoded, masked)

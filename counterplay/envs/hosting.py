@@ -6,7 +6,7 @@ the same static properties as a native game, so everything that learns treats th
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
@@ -129,16 +129,17 @@ class NativeHost:
 
 
 class NativeCopy:
-    """One running copy of a jitted game."""
+    """One running copy of a jitted game; ``encoded`` shows what a network reads, float32."""
 
-    def __init__(self, env: Env):
-        self._env, self._state = env, None
+    def __init__(self, env: Env, encoded: bool = False):
+        self._env, self._encoded, self._state = env, encoded, None
 
     def reset(self, seed: int) -> HostStep:
-        return self._keep(_reset(self._env, np.uint32(seed)))
+        return self._keep(_reset(self._env, self._encoded, np.uint32(seed)))
 
     def step(self, actions: Sequence[int]) -> HostStep:
-        return self._keep(_step(self._env, self._state, np.asarray(actions, np.int32)))
+        moves = np.asarray(actions, np.int32)
+        return self._keep(_step(self._env, self._encoded, self._state, moves))
 
     def render(self) -> Picture:
         return self._env.render(self._state)
@@ -151,14 +152,21 @@ class NativeCopy:
         return HostStep(*(np.asarray(getattr(shown, name)) for name in HostStep._fields))
 
 
-@partial(jax.jit, static_argnums=0)
-def _reset(env, seed):
-    return env.reset(jr.key(seed))
+# one program for all copies of equal games
+@partial(jax.jit, static_argnums=(0, 1))
+def _reset(env, encoded, seed):
+    return _as_wanted(env, encoded, *env.reset(jr.key(seed)))
 
 
-@partial(jax.jit, static_argnums=0)
-def _step(env, state, actions):
-    return env.step(state, actions)
+@partial(jax.jit, static_argnums=(0, 1))
+def _step(env, encoded, state, actions):
+    return _as_wanted(env, encoded, *env.step(state, actions))
+
+
+def _as_wanted(env, encoded, state, shown):
+    if encoded:
+        shown = replace(shown, obs=jax.vmap(env.encode)(shown.obs))
+    return state, shown
 
 
 def host_native(env: Env) -> HostGame:
