@@ -1,8 +1,8 @@
 """The games by name. Listing and naming them imports neither JAX nor a game; ``make`` does.
 
 ``GAME[:PRESET][,setting=value...]``, for example ``stag_hunt:6x6,view=2``; the first preset is
-the default. ``pettingzoo:MODULE``, ``gymnasium:ID``, ``lbforaging:ID``, ``jaxmarl:NAME`` and
-``path.py:Name`` name games that are not ours.
+the default. ``pettingzoo:MODULE``, ``gymnasium:ID``, ``lbforaging:ID``, ``jaxmarl:NAME``,
+``path.py:Name`` and what was given to ``register`` name games that are not ours.
 """
 
 from dataclasses import fields
@@ -37,6 +37,9 @@ FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")
 JAXMARL = "jaxmarl:"
 """Beginning of names of games of others that run inside jit."""
 
+REGISTERED: dict[str, str] = {}
+"""Name -> ``module:factory``, as given to ``register``."""
+
 
 def names() -> list[str]:
     return list(GAMES)
@@ -47,13 +50,35 @@ def describe() -> list[tuple[str, tuple[str, ...], str]]:
     return [(name, PRESETS_OF[name], ABOUT[name]) for name in GAMES]
 
 
+def register(name: str, place: str) -> None:
+    """Gives a game of yours a name for this process, with which ``make`` and ``--env`` know it.
+
+    ``place`` is ``module:factory``, imported when the game is first made. The factory is called
+    with the settings, ``name,setting=value``, and makes a PettingZoo ParallelEnv, a Gymnasium Env
+    or a game with the members of ``counterplay.types.Env``. To say the same twice does no harm.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"a game is registered under letters, digits and _, not {name!r}")
+    holder = GAMES.get(name) or REGISTERED.get(name)
+    if holder not in (None, place) or f"{name}:" in (*FOREIGN, JAXMARL):
+        raise ValueError(f"the name {name!r} is taken, by {holder or 'games of others'}")
+    module, colon, factory = place.partition(":")
+    if not colon or not all(part.isidentifier() for part in (*module.split("."), factory)):
+        raise ValueError(f"{name}: expected a place written module:factory, found {place!r}")
+    REGISTERED[name] = place
+
+
 def look_up(text: str) -> tuple[str, str] | None:
     """Game and preset that the text names, or None where it names a game of others."""
     if text.startswith((*FOREIGN, JAXMARL)) or ".py:" in text:
         return None
     name, colon, preset = (part.strip() for part in text.split(",")[0].partition(":"))
+    if name in REGISTERED:
+        if colon:
+            raise ValueError(f"{name} has no presets: write its settings as {name},setting=value")
+        return None
     if name not in GAMES:
-        raise unknown("game", name, GAMES)
+        raise unknown("game", name, [*GAMES, *REGISTERED])
     if not colon:
         preset = PRESETS_OF[name][0]
     if preset not in PRESETS_OF[name]:
@@ -105,5 +130,7 @@ def to_pettingzoo(
 
     outward = needed("counterplay.envs.outward", "to_pettingzoo")
     env = make(game) if isinstance(game, str) else game
-    name = game if isinstance(game, str) else game_of(env) or type(env).__name__
+    name = (
+        game if isinstance(game, str) else game_of(env) or getattr(env, "name", type(env).__name__)
+    )
     return outward.export(env, name, render_mode, encoded, masked)
