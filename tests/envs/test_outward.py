@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from pettingzoo.utils import parallel_to_aec
+from probes import Departure
 
 from counterplay import envs
 from counterplay.envs import hosting
@@ -162,6 +164,24 @@ def test_a_game_cut_short_is_truncated_for_everyone_left():
     assert [(r[2], r[3]) for r in results] == [({"seat_0": False}, {"seat_0": i == 3})
                                                for i in range(4)]  # fmt: skip
     assert game.agents == []
+
+
+@dataclass(frozen=True)
+class Interrupted(Departure):
+    """Cut short by the move with which seat 1 leaves."""
+
+    def shows(self, state):
+        return super().shows(state) | {"terminated": state.time < 0, "truncated": state.time > 0}
+
+
+def test_who_leaves_as_the_game_is_cut_short_is_terminated_all_the_same():
+    game = envs.to_pettingzoo(Interrupted())
+    game.reset(seed=0)
+    _, _, ended, cut, _ = game.step({"seat_0": 0, "seat_1": 0})
+    assert ended == {"seat_0": False, "seat_1": True} and game.agents == []
+    assert cut == {"seat_0": True, "seat_1": False}
+    about = {"name": "Interrupted", "render_modes": ["rgb_array", "ansi"]}
+    assert game.metadata == about | {"is_parallelizable": True} and str(game) == "Interrupted"
 
 
 def test_what_was_shown_is_the_readers_to_keep():
