@@ -131,7 +131,8 @@ def show_list(args: list[str]) -> int:
         print(f"{game['game']}: {game['about']}")
         print(f"  presets  {', '.join(game['presets'])}")
         print(f"  rules    {', '.join(game['rules'])}")
-    print("games of others: pettingzoo:MODULE, gymnasium:ID, lbforaging:ID, path/to/file.py:Name")
+    forms = "pettingzoo:MODULE, gymnasium:ID, lbforaging:ID, jaxmarl:NAME, path/to/file.py:Name"
+    print(f"games of others: {', '.join((*envs.REGISTERED, forms))}")
     print(f"  rules    {', '.join(everywhere)}")
     print(f"algorithms: {', '.join(algos.ALGORITHMS)}")
     return 0

@@ -1,6 +1,7 @@
-"""What people bring along: things by name from Python files that are no part of this package."""
+"""What people bring along: things by name from Python files and modules that are not ours."""
 
 import sys
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -11,9 +12,25 @@ from counterplay.names import unknown
 
 def from_file(path: str, name: str, what: str) -> Any:
     """What a file holds under a name; ``what`` it is wanted for is said when there is no file."""
-    module = _module(Path(path), what)
+    return _held(_module(Path(path), what), name, path)
+
+
+def from_module(place: str, owner: str) -> Any:
+    """What ``module:name`` says; errors name the owner, under whose name it was registered."""
+    module_name, _, name = place.partition(":")
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        raise ValueError(
+            f"{owner} is registered as {place}, but {module_name} cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return _held(module, name, f"{module_name}, where {owner} is registered")
+
+
+def _held(module: ModuleType, name: str, where: str) -> Any:
     if not hasattr(module, name):
-        raise unknown(f"name in {path}", name, [n for n in vars(module) if not n.startswith("_")])
+        raise unknown(f"name in {where}", name, [n for n in vars(module) if not n.startswith("_")])
     return getattr(module, name)
 
 

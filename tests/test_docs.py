@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import counterplay
-from counterplay import envs
+from counterplay import envs, play, verbs
 from counterplay.bench.figures import SUITE, TABLES, command_of, fill
 from counterplay.cli import VERBS
 from counterplay.evaluate.returns import evaluate
@@ -54,6 +55,37 @@ def test_the_opponent_of_the_guide_plays(partner, match, means, tmp_path):
     seats = {0: bot + partner if partner == "Once" else partner, 1: f"{bot}Patient"}
     (row,) = evaluate(env, roster_of(env, seats), 8, match=match)
     assert row.mean.tolist() == means and row.error.tolist() == [0, 0]
+
+
+def test_the_game_of_the_guide_is_trained_on_and_evaluated_by_its_name(
+    tmp_path, monkeypatch, capsys
+):
+    guide = ROOT / "docs/guide.md"
+    (code,) = [b for b in python_blocks(guide) if "class Agree" in b]
+    assert len(code.splitlines()) < 40
+    (tmp_path / "agree.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    for module in (verbs, play):  # the devices of this process are chosen already
+        monkeypatch.setattr(module, "use_all_cores", lambda game="": None)
+    small = {"50000": "20 --lanes 2 --slots 5 --widths 4 --minibatches 1", "1000": "4"}
+    commands = re.findall(r"^python (agree.py .*)$", guide.read_text(), flags=re.M)
+    for command in commands:
+        for large in small:
+            command = command.replace(f" {large}", f" {small[large]}")
+        monkeypatch.setattr(sys, "argv", command.split())
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path("agree.py", run_name="__main__")
+        assert end.value.code == 0, capsys.readouterr().err
+    assert len(commands) == 2 and "random" in capsys.readouterr().out
+    assert json.loads(Path("runs/agree/config.json").read_text())["env"] == "agree,rounds=5"
+    assert envs.REGISTERED.pop("agree") == "__main__:Agree"
+
+
+def test_the_export_of_the_guide_plays_to_the_end(tmp_path):
+    (code,) = [b for b in python_blocks(ROOT / "docs/guide.md") if "to_pettingzoo" in b]
+    (tmp_path / "out.py").write_text(code)
+    held = runpy.run_path(str(tmp_path / "out.py"))
+    assert held["picture"].dtype == np.uint8 and any(held["terminations"].values())
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)

@@ -6,7 +6,7 @@ the same static properties as a native game, so everything that learns treats th
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
@@ -16,8 +16,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from counterplay.envs import REGISTERED
 from counterplay.names import Value
-from counterplay.outside import from_file
+from counterplay.outside import from_file, from_module
 from counterplay.types import NO_EVENT, Env, Picture
 
 
@@ -129,16 +130,17 @@ class NativeHost:
 
 
 class NativeCopy:
-    """One running copy of a jitted game."""
+    """One running copy of a jitted game; ``encoded`` shows what a network reads, float32."""
 
-    def __init__(self, env: Env):
-        self._env, self._state = env, None
+    def __init__(self, env: Env, encoded: bool = False):
+        self._env, self._encoded, self._state = env, encoded, None
 
     def reset(self, seed: int) -> HostStep:
-        return self._keep(_reset(self._env, np.uint32(seed)))
+        return self._keep(_reset(self._env, self._encoded, np.uint32(seed)))
 
     def step(self, actions: Sequence[int]) -> HostStep:
-        return self._keep(_step(self._env, self._state, np.asarray(actions, np.int32)))
+        moves = np.asarray(actions, np.int32)
+        return self._keep(_step(self._env, self._encoded, self._state, moves))
 
     def render(self) -> Picture:
         return self._env.render(self._state)
@@ -151,14 +153,21 @@ class NativeCopy:
         return HostStep(*(np.asarray(getattr(shown, name)) for name in HostStep._fields))
 
 
-@partial(jax.jit, static_argnums=0)
-def _reset(env, seed):
-    return env.reset(jr.key(seed))
+# one program for all copies of equal games
+@partial(jax.jit, static_argnums=(0, 1))
+def _reset(env, encoded, seed):
+    return _as_wanted(env, encoded, *env.reset(jr.key(seed)))
 
 
-@partial(jax.jit, static_argnums=0)
-def _step(env, state, actions):
-    return env.step(state, actions)
+@partial(jax.jit, static_argnums=(0, 1))
+def _step(env, encoded, state, actions):
+    return _as_wanted(env, encoded, *env.step(state, actions))
+
+
+def _as_wanted(env, encoded, state, shown):
+    if encoded:
+        shown = replace(shown, obs=jax.vmap(env.encode)(shown.obs))
+    return state, shown
 
 
 def host_native(env: Env) -> HostGame:
@@ -167,13 +176,16 @@ def host_native(env: Env) -> HostGame:
 
 
 def make_hosted(text: str) -> Any:
-    """The game that the text names; from ``path.py:Name`` also a native one."""
+    """The game that the text names; one from a file or a registered name may be native."""
     head, settings, horizon, see_moves = parts(text)
     origin, _, name = head.partition(":")
-    if ".py:" in head:
-        build, adapter, made = _from_file(head, settings)
+    if head in REGISTERED or ".py:" in head:
+        build = _brought(head)
+        adapter, made = _told_apart(head, build, settings)
         if adapter is None:
-            return made
+            theirs = {"horizon": horizon} if horizon else {}
+            theirs |= settings if see_moves else {**settings, "see_moves": False}
+            return built(head, build, theirs) if theirs else made
     elif origin == "pettingzoo":
         adapter = _adapter("pettingzoo", head)
         build = adapter.factory(name, head)
@@ -186,8 +198,9 @@ def make_hosted(text: str) -> Any:
 def parts(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
     """The name of a game of others, and what follows it after commas.
 
-    Settings are passed on to the game. Two are ours: ``horizon`` declares the longest episode, in
-    moves, and ``see_moves=false`` hides from everyone what the others did.
+    Settings are passed on to the game. Two are ours, unless it is a native one: ``horizon``
+    declares the longest episode, in moves, and ``see_moves=false`` hides from everyone what the
+    others did.
     """
     head, *pieces = (part.strip() for part in text.split(","))
     settings = dict(_setting(piece, head) for piece in pieces)
@@ -233,20 +246,26 @@ def needed(module: str, owner: str) -> Any:
         ) from error
 
 
-def _from_file(text: str, settings: dict[str, Value]) -> tuple[Any, Any, Any]:
-    """(maker, adapter module, game): the adapter is None where the file holds a game of ours."""
-    path, _, name = text.rpartition(":")
-    build = from_file(path, name, "a game")
+def _brought(head: str) -> Any:
+    """What makes a game that is neither ours nor of an installed package."""
+    if head in REGISTERED:
+        return from_module(REGISTERED[head], head)
+    path, _, name = head.rpartition(":")
+    return from_file(path, name, "a game")
+
+
+def _told_apart(text: str, build: Any, settings: dict[str, Value]) -> tuple[Any, Any]:
+    """(adapter module, game): the adapter is None where the game is written as ours are."""
     made = built(text, build, settings) if callable(build) else build
     if hasattr(made, "num_seats") and (hasattr(made, "open") or hasattr(made, "encode")):
-        return build, None, made
+        return None, made
     if made is build:
         raise ValueError(f"{text} is a single object: name the class or function that makes it, so "
                          "that several copies can run side by side")  # fmt: skip
     if hasattr(made, "possible_agents"):
-        return build, _adapter("pettingzoo", text), made
+        return _adapter("pettingzoo", text), made
     if hasattr(made, "action_space") and hasattr(made, "observation_space"):
-        return build, _adapter("gymnasium", text), made
+        return _adapter("gymnasium", text), made
     raise ValueError(
         f"{text} makes a {type(made).__name__}, which is no game: expected a PettingZoo "
         "ParallelEnv, a gymnasium Env, or a game with num_seats, encode and reset(key) or open()"
