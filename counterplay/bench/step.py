@@ -84,18 +84,18 @@ def _play(env: Any, chosen: Step, planes: bool, starts: Any, carry: Any, seed: A
     def slot(carry, t):
         state, shown = carry
         draw = counter_hash(place + counter_hash(jnp.uint32(seed * chosen.slots) + t))
-        action = jnp.where(shown.alive, _legal_move(shown.legal, draw), NO_MOVE)
+        action = jnp.where(shown.alive, legal_move(shown.legal, draw), NO_MOVE)
         # barriers keep XLA from computing the whole step once for every array it feeds
         stepped = jax.vmap(env.step)(state, jax.lax.optimization_barrier(action))
         state, after = jax.lax.optimization_barrier(stepped)
-        state, shown = select(after.terminated, starts, (state, after))
+        state, shown = select(after.terminated | after.truncated, starts, (state, after))
         obs = jax.vmap(jax.vmap(env.encode))(shown.obs) if planes else shown.obs
         return (state, shown), (obs, shown.legal, after.reward, after.terminated)
 
     return jax.lax.scan(slot, carry, jnp.arange(chosen.slots, dtype=jnp.uint32))
 
 
-def _legal_move(legal: Any, draw: Any) -> Any:
+def legal_move(legal: Any, draw: Any) -> Any:
     """A uniform legal move from 32 random bits."""
     import jax.numpy as jnp
 
