@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +31,8 @@ SUITE: dict[str, str] = {
     "step": "bench step",
     "host": "bench host",
     "foraging": "bench foraging --seeds 5",
+    "ippo": "bench ippo",
+    "wrapped": "bench wrapped",
     "runs": "bench runs",
     "xplay": "bench xplay",
     "faults": "bench faults",
@@ -38,6 +41,8 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
+PEERS = ("ippo",)
+"""Tables that may have a peer in them."""
 SETTINGS = {"rules": "Rules", "selfplay": "Bench", "focal": "Focal", "foraging": "Foraging"}
 """Benchmark -> the class in ``bench.learning`` of the settings that its result leaves out."""
 
@@ -52,6 +57,10 @@ class Figures:
     """Folder of the JSON results."""
     write: tuple[str, ...] = ("README.md", "docs/figures.md")
     """Markdown files whose tables are replaced."""
+    peer: str | None = None
+    """A checkout of JaxMARL, trained beside us in the table ippo; see counterplay bench ippo."""
+    peer_python: str = sys.executable
+    """The Python that runs it."""
     render: bool = False
     """Measure nothing, only write the tables from the results there are."""
 
@@ -69,7 +78,8 @@ def main(args: list[str]) -> int:
             print("tests: there is no folder tests/ here, so they are left out")
             continue
         print(f"{name}: {command_of(name)}", flush=True)
-        row = measure(name)
+        peer = ["--peer", chosen.peer, "--peer-python", chosen.peer_python]
+        row = measure(name, peer if chosen.peer and name in PEERS else [])
         (folder / f"{name}.json").write_text(json.dumps(row, indent=1) + "\n")
         if gif := row["result"].get("gif"):
             shutil.copy(gif, Path("docs") / f"{name}.gif")
@@ -83,12 +93,12 @@ def command_of(name: str) -> str:
     return SUITE[name] if name == "tests" else f"counterplay {SUITE[name]}"
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Runs the command of one table and notes where and when."""
+def measure(name: str, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Runs the command of one table and notes where and when; ``more`` names a peer."""
     module = (
         ["pytest", "-q"] if name == "tests" else ["counterplay", *SUITE[name].split(), "--json"]
     )
-    program = [sys.executable, "-m", *module]
+    program = [sys.executable, "-m", *module, *more]
     began = time.perf_counter()
     done = subprocess.run(program, capture_output=True, text=True, check=False)  # noqa: S603
     seconds = round(time.perf_counter() - began, 1)
@@ -98,7 +108,7 @@ def measure(name: str) -> dict[str, Any]:
         raise ValueError(f"{command_of(name)} failed: {said}")
     last = done.stdout.strip().splitlines()[-1]
     return {
-        "command": command_of(name),
+        "command": command_of(name) + (" --peer PATH" if more else ""),
         "date": time.strftime("%Y-%m-%d"),
         "wall_seconds": seconds,
         "cores": len(os.sched_getaffinity(0))
@@ -177,7 +187,7 @@ def seeds_of(found: Any) -> str:
     own = [row["seed"] for row in rows if "seed" in row] if isinstance(rows, list) else []
     if not own and "seed" not in found:
         return "seed 0, the default"
-    seeds = own or [found["seed"]]
+    seeds = own or [found["seed"], found["seed"] + found.get("seeds", 1) - 1]
     first, last = min(seeds), max(seeds)
     return f"seed {first}" if first == last else f"seeds {first} to {last}"
 

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from counterplay import envs
+from counterplay.bench.tables import TABLES
 from counterplay.console import read, table, use_all_cores
 from counterplay.names import unknown
 from counterplay.verbs import Train, run_training
 
 SCRIPT = Path("benchmarks") / "jaxmarl_ippo.py"
+OURS, THEIRS = "counterplay PPO", "JaxMARL IPPO"
 KITCHEN = "jaxmarl:overcooked,layout=cramped_room"
 TASKS = {
     "overcooked": (KITCHEN + ",shaped=1", KITCHEN),
@@ -69,16 +71,21 @@ def main(args: list[str]) -> int:
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for task in chosen.tasks:
-            rows.append({"task": task, "who": "counterplay PPO"} | _ours(chosen, task, scratch))
+            rows.append({"task": task, "who": OURS} | _ours(chosen, task, scratch))
             if chosen.peer:
-                rows.append({"task": task, "who": "JaxMARL IPPO"} | _theirs(chosen, task, scratch))
+                rows.append({"task": task, "who": THEIRS} | _theirs(chosen, task, scratch))
     if chosen.json:
-        print(json.dumps({"bench": "ippo", "steps": chosen.steps, "rows": rows}))
+        about = {
+            "seed": chosen.seed,
+            "seeds": chosen.seeds,
+            "steps": chosen.steps,
+            "episodes": chosen.episodes,
+        }
+        print(json.dumps({"bench": "ippo", "ours": OURS} | about | {"rows": rows}))
         return 0
     title = f"{chosen.steps:,} steps, {chosen.seeds} seeds, {chosen.episodes:,} episodes sampled"
-    shown = [(row["task"], row["who"], *row["interval"], row["steps_per_second"]) for row in rows]
-    words = [(t, w, f"{m:.2f} ± {e:.2f}", f"{s:,.0f}") for t, w, m, e, s in shown]
-    table(title, ("game", "who", "return ± 95%", "env-steps/s"), words)
+    words = [(*row.values(),) for row in TABLES["ippo"]({"ours": OURS, "rows": rows})]
+    table(title, ("game", "who", "return a player", "env-steps/s"), words)
     return 0
 
 
@@ -138,7 +145,7 @@ def _score(chosen: Ippo, env: Any, arrays: dict[str, Any], seed: int) -> float:
     names = [f"Dense_{i}/{part}" for i in range(6) for part in ("kernel", "bias")]
     net = eqx.tree_at(where, net, [jnp.asarray(arrays[name][seed : seed + 1]) for name in names])
     table_of_one = (Chair(0, 0),) * env.num_seats
-    roster = Roster((Kind("JaxMARL IPPO", policy=Agent(net)),), (table_of_one,))
+    roster = Roster((Kind(THEIRS, policy=Agent(net)),), (table_of_one,))
     return float(evaluate(env, roster, chosen.episodes, seed=chosen.seed)[0].mean.mean())
 
 

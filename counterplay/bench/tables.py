@@ -132,6 +132,35 @@ def _faults(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _ippo(found: Any) -> list[dict[str, Any]]:
+    theirs = {row["task"]: row for row in found["rows"] if row["who"] != found["ours"]}
+    rows = []
+    for row in found["rows"]:
+        peer, speed = theirs.get(row["task"]), row["steps_per_second"]
+        times = f", {speed / peer['steps_per_second']:.1f} x" if peer and row is not peer else ""
+        rows.append(
+            {
+                "game": row["task"],
+                "who": row["who"],
+                "return a player, 95%": _plus(*row["interval"], 2),
+                "training, env-steps/s": f"{speed:,.0f}{times}",
+            }
+        )
+    return rows
+
+
+def _wrapped(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "game": row["game"],
+            "bare, env-steps/s": f"{row['bare']:,}",
+            "wrapped": f"{row['wrapped']:,}",
+            "kept": f"{row['kept']:.0%}",
+        }
+        for row in found["rows"]
+    ]
+
+
 def _tests(found: Any) -> list[dict[str, Any]]:
     return [
         {key: str(found[key]) for key in ("passed", "skipped")}
@@ -150,6 +179,8 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "runs": _runs,
     "xplay": _xplay,
     "faults": _faults,
+    "ippo": _ippo,
+    "wrapped": _wrapped,
     "demo": _demo,
     "tests": _tests,
 }

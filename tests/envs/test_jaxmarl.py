@@ -1,8 +1,10 @@
 """JaxMARL's games through our adapter: they play as they do bare; ends are told apart."""
 
+import json
 import subprocess
 import sys
 from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from counterplay import envs
+from counterplay import cli, envs, play, verbs
 
 pytest.importorskip("jaxmarl")
 
@@ -40,7 +42,7 @@ LENGTHS = {
 
 
 @cache
-def made(text):
+def made(text) -> tuple[Any, Any, Any]:
     """The game, and its reset and step compiled once for all tests."""
     env = envs.make(text)
     return env, jax.jit(env.reset), jax.jit(env.step)
@@ -126,7 +128,7 @@ def test_narrower_players_are_padded():
 
 
 def test_actions_beyond_a_players_own_are_illegal():
-    env = envs.make("jaxmarl:SMAX,num_allies=2,num_enemies=4")
+    env: Any = envs.make("jaxmarl:SMAX,num_allies=2,num_enemies=4")
     _, shown = env.reset(jr.key(0))
     assert env.sizes.actions == (9, 9, 7, 7, 7, 7)
     assert not np.asarray(shown.legal)[2:, 7:].any()
@@ -217,6 +219,23 @@ def test_a_game_nobody_drew_is_shown_as_what_its_players_see():
     drawn = env.render(state)
     assert drawn.pixels.std() > 5
     assert f"0 sees {' '.join(str(int(x)) for x in shown.obs[0])}" in drawn.text
+
+
+def test_a_team_is_trained_and_evaluated_from_the_command_line(tmp_path, monkeypatch, capsys):
+    for module in (verbs, play):
+        monkeypatch.setattr(module, "use_all_cores", lambda game="": None)
+    game, run = "jaxmarl:switch_riddle", str(tmp_path / "run")
+    sizes = ["--lanes", "8", "--slots", "6", "--widths", "8", "--minibatches", "1"]
+    learn = ["train", "ppo", "--env", game, *sizes, "--steps", "96", "--out", run, "--json"]
+    assert cli.main(learn) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["steps"] == 96
+    sit = ["--seat", f"0=run:{run}", "--seat", "1..2=random"]
+    assert cli.main(["eval", "--env", game, *sit, "--episodes", "16", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    (row,) = rows
+    assert len(row["mean"]) == 3 and all(-1 <= mean <= 1 for mean in row["mean"])
+    assert 1 <= row["length"] <= 6
 
 
 def test_importing_it_says_nothing_and_leaves_the_output_alone():
