@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 
 from counterplay import cli, envs, play, verbs
+from counterplay.envs import jaxmarl, jaxmarl_games
+from counterplay.pools import roster_of
+from counterplay.rollout import collect, open_lanes
 
 pytest.importorskip("jaxmarl")
 
@@ -247,3 +251,46 @@ def test_importing_it_says_nothing_and_leaves_the_output_alone():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+class Door:
+    """Two players by JaxMARL's rules, of whom the second goes out for the moves 2 and 3."""
+
+    agents = ("a", "b")
+    max_steps = 6
+
+    def action_space(self, agent):
+        return SimpleNamespace(n=2)
+
+    def reset(self, key):
+        state = jnp.int32(0)
+        return self.get_obs(state), state
+
+    def get_obs(self, state):
+        return {agent: jnp.full(2, state, jnp.uint8) for agent in self.agents}
+
+    def step_env(self, key, state, actions):
+        state, over = state + 1, state + 1 >= self.max_steps
+        out = {"a": over, "b": over | ((state >= 2) & (state < 4)), "__all__": over}
+        paid = {"a": jnp.float32(1), "b": jnp.float32(10) + actions["b"]}
+        return self.get_obs(state), state, paid, out, {}
+
+
+def test_a_player_may_go_and_come_back():
+    door: Any = Door()
+    env = jaxmarl.JaxMarl("door", (), 6, True, 0.0, door, jaxmarl_games.sizes_of(door, "door"))
+    roster = roster_of(env, dict.fromkeys(range(2), "random"))
+    seating, policies = roster.seating(1), roster.others
+    lanes = open_lanes(env, seating, policies, jr.key(0))
+    _, chunk = collect(env, seating, policies, lanes, jr.key(1), slots=14)
+    slots = {name: np.asarray(x)[0] for name, x in chunk.slots.items()}
+    here = [True, True, False, False, True, True, False]  # the last slot only shows
+    assert slots["alive"][:, 1].tolist() == here * 2
+    assert slots["alive"][:, 0].tolist() == ([True] * 6 + [False]) * 2
+    assert slots["left"][:, 1].tolist() == [False, True, False, False, False, False, False] * 2
+    assert slots["closing"].tolist() == ([False] * 6 + [True]) * 2
+    assert slots["continues"][:, 1].tolist() == [True, False, False, False, True, True, False] * 2
+    absent = ~slots["alive"][:, 1]
+    assert (slots["actions"][absent, 1] == -1).all() and (slots["reward"][absent, 1] == 0).all()
+    assert (slots["reward"][~absent, 1] == 10 + slots["actions"][~absent, 1]).all()
+    assert slots["obs"][:, 1, 0].tolist() == [0, 1, 0, 0, 4, 5, 6] * 2
