@@ -15,14 +15,14 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
+from counterplay.envs import board
+from counterplay.envs.board import GONE, UNSEEN
 from counterplay.envs.obstacles import check, check_layouts
 from counterplay.types import NO_EVENT, Picture, TimeStep
 
 UP, DOWN, LEFT, RIGHT, STAY, HUNT_STAG, HUNT_HARE = range(7)
 CAUGHT_STAG, CAUGHT_HARE = range(2)
 STAG_REWARD, HARE_REWARD = 10.0, 1.0
-GONE = -1
-UNSEEN = 255
 
 PRESETS: dict[str, dict[str, int]] = {
     "4x4": {},
@@ -66,10 +66,7 @@ class StagHunt:
     obs_dtype = np.dtype(np.uint8)
 
     def __post_init__(self):
-        if not 2 <= self.size <= 15:
-            raise ValueError(f"stag_hunt: size must be 2 to 15, found {self.size}")
-        if not 1 <= self.horizon <= 254:
-            raise ValueError(f"stag_hunt: horizon must be 1 to 254, found {self.horizon}")
+        board.check_sizes("stag_hunt", self.size, self.horizon)
         least = {"players": 2, "stags": 0, "hares": 0, "obstacles": 0, "view": 0}
         for name, few in least.items():
             if (found := getattr(self, name)) < few:
@@ -158,13 +155,8 @@ class StagHunt:
 
     def encode(self, obs: UInt8[Array, " D"]) -> Float[Array, " F"]:
         """Planes: me, each other, stags, hares, obstacles, [N + 3, size, size] flat; then time."""
-        n, things = self.players, (self.stags, self.hares, self.obstacles)
-        plane = np.concatenate([np.arange(n), np.repeat(np.arange(n, n + 3), things)])
-        feature = np.arange((n + 3) * self.cells + 1)
-        # everything shown has one feature, plane * cells + cell: a comparison, not a scatter
-        seen = jnp.where(obs[:-1] == UNSEEN, -1, obs[:-1].astype(jnp.int32) + plane * self.cells)
-        here = (seen[:, None] == feature[None]).any(0).astype(jnp.float32)
-        return jnp.where(feature == feature[-1], obs[-1].astype(jnp.float32) / self.horizon, here)
+        counts = (1,) * self.players + (self.stags, self.hares, self.obstacles)
+        return board.encode(obs, counts, self.size, self.horizon)
 
     def render(self, state: State) -> Picture:
         from counterplay.envs.pictures import stag_hunt_picture
@@ -180,16 +172,7 @@ class StagHunt:
         self, players: Int[Array, " N"], obstacles: Int[Array, " k"]
     ) -> Bool[Array, "N 4"]:
         """Which of up, down, left, right stay on the board and off the obstacles."""
-        col = players % self.size
-        free = jnp.stack(
-            [
-                players >= self.size,
-                players < self.cells - self.size,
-                col != 0,
-                col != self.size - 1,
-            ],
-            axis=1,
-        )
+        free = board.steps_inside(players, self.size)
         if self.obstacles:
             target = players[:, None] + jnp.array([-self.size, self.size, -1, 1])[None]
             free &= ~(target[:, :, None] == obstacles[None, None]).any(2)
@@ -197,10 +180,7 @@ class StagHunt:
 
     def _move(self, state: State, actions: Int[Array, " N"]) -> Int[Array, " N"]:
         steps = self._legal_steps(state.players, state.obstacles)
-        shift = jnp.zeros_like(state.players)
-        for action, delta in enumerate((-self.size, self.size, -1, 1)):
-            shift = jnp.where((actions == action) & steps[:, action], delta, shift)
-        return state.players + shift
+        return board.walk(state.players, actions, steps, self.size)
 
     def _sees(self, eyes: Int[Array, " N"], things: Int[Array, " X"]) -> Bool[Array, "N X"]:
         """Which things are near enough; who has left sees nothing where sight is limited."""
@@ -236,14 +216,9 @@ class StagHunt:
 
     def _observe(self, state: State) -> UInt8[Array, "N D"]:
         """Ego first: my cell, the others' in seat order, stags, hares, obstacles; time."""
-        seats = (np.arange(self.players)[:, None] + np.arange(self.players)) % self.players
         cells = jnp.concatenate([state.players, state.stags, state.hares, state.obstacles])
-        shown = jnp.where(
-            self._sees(state.players, cells) & (cells != GONE)[None], cells[None], UNSEEN
-        )
-        mine = jnp.stack([shown[i, row] for i, row in enumerate(seats)])
-        time = jnp.broadcast_to(state.time, (self.players, 1))
-        return jnp.concatenate([mine, shown[:, self.players :], time], axis=1).astype(jnp.uint8)
+        seen = self._sees(state.players, cells) & (cells != GONE)[None]
+        return board.observe(jnp.where(seen, cells[None], UNSEEN), state.time)
 
     def _obstacles(self, key: PRNGKeyArray) -> Bool[Array, " cells"]:
         from counterplay.envs.obstacles import grow

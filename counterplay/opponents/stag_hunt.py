@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from counterplay.envs.stag_hunt import CAUGHT_HARE, CAUGHT_STAG, HUNT_STAG, STAY, StagHunt
 from counterplay.opponents.general import any_of
 from counterplay.opponents.rule import Rule
+from counterplay.opponents.walking import distances, steps_to
 from counterplay.types import NO_EVENT, Memory, View
 
 
@@ -102,12 +103,6 @@ def read(view: View, size: int) -> Board:
     return Board(planes[0], planes[1:-3], planes[-3], planes[-2])
 
 
-def distances(place: Bool[Array, " cells"], size: int) -> Int[Array, " cells"]:
-    """Manhattan distance from the one marked cell to every cell."""
-    rows, cols = jnp.divmod(jnp.arange(size * size), size)
-    return abs(rows - jnp.where(place, rows, 0).sum()) + abs(cols - jnp.where(place, cols, 0).sum())
-
-
 def first_present(order: list[Aim]) -> Aim:
     """The first aim that has a cell, else none."""
     found = Aim(jnp.int32(NO_EVENT), jnp.zeros_like(order[0].cells))
@@ -119,13 +114,7 @@ def first_present(order: list[Aim]) -> Aim:
 
 def pursue(board: Board, aim: Aim, view: View, size: int) -> Float[Array, " A"]:
     """Hunts when on the prey, else steps towards the nearest of the cells it aims at."""
-    target = jnp.argmin(jnp.where(aim.cells, distances(board.me, size), 2 * size))
-    here = jnp.argmax(board.me)
-    down, right = target // size - here // size, target % size - here % size
-    steps = view.legal[:4]
-    nearer = steps & jnp.stack([down < 0, down > 0, right < 0, right > 0]) & aim.cells.any()
-    chosen = jnp.where(nearer.any(), nearer, steps)
-    walk = jnp.concatenate([chosen, jnp.zeros(view.legal.shape[0] - 4, bool)])
+    walk = steps_to(aim.cells, board.me, view.legal, size)
     hunt = jnp.arange(view.legal.shape[0]) == HUNT_STAG + aim.kind
     return any_of(jnp.where((board.me & aim.cells).any(), hunt, walk))
 
