@@ -133,8 +133,14 @@ def test_links_between_the_pages_lead_somewhere():
             assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
-def test_encoded_observations_are_what_the_pages_say():
-    env = envs.make("stag_hunt:4x4")
+@pytest.mark.parametrize(
+    ("game", "width"),
+    [
+        ("stag_hunt:4x4", (4 + 3) * 16 + 1),  # me, three others, stags, hares, obstacles; time
+        ("snowdrift:4x4", (4 + 1) * 16 + 1),  # me, three others, drifts; time
+    ],
+)
+def test_encoded_observations_are_what_the_pages_say(game, width):
+    env = envs.make(game)
     _, shown = env.reset(jax.random.key(0))
-    width = (4 + 3) * 16 + 1  # me, three others, stags, hares, obstacles; time
     assert np.asarray(env.encode(shown.obs[0])).shape == (width,)

@@ -1,4 +1,4 @@
-"""Shapes for pictures of games: a pen with smooth edges, players, stag, hare, rock, time bar."""
+"""Shapes for pictures of games: a pen with smooth edges, players, prey, rock, snow, time bar."""
 
 from collections.abc import Iterable
 from math import cos, pi, sin
@@ -9,6 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 FINE = 4
 """Everything is drawn this many times as large, then averaged: edges come out smooth."""
+
+MARGIN = 24
+"""Pixels around a board."""
 
 PAPER, INK, FAINT = "#fbf8f1", "#2f3437", "#8b8f8a"
 TRACK, ELAPSED = "#e4dfd1", "#d08a2e"
@@ -170,6 +173,19 @@ def draw_rock(pen: Pen, x: Number, y: Number, size: Number):
         [(-0.46, 0.06), (-0.30, -0.24), (-0.20, 0.0), (-0.26, 0.37), (-0.43, 0.36)], "#8b928d"
     )
     figure._polygon([(-0.20, 0.0), (0.10, -0.05), (0.20, 0.38), (-0.26, 0.37)], "#7d8480")
+
+
+def draw_drift(pen: Pen, x: Number, y: Number, size: Number):
+    """A heap of snow that fills most of a square of side ``size``."""
+    figure = _Figure(pen, x, y, size)
+    for figure.ink, figure.grow in (("#7d97b3", 0.022), (None, 0.0)):
+        figure.oval(0, 0.22, 0.44, 0.18, "#ffffff")
+        figure.oval(-0.2, 0.1, 0.22, 0.2, "#ffffff")
+        figure.oval(0.08, -0.03, 0.26, 0.28, "#ffffff")
+        figure.oval(0.26, 0.14, 0.17, 0.17, "#ffffff")
+    figure.petal(0.19, 0.05, 0.07, 0.17, -22, "#dce8f4")
+    figure.petal(-0.13, 0.17, 0.12, 0.06, 18, "#dce8f4")
+    figure.oval(0.02, 0.3, 0.3, 0.05, "#dce8f4")
 
 
 def draw_player(pen: Pen, x: Number, y: Number, radius: Number, seat: int):

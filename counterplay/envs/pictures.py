@@ -1,124 +1,28 @@
-"""Games as pictures: boards for people, in pixels and in words, and files made of them."""
+"""Pay-off tables for people, in pixels and in words; captions, and files made of pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image
 
 from counterplay.envs.glyphs import (
     ELAPSED,
-    FAINT,
-    INK,
+    MARGIN,
     PAPER,
     SEATS,
     Number,
     Pen,
-    draw_hare,
     draw_player,
-    draw_rock,
-    draw_stag,
     draw_time,
-    nest,
     text_width,
 )
 from counterplay.envs.matrix import PRESETS, Matrix
 from counterplay.envs.matrix import State as MatrixState
-from counterplay.envs.stag_hunt import StagHunt
-from counterplay.envs.stag_hunt import State as HuntState
 from counterplay.types import Picture
 
-MARGIN = 24
-"""Pixels around a board."""
 LINE = 26
 """Pixels from one caption line to the next."""
-GRASS = ("#dbe8c9", "#cfdfba")
-FENCE = "#7f9468"
-SEAT_MARKS = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def stag_hunt_picture(env: StagHunt, state: HuntState) -> Picture:
-    """The board, who has left and what was caught, and the clock."""
-    state = jax.device_get(state)
-    cell = min(112, max(44, 560 // env.size))
-    board = cell * env.size
-    pen = Pen(board + 2 * MARGIN, board + 2 * MARGIN + 74)
-    pen.box(MARGIN - 6, MARGIN - 6, board + 12, board + 12, FENCE, 12)
-    for index in range(env.cells):
-        _draw_cell(pen, env, state, index, cell)
-    below = MARGIN + board + 22
-    draw_time(pen, MARGIN, below, board, int(state.time), env.horizon, "slot")
-    _draw_departed(pen, state, MARGIN, below + 48, board)
-    return Picture(pen.pixels(), _stag_hunt_text(env, state))
-
-
-def _draw_cell(pen: Pen, env: StagHunt, state: HuntState, index: int, cell: int):
-    row, col = divmod(index, env.size)
-    x, y = MARGIN + col * cell, MARGIN + row * cell
-    pen.box(x, y, cell, cell, GRASS[(row + col) % 2])
-    middle_x, middle_y = x + cell / 2, y + cell / 2
-    if index in _ints(state.obstacles):
-        draw_rock(pen, middle_x, middle_y, cell * 0.84)
-    seats = [i for i, place in enumerate(_ints(state.players)) if place == index]
-    stag, hare = index in _ints(state.stags), index in _ints(state.hares)
-    if stag or hare:
-        high, size = (middle_y - cell * 0.17, 0.62) if seats else (middle_y, 0.8)
-        (draw_stag if stag else draw_hare)(pen, middle_x, high, cell * size)
-        middle_y, room = y + cell * 0.79, cell * 0.38
-    else:
-        room = cell * 0.9
-    if seats:
-        crowd = (stag or hare) and len(seats) > 2
-        centres, radius = nest(len(seats), cell * 0.96, room, cell * 0.25, 0.25 * crowd)
-        for seat, (dx, dy) in zip(seats, centres, strict=True):
-            draw_player(pen, middle_x + dx, middle_y + dy, radius * 0.92, seat)
-
-
-def _draw_departed(pen: Pen, state: HuntState, x: Number, y: Number, width: Number):
-    """On the left who has left, on the right what was caught."""
-    seats = [i for i, place in enumerate(_ints(state.players)) if place < 0]
-    words = "left the hunt" if seats else "nobody has left"
-    pen.text(x, y, words, 17, INK if seats else FAINT, "lm")
-    start = x + text_width(words, 17) + 20
-    end = x + width
-    for name, count in reversed(_caught(state).items()):
-        if count > 1:
-            pen.text(end, y, f"x{count}", 17, anchor="rm")
-            end -= text_width(f"x{count}", 17) + 4
-        (draw_stag if name == "stag" else draw_hare)(pen, end - 16, y, 32)
-        end -= 42
-    step = min(30, (end - start) / max(len(seats), 1))
-    for i, seat in enumerate(seats):
-        draw_player(pen, start + i * step, y, min(13, max(step / 2 - 1, 6)), seat)
-
-
-def _caught(state: HuntState) -> dict[str, int]:
-    prey_of = {"stag": state.stags, "hare": state.hares}
-    caught = {name: sum(place < 0 for place in _ints(prey)) for name, prey in prey_of.items()}
-    return {name: count for name, count in caught.items() if count}
-
-
-def _stag_hunt_text(env: StagHunt, state: HuntState) -> str:
-    """S stag, H hare, # obstacle, . nothing; players follow as digits, then letters."""
-    marks = [""] * env.cells
-    for mark, things in (("#", state.obstacles), ("S", state.stags), ("H", state.hares)):
-        for place in _ints(things):
-            if place >= 0:
-                marks[place] = mark
-    marks = [mark or "." for mark in marks]
-    gone = []
-    for seat, place in enumerate(_ints(state.players)):
-        if place >= 0:
-            marks[place] += SEAT_MARKS[seat % len(SEAT_MARKS)]
-        else:
-            gone.append(str(seat))
-    wide = max(map(len, marks)) + 1
-    starts = range(0, env.cells, env.size)
-    rows = ["".join(m.ljust(wide) for m in marks[i : i + env.size]).rstrip() for i in starts]
-    caught = ", ".join(f"{count} {name}" for name, count in _caught(state).items())
-    clock = f"slot {int(state.time)} of {env.horizon}"
-    return "\n".join([clock, *rows, f"left: {' '.join(gone) or '-'}; caught: {caught or '-'}"])
 
 
 def matrix_picture(env: Matrix, state: MatrixState) -> Picture:

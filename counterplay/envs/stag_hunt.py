@@ -159,7 +159,7 @@ class StagHunt:
         return board.encode(obs, counts, self.size, self.horizon)
 
     def render(self, state: State) -> Picture:
-        from counterplay.envs.pictures import stag_hunt_picture
+        from counterplay.envs.board_pictures import stag_hunt_picture
 
         return stag_hunt_picture(self, state)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ANY_GAME: dict[str, str] = {"random": "counterplay.opponents.general:random"}
 
 _STAG_HUNT = ("nearest_stag", "nearest_hare", "adaptive", "stay")
+_SNOWDRIFT = ("cleaner", "free_rider", "k_cleaner", "late")
 _MATRIX = (
     "always_cooperate",
     "always_defect",
@@ -31,6 +32,7 @@ _MATRIX = (
 
 RULES: dict[str, dict[str, str]] = {
     "stag_hunt": {name: f"counterplay.opponents.stag_hunt:{name}" for name in _STAG_HUNT},
+    "snowdrift": {name: f"counterplay.opponents.snowdrift:{name}" for name in _SNOWDRIFT},
     "matrix": {name: f"counterplay.opponents.matrix:{name}" for name in _MATRIX},
 }
 """Game -> name -> where the rule is made, besides the rules for any game."""

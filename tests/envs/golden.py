@@ -21,8 +21,11 @@ FOLDER = Path(__file__).with_suffix("")
 RECORDED = ("obs", "legal", "alive", "reward", "event", "terminated")
 GAMES = {
     "stag_hunt_4x4": "stag_hunt:4x4",
+    "stag_hunt_8x8": "stag_hunt:8x8,horizon=20",
     "stag_hunt_two_stags": "stag_hunt:two-stags,players=3,horizon=12",
     "stag_hunt_obstacles_view": "stag_hunt:6x6,obstacles=6,view=3,horizon=12",
+    "snowdrift_4x4": "snowdrift:4x4",
+    "snowdrift_8x8": "snowdrift:8x8,players=3,horizon=30",
     "matrix_pd": "matrix:pd,horizon=8",
     "matrix_pennies": "matrix:pennies,horizon=6",
     "matrix_rps": "matrix:rps,horizon=6",

@@ -16,7 +16,12 @@ from counterplay.types import NO_EVENT, NO_MOVE
 
 LANES = 32
 LISTED = [f"{name}:{preset}" for name in envs.GAMES for preset in envs.PRESETS_OF[name]]
-VARIED = ["stag_hunt:4x4,view=2", "stag_hunt:6x6,obstacles=5,horizon=9", "matrix:pd,horizon=7"]
+VARIED = [
+    "stag_hunt:4x4,view=2",
+    "stag_hunt:6x6,obstacles=5,horizon=9",
+    "snowdrift:4x4,size=2,drifts=4,players=2,horizon=5",
+    "matrix:pd,horizon=7",
+]
 
 
 @pytest.mark.parametrize("text", LISTED + VARIED)

@@ -1,12 +1,17 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image, ImageFont, ImageSequence
 
-from counterplay.envs import glyphs, pictures
+from counterplay import envs
+from counterplay.envs import board_pictures, glyphs, pictures
 from counterplay.envs.matrix import PRESETS, Matrix
 from counterplay.envs.matrix import State as MatrixState
+from counterplay.envs.snowdrift import Snowdrift
+from counterplay.envs.snowdrift import State as DriftState
 from counterplay.envs.stag_hunt import StagHunt
 from counterplay.envs.stag_hunt import State as HuntState
 from counterplay.types import Picture
@@ -38,7 +43,7 @@ def rgb(code: str) -> tuple[int, ...]:
 
 
 def test_hunt_in_words():
-    assert pictures.stag_hunt_picture(ENV, hunt()).text.splitlines() == [
+    assert board_pictures.stag_hunt_picture(ENV, hunt()).text.splitlines() == [
         "slot 4 of 15",
         ".   .   H2  #",
         ".   S01 .   H",
@@ -49,7 +54,7 @@ def test_hunt_in_words():
 
 
 def test_hunt_in_words_when_nothing_has_happened():
-    text = pictures.stag_hunt_picture(ENV, hunt((0, 1, 2, 4), hares=(2, 7, 12, 13))).text
+    text = board_pictures.stag_hunt_picture(ENV, hunt((0, 1, 2, 4), hares=(2, 7, 12, 13))).text
     assert text.endswith("left: -; caught: -")
 
 
@@ -67,8 +72,57 @@ def test_hunt_pixels_depend_on_the_board_only(size):
     assert env.render(everyone_gone).pixels.shape == picture.pixels.shape
 
 
+def drifts(players=(5, 5, 2, 0), cells=(5, -1, 15), time=4) -> DriftState:
+    return DriftState(jnp.array(players), jnp.array(cells), jnp.array(time))
+
+
+def test_snowdrift_in_words():
+    env = Snowdrift(size=4, drifts=3, horizon=15)
+    assert board_pictures.snowdrift_picture(env, drifts()).text.splitlines() == [
+        "slot 4 of 15",
+        ".3  .   .2  .",
+        ".   *01 .   .",
+        ".   .   .   .",
+        ".   .   .   *",
+        "cleared: 1 of 3",
+    ]
+
+
+def test_a_drift_shows_until_it_is_cleared():
+    env = Snowdrift(size=4, drifts=3)
+    full, empty = (env.render(drifts(cells=c)) for c in ((5, 7, 15), (-1, -1, -1)))
+    snow = rgb("#ffffff")
+    assert full.pixels.shape == empty.pixels.shape
+    heaps = [(picture.pixels == np.array(snow, np.uint8)).all(2).sum() for picture in (full, empty)]
+    assert heaps[0] > 3 * heaps[1], "players have a white rim, heaps are white"
+    assert {rgb(c) for c in glyphs.SEATS[:4]} <= colours(full)
+
+
+BOARDS = [f"{name}:{p}" for name in ("stag_hunt", "snowdrift") for p in envs.PRESETS_OF[name]]
+VARIED = ["stag_hunt:two-stags,obstacles=9,view=2", "snowdrift:4x4,players=9,drifts=16"]
+
+
+@pytest.mark.parametrize("text", BOARDS + VARIED)
+def test_everything_on_a_board_is_drawn(text):
+    """In words as often as there is of it; in pixels no cell of a thing is of one colour."""
+    env: Any = envs.make(text)
+    state, _ = env.reset(jax.random.key(1))
+    words = env.render(state).text
+    marks = {"#": "obstacles", "S": "stags", "H": "hares", "*": "drifts"}
+    for mark, name in marks.items():
+        assert words.count(mark) == getattr(env, name, 0), name
+    rows = "".join(words.splitlines()[1:-1])
+    assert sorted(c for c in rows if c.isdigit()) == [str(i) for i in range(env.players)]
+    cell = min(112, max(44, 560 // env.size))
+    shown = env.render(state._replace(players=jnp.full(env.players, -1))).pixels
+    for name in ("obstacles", "stags", "hares", "drifts"):
+        for place in np.asarray(getattr(state, name, [])).tolist():
+            row, col = (pictures.MARGIN + cell * i for i in divmod(place, env.size))
+            assert len(colours(Picture(shown[row : row + cell, col : col + cell], ""))) > 9, place
+
+
 def test_every_player_shows_in_its_colour():
-    seen = colours(pictures.stag_hunt_picture(ENV, hunt((5, 5, 5, 5))))
+    seen = colours(board_pictures.stag_hunt_picture(ENV, hunt((5, 5, 5, 5))))
     assert {rgb(c) for c in glyphs.SEATS[:4]} <= seen
     assert rgb(glyphs.SEATS[4]) not in seen
 
@@ -120,7 +174,7 @@ def test_png_reads_back_unchanged(tmp_path):
 
 
 def test_gif_has_a_frame_a_picture_and_holds_the_last(tmp_path):
-    film = [pictures.stag_hunt_picture(ENV, hunt(time=t)) for t in range(5)]
+    film = [board_pictures.stag_hunt_picture(ENV, hunt(time=t)) for t in range(5)]
     pictures.save_gif(film, tmp_path / "hunt.gif", 0.5, captions=[f"slot {t}" for t in range(5)])
     with Image.open(tmp_path / "hunt.gif") as image:
         durations = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
@@ -161,7 +215,7 @@ def test_no_font_of_the_system_is_opened(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a picture asked for a font file of the system")
 
-    allowed = pictures.stag_hunt_picture(ENV, hunt())
+    allowed = board_pictures.stag_hunt_picture(ENV, hunt())
     truetype = ImageFont.truetype
 
     def only_built_in(font, *args, **kwargs):
@@ -169,7 +223,7 @@ def test_no_font_of_the_system_is_opened(monkeypatch):
 
     monkeypatch.setattr(ImageFont, "truetype", only_built_in)
     monkeypatch.setattr(ImageFont, "load_path", refuse)
-    assert (pictures.stag_hunt_picture(ENV, hunt()).pixels == allowed.pixels).all()
+    assert (board_pictures.stag_hunt_picture(ENV, hunt()).pixels == allowed.pixels).all()
 
 
 def test_signs_the_font_lacks_are_replaced():
