@@ -9,6 +9,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "selfplay": ("counterplay.bench.learning:selfplay", "PPO self-play on 4x4 stag hunt, timed"),
     "focal": ("counterplay.bench.learning:focal", "PPO against three opponents of one kind"),
     "rules": ("counterplay.bench.learning:rules", "what rules earn on 4x4 stag hunt"),
+    "snowdrift": ("counterplay.bench.learning:snowdrift", "what rules earn on 4x4 snowdrift"),
     "step": ("counterplay.bench.step:main", "steps a second of a game, one core"),
     "xplay": ("counterplay.bench.xplay:main", "a matrix of eight networks against each other"),
     "host": ("counterplay.bench.host:main", "the loop for games outside JAX against bare copies"),

@@ -25,6 +25,7 @@ from counterplay.names import unknown
 
 SUITE: dict[str, str] = {
     "rules": "bench rules",
+    "snowdrift": "bench snowdrift",
     "selfplay": "bench selfplay",
     "seeds": "bench selfplay --seeds 8",
     "focal": "bench focal",
@@ -43,7 +44,13 @@ SUITE: dict[str, str] = {
 
 PEERS = ("ippo",)
 """Tables that may have a peer in them."""
-SETTINGS = {"rules": "Rules", "selfplay": "Bench", "focal": "Focal", "foraging": "Foraging"}
+SETTINGS = {
+    "rules": "Rules",
+    "snowdrift": "Snowdrift",
+    "selfplay": "Bench",
+    "focal": "Focal",
+    "foraging": "Foraging",
+}
 """Benchmark -> the class in ``bench.learning`` of the settings that its result leaves out."""
 
 

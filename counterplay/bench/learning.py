@@ -10,9 +10,10 @@ import numpy as np
 
 from counterplay import envs
 from counterplay.console import read, signed, table, use_all_cores
+from counterplay.errors import GameError
 from counterplay.verbs import Train, Trained, run_training
 
-STAG_HUNT = "stag_hunt:4x4"
+STAG_HUNT, SNOWDRIFT = "stag_hunt:4x4", "snowdrift:4x4"
 LINE_UPS = {
     "4 nearest_stag": ("0..3=nearest_stag",),
     "4 nearest_hare": ("0..3=nearest_hare",),
@@ -20,6 +21,15 @@ LINE_UPS = {
     "2 nearest_stag, 2 nearest_hare": ("0..1=nearest_stag", "2..3=nearest_hare"),
     "1 nearest_stag, 3 nearest_hare": ("0=nearest_stag", "1..3=nearest_hare"),
     "1 nearest_hare, 3 nearest_stag": ("0=nearest_hare", "1..3=nearest_stag"),
+}
+LONE_CLEANER = "1 cleaner, 3 free_rider"
+SNOW_LINE_UPS = {
+    "4 cleaner": ("0..3=cleaner",),
+    "3 cleaner, 1 free_rider": ("0..2=cleaner", "3=free_rider"),
+    "2 cleaner, 2 free_rider": ("0..1=cleaner", "2..3=free_rider"),
+    LONE_CLEANER: ("0=cleaner", "1..3=free_rider"),
+    "4 free_rider": ("0..3=free_rider",),
+    "4 random": ("0..3=random",),
 }
 
 
@@ -59,6 +69,11 @@ class Rules:
     """Episodes of each evaluation."""
     json: bool = False
     """Print one JSON object instead of text."""
+
+
+@dataclass(frozen=True)
+class Snowdrift(Rules):
+    """What rules earn on 4x4 snowdrift, from nobody who clears drifts to everybody."""
 
 
 @dataclass(frozen=True)
@@ -168,21 +183,44 @@ def focal(args: list[str]) -> int:
 def rules(args: list[str]) -> int:
     """``counterplay bench rules``"""
     bench = read(Rules, args, "bench rules")
+    return _show_earned(STAG_HUNT, _earned(STAG_HUNT, LINE_UPS, bench), bench)
+
+
+def snowdrift(args: list[str]) -> int:
+    """``counterplay bench snowdrift``"""
+    bench = read(Snowdrift, args, "bench snowdrift")
+    found = _earned(SNOWDRIFT, SNOW_LINE_UPS, bench)
+    cleaner, *riders = found[LONE_CLEANER].mean
+    if not np.allclose(riders, 3 * cleaner):
+        each = ", ".join(f"{mean:g}" for mean in riders)
+        raise GameError(
+            f"{SNOWDRIFT}: a drift pays a free rider 6 and a lone cleaner 6 - 4, three to one; "
+            f"found {each} to {cleaner:g}: the game does not pay what its page says"
+        )
+    return _show_earned(SNOWDRIFT, found, bench)
+
+
+def _earned(game: str, line_ups: dict[str, tuple[str, ...]], bench: Rules) -> dict[str, Any]:
+    """Line-up -> its row of an evaluation."""
     use_all_cores()
     from counterplay.evaluate.returns import evaluate
     from counterplay.pools import read_seats, roster_of
 
-    env, rows = envs.make(STAG_HUNT), []
-    for name, seats in LINE_UPS.items():
+    env, rows = envs.make(game), {}
+    for name, seats in line_ups.items():
         roster = roster_of(env, read_seats(seats, env.num_seats))
-        found = evaluate(env, roster, bench.episodes, seed=bench.seed)[0]
-        pairs = [signed(m, e) for m, e in zip(found.mean, found.error, strict=True)]
-        means = dict(zip(("seat 0", "seat 1", "seat 2", "seat 3"), pairs, strict=True))
-        exact = (
-            {"mean": found.mean.tolist(), "error": found.error.tolist()} if bench.json else means
-        )
-        rows.append({"who": name} | exact)
-    title = f"rules on {STAG_HUNT}, {bench.episodes:,} episodes, seed {bench.seed}"
+        (rows[name],) = evaluate(env, roster, bench.episodes, seed=bench.seed)
+    return rows
+
+
+def _show_earned(game: str, found: dict[str, Any], bench: Rules) -> int:
+    rows = []
+    for name, row in found.items():
+        pairs = [signed(m, e) for m, e in zip(row.mean, row.error, strict=True)]
+        means = {f"seat {i}": pair for i, pair in enumerate(pairs)}
+        exact = {"mean": row.mean.tolist(), "error": row.error.tolist()} if bench.json else means
+        rows.append({"who": name} | exact | {"length": row.length})
+    title = f"rules on {game}, {bench.episodes:,} episodes, seed {bench.seed}"
     return _report(title, tuple(rows[0]), rows, bench.json)
 
 

@@ -16,6 +16,11 @@ def _rules(found: Any) -> list[dict[str, Any]]:
     return [row(line) for line in found["rows"]]
 
 
+def _snowdrift(found: Any) -> list[dict[str, Any]]:
+    lengths = [{"slots an episode": f"{line['length']:.1f}"} for line in found["rows"]]
+    return [row | length for row, length in zip(_rules(found), lengths, strict=True)]
+
+
 def _selfplay(found: Any) -> list[dict[str, Any]]:
     rows = [
         {
@@ -170,6 +175,7 @@ def _tests(found: Any) -> list[dict[str, Any]]:
 
 TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "rules": _rules,
+    "snowdrift": _snowdrift,
     "selfplay": _selfplay,
     "seeds": _selfplay,
     "focal": _focal,

@@ -3,13 +3,18 @@
 import json
 import os
 import time
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from counterplay import bench
 from counterplay.bench import figures, host, learning
+from counterplay.errors import GameError
+from counterplay.pools import read_seats
 
 SMALL = "--steps 20000 --episodes 64"
 
@@ -54,7 +59,7 @@ def test_rules(answer):
     rows = answer("rules --episodes 64")["rows"]
     assert [row["who"] for row in rows] == list(learning.LINE_UPS)
     for row in rows:
-        assert set(row) == {"who", "mean", "error"}
+        assert set(row) == {"who", "mean", "error", "length"}
         assert len(row["mean"]) == len(row["error"]) == 4
         assert sum(row["mean"]) <= 14, "one stag and four hares is all there is"
         assert all(0 <= error < 1 for error in row["error"])
@@ -63,6 +68,31 @@ def test_rules(answer):
     assert min(mean[hunters][:2]) > max(mean[hunters][2:]), "seats 0 and 1 hunt the stag"
     assert mean["1 nearest_stag, 3 nearest_hare"][0] < 0.5, "alone nobody catches one"
     assert max(mean["4 random"]) < min(mean["4 nearest_hare"])
+
+
+def test_snowdrift(answer, monkeypatch):
+    few = {"4 cleaner", learning.LONE_CLEANER}
+    line_ups = {who: seats for who, seats in learning.SNOW_LINE_UPS.items() if who in few}
+    monkeypatch.setattr(learning, "SNOW_LINE_UPS", line_ups)
+    rows = {row["who"]: row for row in answer("snowdrift --episodes 64")["rows"]}
+    assert set(rows) == few
+    assert sum(rows["4 cleaner"]["mean"]) == pytest.approx(3 * 20), "each drift: 4 times 6, less 4"
+    cleaner, *riders = rows[learning.LONE_CLEANER]["mean"]
+    assert 4 <= cleaner <= 6 and riders == pytest.approx([3 * cleaner] * 3)
+    assert rows["4 cleaner"]["length"] < rows[learning.LONE_CLEANER]["length"] <= 15
+
+
+def test_snowdrift_notices_a_game_that_does_not_pay_what_it_should(monkeypatch):
+    row = SimpleNamespace(mean=np.array([2.0, 6.0, 5.5, 6.0]))
+    monkeypatch.setattr(learning, "_earned", lambda *_: {learning.LONE_CLEANER: row})
+    with pytest.raises(GameError, match=r"three to one; found 6, 5\.5, 6 to 2: the game"):
+        bench.main(["snowdrift"])
+
+
+def test_line_ups_are_called_by_who_sits_there():
+    for who, seats in (learning.LINE_UPS | learning.SNOW_LINE_UPS).items():
+        counts = Counter(read_seats(seats, 4).values())
+        assert {f"{count} {name}" for name, count in counts.items()} == {*who.split(", ")}
 
 
 def test_selfplay(answer):

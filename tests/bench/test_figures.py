@@ -34,6 +34,7 @@ def test_the_note_says_how_to_measure_it_again_and_with_what():
 
 def test_settings_that_a_result_leaves_out_are_read_from_the_command():
     assert figures.settings_of("rules") == {"seed": 0, "episodes": 65_536}
+    assert figures.settings_of("snowdrift") == {"seed": 0, "episodes": 65_536}
     assert figures.settings_of("foraging") == {"seed": 0, "steps": 400_000, "episodes": 500}
     assert figures.settings_of("seeds") == {"seed": 0, "episodes": 65_536}
     assert figures.settings_of("step") == {}
