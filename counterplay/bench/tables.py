@@ -147,7 +147,7 @@ def _ippo(found: Any) -> list[dict[str, Any]]:
             {
                 "game": row["task"],
                 "who": row["who"],
-                "return a player, 95%": _plus(*row["interval"], 2),
+                "return a player, 95%": _plus(row["interval"][0], row["interval"][1], 2),
                 "training, env-steps/s": f"{speed:,.0f}{times}",
             }
         )
