@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Array, Float
 
-from counterplay.envs.hosting import HostCopy, not_jitted
+from counterplay.envs.hosting import HostCopy, HostStep, not_jitted
+from counterplay.envs.observed import observed_picture
 from counterplay.errors import GameError
 from counterplay.names import Value
 from counterplay.types import Picture
@@ -142,10 +144,9 @@ class Hosted:
     def open(self, pictures: bool = False) -> HostCopy:
         settings = dict(self.settings)
         if pictures:
-            try:
+            # some take no render_mode, or not this one, and may draw without
+            with suppress(Exception):
                 return self.start(self, self.build(**settings, render_mode="rgb_array"))
-            except TypeError:  # it takes no render_mode, and may draw without
-                pass
         return self.start(self, self.build(**settings))
 
 
@@ -256,17 +257,17 @@ def need_horizon(name: str, horizon: int | None) -> int:
     return horizon
 
 
-def picture(name: str, game: Any, moves_made: int, alive: np.ndarray) -> Picture:
-    """Asks a foreign game to draw itself."""
+def picture(about: Hosted, game: Any, moves_made: int, shown: HostStep) -> Picture:
+    """The game as it draws itself; as what everyone sees, where it does not or cannot here."""
     inner = getattr(game, "unwrapped", game)
-    by_mode = "mode" in signature(inner.render).parameters
     try:
+        by_mode = "mode" in signature(inner.render).parameters
         pixels = inner.render(mode="rgb_array") if by_mode else game.render()
-    except Exception as error:
-        raise ValueError(f"{name} cannot draw itself here: {error}") from error
+    except Exception:  # no screen, no window, not written
+        pixels = None
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 3:
-        raise ValueError(f"{name} drew nothing: open the copy with pictures=True")
-    here = ", ".join(str(i) for i in np.flatnonzero(alive)) or "none"
-    return Picture(
-        pixels.astype(np.uint8), f"{name}: {moves_made} moves made, seats present: {here}"
-    )
+        rows = [row[: seat.width] for row, seat in zip(shown.obs, about.seats, strict=True)]
+        return observed_picture(about.name, rows, shown.alive, moves_made, about.horizon)
+    here = ", ".join(str(i) for i in np.flatnonzero(shown.alive)) or "none"
+    words = f"{about.name}: {moves_made} moves made, seats present: {here}"
+    return Picture(pixels.astype(np.uint8), words)

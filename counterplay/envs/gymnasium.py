@@ -193,7 +193,7 @@ class GymnasiumCopy:
         self._out.terminated[...], self._out.truncated[...] = terminated, not terminated
 
     def render(self):
-        return picture(self._about.name, self._game, self._moves_made, self._out.alive)
+        return picture(self._about, self._game, self._moves_made, self._out)
 
     def close(self) -> None:
         self._game.close()

@@ -203,7 +203,7 @@ class PettingZooCopy:
                     )
 
     def render(self):
-        return picture(self._about.name, self._game, self._moves_made, self._out.alive)
+        return picture(self._about, self._game, self._moves_made, self._out)
 
     def close(self) -> None:
         self._game.close()
