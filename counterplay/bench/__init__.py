@@ -16,6 +16,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "runs": ("counterplay.bench.runs:main", "what checkpoints, resuming and logs cost"),
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
     "faults": ("counterplay.bench.faults:main", "kills and damage, and what is made good again"),
+    "cartpole": ("counterplay.bench.cartpole:main", "PPO on CartPole through that loop, ten seeds"),
     "ippo": ("counterplay.bench.jaxmarl:main", "PPO in JaxMARL's games, beside its own IPPO"),
     "wrapped": ("counterplay.bench.wrapped:main", "JaxMARL's games, bare against wrapped"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),

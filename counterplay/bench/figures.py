@@ -32,6 +32,7 @@ SUITE: dict[str, str] = {
     "step": "bench step",
     "host": "bench host",
     "foraging": "bench foraging --seeds 5",
+    "cartpole": "bench cartpole",
     "ippo": "bench ippo",
     "wrapped": "bench wrapped",
     "runs": "bench runs",

@@ -84,6 +84,21 @@ def _foraging(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _cartpole(found: Any) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "seed": row["seed"],
+            "greedy play, of 500": f"{row['greedy']:.1f}",
+            "sampled play": f"{row['sampled']:.1f}",
+            "training, s": f"{row['seconds']:.0f}",
+        }
+        for row in found["rows"]
+    ]
+    solved = f"{found['solved']} of {len(rows)} at {found['solved_from']:.0f} or more"
+    last = {"seed": "all", "greedy play, of 500": solved, "sampled play": ""}
+    return [*rows, last | {"training, s": f"{found['seconds']:.0f} with evaluation"}]
+
+
 def _demo(found: Any) -> list[dict[str, Any]]:
     return [
         {"player": name}
@@ -182,6 +197,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "step": _step,
     "host": _host,
     "foraging": _foraging,
+    "cartpole": _cartpole,
     "runs": _runs,
     "xplay": _xplay,
     "faults": _faults,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from counterplay import bench
-from counterplay.bench import figures, host, learning
+from counterplay.bench import cartpole, figures, host, learning
 from counterplay.errors import GameError
 from counterplay.pools import read_seats
 
@@ -24,6 +24,7 @@ def here(monkeypatch, tmp_path):
     """Benchmarks choose cores and devices; this process keeps those it has."""
     monkeypatch.setattr(learning, "use_all_cores", lambda game="": None)
     monkeypatch.setattr(host, "run_where_called", lambda: None)
+    monkeypatch.setattr(cartpole, "run_where_called", lambda: None)
     if hasattr(os, "sched_setaffinity"):
         monkeypatch.setattr(os, "sched_setaffinity", lambda *args: None)
     monkeypatch.chdir(tmp_path)
@@ -139,6 +140,38 @@ def test_foraging(answer):
     (row,) = found["rows"]
     assert set(row) == {"seed", "team return", "length"}
     assert 0 <= row["team return"] <= 1 and 1 <= row["length"] <= 50
+
+
+def test_cartpole(answer):
+    found = answer("cartpole --steps 2048 --episodes 2 --seeds 1 --seed 5")
+    (row,) = found["rows"]
+    assert set(row) == {"seed", "greedy", "sampled", "seconds"} and row["seed"] == 5
+    assert 8 <= row["greedy"] <= 500 and 8 <= row["sampled"] <= 500
+    assert (found["solved"], found["steps"], found["episodes"]) == (0, 2048, 2)
+    assert figures.TABLES["cartpole"](found)[-1]["greedy play, of 500"] == "0 of 1 at 475 or more"
+
+
+def test_processes_share_the_seeds_of_cartpole(answer, monkeypatch):
+    """Each is asked for its part, and a failure of one is not passed over."""
+    asked = []
+
+    class Process:
+        def __init__(self, command, **settings):
+            asked.append(command[-4:])
+            self.first, self.returncode = int(command[-2][7:]), int("--seeds=9" in command)
+
+        def communicate(self):
+            rows = [{"seed": self.first, "greedy": 500.0, "sampled": 1.0, "seconds": 1.0}]
+            return json.dumps({"rows": rows}), None
+
+    monkeypatch.setattr(cartpole.subprocess, "Popen", Process)
+    found = answer("cartpole --seeds 7 --seed 3 --at-once 3 --steps 9 --episodes 4")
+    size = ["--steps=9", "--episodes=4"]
+    parts = [("--seed=3", "--seeds=2"), ("--seed=5", "--seeds=2"), ("--seed=7", "--seeds=3")]
+    assert asked == [[*size, *part] for part in parts]
+    assert [row["seed"] for row in found["rows"]] == [3, 5, 7] and found["solved"] == 3
+    with pytest.raises(ValueError, match="a training failed"):
+        bench.main(["cartpole", "--seeds", "18", "--at-once", "2"])
 
 
 @pytest.mark.parametrize(("name", "column"), [("rules", "who"), ("step", "observations")])

@@ -1,0 +1,114 @@
+"""``counterplay bench cartpole``: whether PPO solves CartPole through the hosted loop, by seed.
+
+500 is the most there is; 475 is where the game counts as solved. Its limit of 500 steps truncates.
+Each seed is a training of its own; the cores share the seeds, a process each.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from counterplay import envs
+from counterplay.console import cores, read, run_where_called, table
+from counterplay.settings import MOST
+from counterplay.verbs import Train, run_training
+
+GAME = "gymnasium:CartPole-v1"
+SOLVED = 475.0
+
+
+@dataclass(frozen=True)
+class CartPole:
+    """PPO on CartPole, which a game outside JAX steps; a training for each seed."""
+
+    seed: int = 0
+    """First seed of training; evaluation derives its own."""
+    seeds: int = 10
+    """Trainings."""
+    at_once: int | None = None
+    """Processes that share them; by default one a core."""
+    steps: int = 300_000
+    """Environment steps of each training."""
+    episodes: int = 100
+    """Episodes of each evaluation, at least."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        for name in ("seeds", "at_once", "steps", "episodes"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, found {number}")
+        if not 0 <= self.seed <= MOST - self.seeds:
+            raise ValueError(f"--seed must be 0 to {MOST - self.seeds}, found {self.seed}")
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench cartpole``"""
+    began = time.perf_counter()
+    chosen = read(CartPole, args, "bench cartpole")
+    at_once = min(chosen.at_once or cores(), chosen.seeds)
+    if at_once > 1:
+        rows = share(chosen, at_once)
+    else:
+        run_where_called()
+        rows = [train(chosen, chosen.seed + i) for i in range(chosen.seeds)]
+    solved = sum(row["greedy"] >= SOLVED for row in rows)
+    seconds = round(time.perf_counter() - began, 1)
+    found = {"env": GAME, "seconds": seconds, "solved": solved, "solved_from": SOLVED}
+    found |= {"steps": chosen.steps, "episodes": chosen.episodes, "rows": rows}
+    if chosen.json:
+        print(json.dumps(found))
+        return 0
+    title = f"PPO on {GAME}: {solved} of {chosen.seeds} seeds at {SOLVED:g} or more, greedy play"
+    table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    return 0
+
+
+def share(chosen: CartPole, at_once: int) -> list[dict[str, Any]]:
+    """The rows of so many processes, each with the next few of the seeds."""
+    command = [sys.executable, "-m", "counterplay", "bench", "cartpole", "--json", "--at-once=1"]
+    command += [f"--steps={chosen.steps}", f"--episodes={chosen.episodes}"]
+    ends = [chosen.seed + i * chosen.seeds // at_once for i in range(at_once + 1)]
+    working = [
+        subprocess.Popen(  # noqa: S603
+            [*command, f"--seed={first}", f"--seeds={end - first}"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for first, end in pairwise(ends)
+    ]
+    told = [process.communicate()[0] for process in working]
+    if any(process.returncode for process in working):
+        raise ValueError("bench cartpole: a training failed, see above")
+    return [row for text in told for row in json.loads(text)["rows"]]
+
+
+def train(chosen: CartPole, seed: int) -> dict[str, Any]:
+    """What one seed earns after its training, and how long that took."""
+    from counterplay.algos import ppo
+    from counterplay.evaluate.returns import evaluate
+    from counterplay.pools import roster_of
+
+    env, means = envs.make(GAME), {}
+    config = ppo.Config(
+        seed=seed,
+        steps=chosen.steps,
+        lanes=8,
+        slots=128,
+        widths=(64, 64),
+        epochs=8,
+        learning_rate=1e-3,
+        entropy=0.0,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        done = run_training("ppo", Train(config, GAME, out=f"{scratch}/run"), quiet=True)
+        for name, greedy in (("greedy", True), ("sampled", False)):
+            roster = roster_of(env, {0: f"run:{done.folder}"})
+            (row,) = evaluate(env, roster, chosen.episodes, seed=seed, greedy=greedy)
+            means[name] = round(float(row.mean[0]), 1)
+    return {"seed": seed} | means | {"seconds": round(done.seconds, 1)}
