@@ -39,6 +39,8 @@ class Seat:
     """What the game is given for each action; None when it is the number itself."""
     mask_key: str | None
     """Entry of an observation dictionary that holds the legal moves."""
+    actions: spaces.Space
+    """As the game declared them."""
 
     @property
     def flat(self) -> tuple[int] | None:
@@ -100,6 +102,14 @@ class Seat:
 
     def move(self, action: int) -> Any:
         return action if self.moves is None else self.moves[action]
+
+    def check_actions(self, now: spaces.Space) -> None:
+        """Raises GameError where the game declares other actions than before."""
+        if now is not self.actions and now != self.actions:
+            raise GameError(
+                f"agent {self.agent!r}: expected actions in {self.actions} as when the game was "
+                f"first made, found {now}: they must stay the same"
+            )
 
 
 @dataclass(frozen=True)
@@ -166,7 +176,7 @@ def seat(agent: str, observation: spaces.Space, action: spaces.Space, game: str)
     if isinstance(action, spaces.Discrete):
         first, count = int(action.start), int(action.n)
         moves = None if first == 0 else list(range(first, first + count))
-        return Seat(agent, observation, width, count, moves, mask_key)
+        return Seat(agent, observation, width, count, moves, mask_key, action)
     sizes = getattr(action, "nvec", None)
     if isinstance(action, spaces.MultiBinary):
         sizes = np.full(action.shape, 2)
@@ -179,7 +189,7 @@ def seat(agent: str, observation: spaces.Space, action: spaces.Space, game: str)
     start = getattr(action, "start", np.zeros_like(sizes))
     moves = [np.reshape(at, sizes.shape).astype(action.dtype) + start.astype(action.dtype)
              for at in np.ndindex(*sizes.ravel())]  # fmt: skip
-    return Seat(agent, observation, width, len(moves), moves, mask_key)
+    return Seat(agent, observation, width, len(moves), moves, mask_key, action)
 
 
 def masks_of(
@@ -231,6 +241,17 @@ def _foraging_masks(game: Any, rows: Sequence[np.ndarray]) -> Callable[[Sequence
 def masks_in(info: Any) -> str | None:
     """The name under which an info holds legal moves, if it does."""
     return next((key for key in MASKS + LISTS if key in info), None)
+
+
+def parts(result: Any, verb: str, wanted: Sequence[str]) -> Sequence[Any]:
+    """What a game returned, of which there must be so many parts."""
+    if isinstance(result, tuple | list) and len(result) == len(wanted):
+        return result
+    found = f"{len(result)} things" if isinstance(result, tuple | list) else type(result).__name__
+    raise GameError(
+        f"{verb} must return {', '.join(wanted)}; found {found}: the usual cause is a game written "
+        "for the old gym interface"
+    )
 
 
 def check_reward(paid: Any, agent: str) -> float:

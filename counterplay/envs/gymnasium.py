@@ -8,6 +8,7 @@ as termination, so these two are asked whether their rules ended the episode.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from counterplay.envs.foreign import (
     masks_in,
     masks_of,
     need_horizon,
+    parts,
     picture,
     seat,
 )
@@ -36,6 +38,9 @@ OWN_ENDS: dict[str, Callable[[Any], bool]] = {
     ),
 }
 """Games that do not tell their time limit from their own end -> whether it was their own."""
+
+STEP = ("observation", "reward", "terminated", "truncated", "info")
+"""What ``step`` returns."""
 
 REGISTERED_BY = {"Foraging": "lbforaging", "rware": "rware"}
 """Beginning of an id -> the package that registers it."""
@@ -75,7 +80,8 @@ def describe(
         seats = tuple(seat(f"player {i}", o, a, name) for i, (o, a) in enumerate(pairs))
         moves = need_horizon(name, limit)
     finally:
-        game.close()
+        with suppress(Exception):  # what is known of it by now is all that is wanted
+            game.close()
     return Hosted(name, build, tuple(settings.items()), moves, see_moves, seats, GymnasiumCopy)
 
 
@@ -114,8 +120,11 @@ class GymnasiumCopy:
         ]
 
     def reset(self, seed: int) -> HostStep:
-        obs, info = self._game.reset(seed=int(seed))
+        obs, info = parts(self._game.reset(seed=int(seed)), "reset", ("observation", "info"))
         self._moves_made = 0
+        acts = self._game.action_space
+        for about, now in zip(self._seats, (acts,) if self._alone else acts, strict=True):
+            about.check_actions(now)
         self._info_key = masks_in(info)
         out = self._out
         for row, about in zip(self._legal, self._seats, strict=True):
@@ -132,12 +141,7 @@ class GymnasiumCopy:
         moves = tuple(actions)
         if not self._plain:
             moves = tuple(seat.move(a) for seat, a in zip(self._seats, moves, strict=True))
-        result = self._game.step(moves[0] if self._alone else moves)
-        if len(result) != 5:
-            raise GameError(
-                "step must return observation, reward, terminated, truncated, info; found "
-                f"{len(result)} things: the usual cause is a game for the old gym interface"
-            )
+        result = parts(self._game.step(moves[0] if self._alone else moves), "step", STEP)
         obs, reward, terminated, truncated, info = result
         if self._alone:
             obs, reward = (obs,), (reward,)
@@ -146,7 +150,7 @@ class GymnasiumCopy:
         self._end(terminated, truncated)
         return self._out
 
-    def _show(self, obs: Any, info: dict[str, Any]) -> None:
+    def _show(self, obs: Any, info: Any) -> None:
         if len(obs) != len(self._seats):
             raise GameError(f"expected {len(self._seats)} observations, found {len(obs)}")
         for (about, row, direct), found in zip(self._ways, obs, strict=True):
@@ -165,6 +169,8 @@ class GymnasiumCopy:
             if about.mask_key is not None:
                 about.write_legal(obs[i][about.mask_key], about.mask_key, self._legal[i])
             elif key is not None:
+                if key not in info:
+                    raise GameError(f"expected {key!r} in the info, as at the start of the episode")
                 found = info[key] if self._alone else info[key][i]
                 about.write_legal(found, key, self._legal[i])
 

@@ -11,6 +11,7 @@ its limit as termination, but its actions are continuous.)
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -24,6 +25,7 @@ from counterplay.envs.foreign import (
     masks_in,
     masks_of,
     need_horizon,
+    parts,
     picture,
     seat,
 )
@@ -36,6 +38,10 @@ OWN_ENDS: dict[str, Callable[[Any], bool]] = {
     "pettingzoo.sisl.pursuit.pursuit.raw_env": lambda game: game.env.is_terminal,
 }
 """Games that hide their own end behind their time limit -> whether it was their own."""
+
+
+STEP = ("observations", "rewards", "terminations", "truncations", "infos")
+"""What ``step`` returns, each a dictionary by agent."""
 
 
 def factory(module: str, text: str) -> Callable[..., Any]:
@@ -74,7 +80,8 @@ def describe(
         )
         moves = need_horizon(name, limit)
     finally:
-        game.close()
+        with suppress(Exception):  # what is known of it by now is all that is wanted
+            game.close()
     return Hosted(name, build, tuple(settings.items()), moves, see_moves, seats, PettingZooCopy)
 
 
@@ -97,10 +104,15 @@ class PettingZooCopy:
         self._fill_legal = masks_of(self._game, self._seats, self._agents, self._legal)
 
     def reset(self, seed: int) -> HostStep:
-        obs, infos = self._game.reset(seed=int(seed))
+        obs, infos = parts(self._game.reset(seed=int(seed)), "reset", ("observations", "infos"))
         self._moves_made = 0
-        self._check_names("observation", obs, self._game.agents)
-        self._present = [agent in self._game.agents for agent in self._agents]
+        named = self._named()
+        if not named:
+            raise GameError("nobody is there when an episode begins: the game's agents are empty")
+        for about in self._seats:
+            about.check_actions(self._game.action_space(about.agent))
+        self._present = [agent in named for agent in self._agents]
+        self._check_names("observation", obs, [a for a in self._agents if a in named])
         self._info_key = next(filter(None, (masks_in(info) for info in infos.values())), None)
         out = self._out
         out.reward.fill(0.0)
@@ -113,12 +125,7 @@ class PettingZooCopy:
         moving = [i for i, here in enumerate(self._present) if here]
         names = [self._agents[i] for i in moving]
         moves = {self._agents[i]: self._seats[i].move(actions[i]) for i in moving}
-        result = self._game.step(moves)
-        if len(result) != 5:
-            raise GameError(
-                "step must return observations, rewards, terminations, truncations, infos; found "
-                f"{len(result)} things"
-            )
+        result = parts(self._game.step(moves), "step", STEP)
         obs, rewards, terminations, truncations, infos = result
         self._check_names("reward", rewards, names)
         self._check_names("termination", terminations, names)
@@ -134,7 +141,7 @@ class PettingZooCopy:
         self._show(obs, infos)
         return out
 
-    def _end(self, moving: list[int], terminations: dict, truncations: dict) -> None:
+    def _end(self, moving: list[int], terminations: Any, truncations: Any) -> None:
         """Who is present from now on, and whether the episode is over."""
         for kind, flags in (("termination", terminations), ("truncation", truncations)):
             for i in moving:
@@ -146,7 +153,7 @@ class PettingZooCopy:
         playing = [i for i in moving if i not in ended and i not in cut]
         if cut and not playing and self._own_end and self._own_end(self._game.unwrapped):
             ended, cut = ended | cut, set()
-        named = set(self._game.agents)
+        named = self._named()
         for i in playing:
             if self._agents[i] not in named:
                 raise GameError(
@@ -155,13 +162,33 @@ class PettingZooCopy:
                 )
         came = [i for i, agent in enumerate(self._agents) if agent in named and i not in moving]
         over = not playing and not came
+        for i in () if over else (*ended, *cut):
+            if self._agents[i] in named:
+                raise GameError(
+                    f"agent {self._agents[i]!r} was {'terminated' if i in ended else 'truncated'} "
+                    "while others play on, but is still among the game's agents"
+                )
         stay = {*playing, *came, *(cut if over else ())}
         self._present = [i in stay for i in range(len(self._agents))]
         late = self._moves_made >= self._about.horizon
         self._out.terminated[...] = over and not cut
         self._out.truncated[...] = bool(cut) if over else late
 
-    def _show(self, obs: dict[str, Any], infos: dict[str, Any]) -> None:
+    def _named(self) -> set[str]:
+        """Those who are there, as the game says."""
+        found = self._game.agents
+        named = set(found)
+        if len(named) < len(found):
+            raise GameError(f"the game's agents name somebody twice: {listed(map(str, found))}")
+        for agent in named.difference(self._agents):
+            raise self._stranger("an entry among agents", agent)
+        return named
+
+    def _stranger(self, what: str, agent: Any) -> GameError:
+        guess = did_you_mean(str(agent), self._agents)
+        return GameError(f"{what} for {agent!r}, who is not among possible_agents{guess}")
+
+    def _show(self, obs: Any, infos: Any) -> None:
         out = self._out
         for i, about in enumerate(self._seats):
             here = out.alive[i] = self._present[i]
@@ -180,7 +207,7 @@ class PettingZooCopy:
         if self._fill_legal is not None:
             self._fill_legal(self._present)
 
-    def _write_from_info(self, i: int, info: dict[str, Any]) -> None:
+    def _write_from_info(self, i: int, info: Any) -> None:
         key, about = self._info_key, self._seats[i]
         if key not in info:
             raise GameError(
@@ -189,7 +216,11 @@ class PettingZooCopy:
             )
         about.write_legal(info[key], key, self._legal[i])
 
-    def _check_names(self, what: str, found: dict[str, Any], wanted: Sequence[str]) -> None:
+    def _check_names(self, what: str, found: Any, wanted: Sequence[str]) -> None:
+        if not isinstance(found, dict):
+            raise GameError(
+                f"expected a dictionary with the {what} of each agent, found {type(found).__name__}"
+            )
         for agent in wanted:
             if agent not in found:
                 raise GameError(f"agent {agent!r} has no {what}; the game gave some to: "
@@ -197,10 +228,7 @@ class PettingZooCopy:
         if len(found) > len(wanted):
             for agent in found:
                 if agent not in self._agents:
-                    guess = did_you_mean(str(agent), self._agents)
-                    raise GameError(
-                        f"{what} for {agent!r}, who is not among possible_agents{guess}"
-                    )
+                    raise self._stranger(what, agent)
 
     def render(self):
         return picture(self._about, self._game, self._moves_made, self._out)

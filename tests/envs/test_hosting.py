@@ -68,6 +68,38 @@ class Leavers:
         pass
 
 
+class Guests:
+    """Moves 0 to 4: a stays throughout, b is away in 1 and 2, c arrives in 2 and leaves after 3."""
+
+    possible_agents = ("a", "b", "c")
+    max_cycles = 9
+    here = (("a", "b"), ("a",), ("a", "c"), ("a", "b", "c"), ("a", "b"), ())
+
+    def observation_space(self, agent):
+        return spaces.Box(0, 9, (1,), np.float32)
+
+    def action_space(self, agent):
+        return spaces.Discrete(2)
+
+    def reset(self, seed=None, options=None):
+        self.time, self.agents = 0, list(self.here[0])
+        return self.show(self.agents), {}
+
+    def step(self, actions):
+        moved, self.time = self.agents, self.time + 1
+        assert set(actions) == set(moved)
+        self.agents = list(self.here[self.time])
+        gone = {agent: agent not in self.agents for agent in moved}
+        rewards = {agent: 10.0 ** self.possible_agents.index(agent) for agent in moved}
+        return self.show({*moved, *self.agents}), rewards, gone, dict.fromkeys(moved, False), {}
+
+    def show(self, agents):
+        return {agent: np.full(1, self.time, np.float32) for agent in agents}
+
+    def close(self):
+        pass
+
+
 class Masked(gymnasium.Env):
     """One player; legal moves are an entry of its observation. Actions are pairs."""
 
@@ -131,32 +163,55 @@ def test_unknown_players_are_named():
         copy.step([0, 0, 0])
 
 
-@pytest.mark.parametrize(
-    ("text", "seats", "actions", "width"),
-    [
-        ("pettingzoo:mpe2.simple_spread_v3,N=2", 2, 5, 12),
-        ("pettingzoo:mpe2.simple_tag_v3", 4, 5, 16),
-        ("pettingzoo:mpe2.simple_adversary_v3,max_cycles=30", 3, 5, 10),
-        ("gymnasium:CartPole-v1", 1, 2, 4),
-        ("lbforaging:Foraging-5x5-2p-1f-coop-v3", 2, 6, 9),
-        ("gymnasium:rware-tiny-2ag-v2,max_steps=40", 2, 5, 71),
-    ],
-)
-def test_installed_games(text, seats, actions, width):
+INSTALLED = [
+    ("pettingzoo:mpe2.simple_spread_v3,N=2", 2, 5, (12, 12)),
+    ("pettingzoo:mpe2.simple_spread_v3", 3, 5, (18, 18, 18)),
+    ("pettingzoo:mpe2.simple_tag_v3", 4, 5, (16, 16, 16, 14)),
+    ("pettingzoo:mpe2.simple_adversary_v3,max_cycles=30", 3, 5, (8, 10, 10)),
+    ("gymnasium:CartPole-v1", 1, 2, (4,)),
+    ("lbforaging:Foraging-5x5-2p-1f-coop-v3", 2, 6, (9, 9)),
+    ("lbforaging:Foraging-8x8-3p-2f-v3", 3, 6, (15, 15, 15)),
+    ("lbforaging:Foraging-2s-8x8-2p-2f-coop-v3", 2, 6, (12, 12)),  # who see two cells far
+    ("gymnasium:rware-tiny-2ag-v2,max_steps=40", 2, 5, (71, 71)),
+    ("gymnasium:rware-tiny-3ag-easy-v2,max_steps=30", 3, 5, (71, 71, 71)),
+    ("gymnasium:rware-small-2ag-hard-v2,max_steps=30", 2, 5, (71, 71)),
+]
+
+
+@pytest.mark.parametrize(("text", "seats", "actions", "widths"), INSTALLED)
+def test_installed_games(text, seats, actions, widths):
     game = make(text)
-    assert (game.num_seats, game.num_actions, game.obs_shape) == (seats, actions, (width,))
+    assert (game.num_seats, game.num_actions, game.obs_shape) == (seats, actions, (max(widths),))
     assert game == make(text) and hash(game) == hash(make(text))
     copy, again, rng = game.open(), game.open(), np.random.default_rng(0)
-    shown = copy.reset(3)
-    assert np.array_equal(shown.obs, again.reset(3).obs)
-    moves = 0
-    while not (shown.terminated or shown.truncated):
-        shown = copy.step([int(rng.choice(np.flatnonzero(legal))) for legal in shown.legal])
-        moves += 1
-    own_end = text == "gymnasium:CartPole-v1"
-    assert (shown.terminated, shown.truncated) == (own_end, not own_end)
-    assert own_end or moves == game.horizon
+    for seed in (3, 4):
+        shown, moves, paid = copy.reset(seed), 0, 0.0
+        assert np.array_equal(shown.obs, again.reset(seed).obs)
+        while not (shown.terminated or shown.truncated):
+            assert shown.alive.all() and shown.legal.any(1).all() and np.isfinite(shown.obs).all()
+            for row, width in zip(shown.obs, widths, strict=True):
+                assert row[:width].any() and not row[width:].any(), "padded with zeros"
+            shown = copy.step([int(rng.choice(np.flatnonzero(legal))) for legal in shown.legal])
+            assert shown.reward.dtype == np.float32 and np.isfinite(shown.reward).all()
+            paid, moves = paid + float(abs(shown.reward).sum()), moves + 1
+        own_end = text == "gymnasium:CartPole-v1"
+        assert bool(shown.terminated) != bool(shown.truncated)
+        assert bool(shown.terminated) == own_end or "Foraging" in text
+        assert shown.terminated or moves == game.horizon
+        assert paid or not any(part in text for part in ("CartPole", "spread", "adversary"))
     copy.close()
+    again.close()
+
+
+def test_players_come_and_go():
+    copy = make(f"{__file__}:Guests").open()
+    shown, alive = copy.reset(0), []
+    while not shown.terminated:
+        alive.append(shown.alive.tolist())
+        assert not shown.obs[~shown.alive].any() and not shown.legal[~shown.alive].any()
+        shown = copy.step([0 if here else NO_MOVE for here in shown.alive])
+        assert (shown.reward > 0).tolist() == alive[-1]
+    assert alive == [[agent in here for agent in "abc"] for here in Guests.here[:-1]]
 
 
 def test_foraging_ends_itself_when_the_food_is_gone():
