@@ -13,6 +13,14 @@ from counterplay.types import NO_EVENT, NO_MOVE, View
 
 NOBODY = np.zeros(0, int)
 PAID_NOTHING, NOTHING_HAPPENED = np.float32(0), np.int32(NO_EVENT)
+LEFT_OUT = {
+    **dict.fromkeys(("filled", "alive", "continues", "left", "terminated", "truncated"), False),
+    **dict.fromkeys(("obs", "reward", "returns"), 0),
+    "actions": NO_MOVE,
+    "event": NO_EVENT,
+    "goal": NO_EVENT,
+}
+"""What slots hold of an episode in which the game broke: nobody was there, nothing happened."""
 
 
 class Now(NamedTuple):
@@ -68,10 +76,12 @@ def start(game: HostGame, lanes: int, shapes: tuple[tuple[int, ...], ...]) -> No
     )
 
 
-def turn(now: Now, action: np.ndarray, match: int, cut: bool) -> np.ndarray:
+def turn(now: Now, action: np.ndarray, match: int, cut: bool, broken: np.ndarray) -> np.ndarray:
     """The next slot: play on, show where a truncated episode stopped, or begin another.
 
-    Returns the lanes whose games have yet to be reset.
+    Lanes whose game is ``broken``, [L], begin one at first contact: nobody remembers what was
+    dropped. The match goes on to as many whole episodes as it is to have. Returns the lanes whose
+    games have yet to be reset.
     """
     after, closing = now.shown, now.closing
     moved = action != NO_MOVE
@@ -79,7 +89,7 @@ def turn(now: Now, action: np.ndarray, match: int, cut: bool) -> np.ndarray:
     event = np.where(moved, after.event, NOTHING_HAPPENED)
     now.returns[...] += reward
     now.time[...] += 1
-    done = after.terminated | closing
+    done = after.terminated | closing | broken
     truncated = after.truncated & ~done
     if not (cut or done.any() or truncated.any()):  # most slots: nothing ends, nothing to select
         now.moves[...], now.reward[...], now.event[...] = action, reward, event
@@ -94,10 +104,12 @@ def turn(now: Now, action: np.ndarray, match: int, cut: bool) -> np.ndarray:
     np.copyto(now.visible, after.visible, where=stepped[:, :, None])
     if cut:
         truncated = ~done
-        now.episode.fill(match - 1)
-    contact = done & (now.episode + 1 >= match)
+        now.episode[...] = np.where(broken, 0, match - 1)
+    over = done & ~broken
+    last = over & (now.episode + 1 >= match)
+    contact = last | broken
     now.first[...], now.contact[...], now.closing[...] = done, contact, truncated
-    now.episode[...] = np.where(contact, 0, now.episode + done)
+    now.episode[...] = np.where(last, 0, now.episode + over)
     now.time[done], now.returns[done] = 0, 0
     now.moves[contact], now.reward[contact] = NO_MOVE, 0
     now.event[contact], now.visible[contact] = NO_EVENT, False
@@ -113,6 +125,15 @@ def spoil(now: Now, before: Now) -> None:
     if bad.any():
         last = len(bad) - 1 - np.argmax(bad[::-1], axis=0)  # how late in the chunk
         now.returns[bad.any(0) & (now.time >= len(bad) - last)] = np.nan
+
+
+def leave_out(slots: dict[str, np.ndarray], broken: np.ndarray) -> dict[str, np.ndarray]:
+    """Nothing stays in the slots, [T, L, ...], of an episode that was ``broken`` in one, [T, L]."""
+    for t, lane in np.argwhere(broken).tolist():
+        whole = slice(max(t - int(slots["time"][t, lane]), 0), t + 1)
+        for name, nothing in LEFT_OUT.items():
+            slots[name][whole, lane] = nothing
+    return slots
 
 
 def stream(before: Now, after: Now, made: Decided, cut: bool) -> dict[str, np.ndarray]:

@@ -37,6 +37,8 @@ class Trained:
     """Checkpoints saved."""
     before: int = 0
     """Of the steps, those of earlier sittings, where a run went on."""
+    env_errors: int = 0
+    """How often a game in ordinary Python broke and was restarted, over all seeds."""
 
 
 class Keeper:
@@ -47,7 +49,7 @@ class Keeper:
         self.recent: list[dict[str, Any]] = []
         self.shares: list[tuple[float, float]] = []
         self.last: Update | None = None
-        self.saved = 0
+        self.saved, self.env_errors = 0, 0
 
     def follow(self, updates: Iterator[Update], over: Callable[[], Any]) -> None:
         """Reads each iteration's metrics while the next one runs, and all of it before a save.
@@ -80,6 +82,7 @@ class Keeper:
         self.check(update)
         row = self.session.record(update)
         self.recent = [*self.recent[-19:], row]
+        self.env_errors += sum(row.get("env_errors", ()))
         self.shares.append((np.mean(row["busy_share"]), np.mean(row["live_share"])))
         known = [r for r in returns_of(self.recent) if r is not None]
         note = f"return {np.mean(known):.3f}" if known else ""
@@ -97,7 +100,7 @@ class Keeper:
         shares = (session.logs.seconds / seconds, session.save_seconds / seconds)
         compiling = last.compile_seconds if last else 0.0
         told = session.folder, seconds, compiling, steps, returns, busy, live, stopped
-        return Trained(*told, *shares, session.saves, session.before)
+        return Trained(*told, *shares, session.saves, session.before, self.env_errors)
 
 
 def returns_of(rows: list[dict[str, Any]]) -> list[float | None]:

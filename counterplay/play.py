@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -14,7 +14,7 @@ from counterplay.console import Meter, check_names, read, set_threads, signed, t
 from counterplay.errors import SaveError
 from counterplay.grammar import short_names, split_list
 from counterplay.terminal import say
-from counterplay.verbs import Seats, Train, learners_of, seats_of
+from counterplay.verbs import Seats, Train, check_timeout, learners_of, seats_of, tell_breaks
 
 MEAN_RETURN = "mean return ± standard error"
 
@@ -43,8 +43,16 @@ class Eval:
     out: str | None = None
     """Folder of the result and its episodes; by default a new one in the run under evaluation,
     and without a run none."""
+    on_env_error: Literal["stop", "restart"] = "stop"
+    """Where a game in ordinary Python raises, hangs or shows what it did not declare: end the
+    evaluation, or drop the episode, count it and go on with a fresh copy of the game."""
+    env_timeout: float = 60.0
+    """Seconds that one move or reset of such a game may take; 0 for as long as it likes."""
     json: bool = False
     """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        check_timeout(self.env_timeout)
 
 
 def evaluate(args: list[str]) -> int:
@@ -56,6 +64,7 @@ def evaluate(args: list[str]) -> int:
     given = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
     members = [name for text in given for name in split_list(text)]
     game, match = set_up(chosen, members)
+    from counterplay.envs.running import RESTART, Breaks
     from counterplay.evaluate.results import opening
     from counterplay.evaluate.returns import evaluate as play
     from counterplay.evaluate.rows import EpisodeRows
@@ -72,10 +81,11 @@ def evaluate(args: list[str]) -> int:
     how = {"seed": chosen.seed, "greedy": chosen.greedy}
     with Meter(f"eval on {game}", chosen.episodes, "episodes", quiet=chosen.json) as meter:
         told = lambda done, total: meter.update(done, total=total)
-        size = {"match": match, "progress": told, "rows": rows}
+        breaks = Breaks(chosen.on_env_error == RESTART, chosen.env_timeout)
+        size = {"match": match, "progress": told, "rows": rows, "breaks": breaks}
         table = play(env, roster, chosen.episodes, **how, **size)
     found = {"env": game, "match": match, "policies": short_names(given), "given": given}
-    found |= {"rows": [as_json(row) for row in table]}
+    found |= {"rows": [as_json(row) for row in table], "env_errors": breaks.count}
     saved = None
     if folder is not None:
         more = found | how | {"opponents": roster.ids, "checkpoints": checkpoints}
@@ -84,6 +94,7 @@ def evaluate(args: list[str]) -> int:
         print(json.dumps(found | {"saved": saved}))
         return 0
     show_rows(title_of(chosen, game, table[0].episodes, match), table, roster)
+    tell_breaks(breaks.count)
     if saved:
         print(f"saved in {saved}")
     return 0

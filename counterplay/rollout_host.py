@@ -6,7 +6,7 @@ views and lets them move with the functions of ``rollout``.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -16,22 +16,15 @@ import jax.random as jr
 import numpy as np
 
 from counterplay.envs.hosting import HostGame, HostStep
-from counterplay.envs.running import Running, name_of
-from counterplay.errors import GameError
-from counterplay.host_slots import Decided, Now, spoil, start, stream, turn
+from counterplay.envs.running import Breaks, Running, name_of
+from counterplay.host_bots import HostSeat, ask
+from counterplay.host_slots import Decided, Now, leave_out, spoil, start, stream, turn
 from counterplay.packing import Layout
 from counterplay.rollout import Chunk, Lanes, decide, look, place_keys
 from counterplay.seats import Seating
 from counterplay.spread import in_turn
 from counterplay.types import NO_EVENT, NO_MOVE, HostPolicy, Memory, TimeStep, View
 from counterplay.views import Last, select
-
-
-@dataclass(frozen=True, eq=False)
-class HostSeat:
-    """A policy that acts in ordinary Python, for ``Kind.policy``; every place gets its own."""
-
-    make: Callable[[], HostPolicy]
 
 
 @dataclass(eq=False)
@@ -53,9 +46,17 @@ class HostLanes:
 
 
 def open_host(
-    game: HostGame, seating: Seating, policies: tuple, seed: int, pictures: bool = False
+    game: HostGame,
+    seating: Seating,
+    policies: tuple,
+    seed: int,
+    pictures: bool = False,
+    breaks: Breaks | None = None,
 ) -> HostLanes:
-    """Fresh games in every lane, every match at first contact."""
+    """Fresh games in every lane, every match at first contact.
+
+    ``breaks`` says what to do where one breaks, and counts; by default that is an error.
+    """
     if seating.num_seats != game.num_seats:
         raise ValueError(
             f"{name_of(game)} has {game.num_seats} seats, the seating {seating.num_seats}"
@@ -71,7 +72,7 @@ def open_host(
     words = np.zeros(layout.size, np.int32)
     now = layout.views(words)
     jax.tree.map(np.copyto, now, begun)
-    games = Running.open(game, now.shown, now.time, seed, pictures)
+    games = Running(game, now.shown, now.time, seed, pictures, breaks)
     return HostLanes(games, layout, words, now, memories)
 
 
@@ -91,7 +92,8 @@ def collect_host(
     """Plays ``slots`` slots in every lane; ``key`` may be a seed. See ``rollout.collect``.
 
     The lanes are the same object before and after: games cannot be played twice. With ``finite``
-    a NaN or an infinity that a game shows is an error.
+    a NaN or an infinity that a game shows is an error. Nothing of an episode stays in the chunk
+    where the game broke and was restarted.
     """
     key = jr.key(key) if isinstance(key, int | np.integer) else key
     keys = jax.tree.map(np.asarray, _keys(key, slots, shapes_of(seating)))
@@ -101,29 +103,45 @@ def collect_host(
     before, after = (lanes.layout.views(part) for part in words)
     replied, first, t = np.empty((slots, reply.size), np.int32), lanes.memories, 0
     made: Decided = reply.views(replied)
+    games, now, broken = lanes.games, lanes.now, np.zeros((slots, seating.lanes), bool)
     try:
-        for t in range(slots):
-            for here, drawn in zip(lanes.now.key, keys, strict=True):
-                here[...] = drawn[t]
-            words[0, t] = lanes.words
-            replied[t], lanes.memories = decided(lanes.memories, lanes.words)
-            np.copyto(lanes.now.ids, made.opponent_id[t])
-            action = made.action[t]
-            if not made.fair[t].all():
-                lane, seat = np.argwhere(~made.fair[t])[0].tolist()
-                raise lanes.games.unfair(lane, seat, action)
-            for kind, seat in bots:
-                _ask(game, seating.places[kind], seat, lanes, made.views[kind], t, action)
-            lanes.games.step(action, lanes.now.closing)
-            words[1, t] = lanes.words
-            lanes.games.reset(turn(lanes.now, action, match, cut and t == slots - 1), finite)
+        with games.watch:
+            for t in range(slots):
+                for here, drawn in zip(now.key, keys, strict=True):
+                    here[...] = drawn[t]
+                words[0, t] = lanes.words
+                replied[t], lanes.memories = decided(lanes.memories, lanes.words)
+                np.copyto(now.ids, made.opponent_id[t])
+                if bots or not made.fair[t].all():
+                    _settle(game, seating, bots, lanes, made, t)
+                games.step(made.action[t], now.closing)
+                words[1, t], broken[t] = lanes.words, games.broken
+                last = cut and t == slots - 1
+                games.reset(turn(now, made.action[t], match, last, games.broken), finite)
     except Exception:  # which a NaN that was shown a slot before may have brought about
         _check_finite(lanes, before, after, finite, t)
         raise
     _check_finite(lanes, before, after, finite, slots)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
-    slots_of, records = _by_lane(stream(before, after, made, cut), made.records)
+    whole = leave_out(stream(before, after, made, cut), broken)
+    slots_of, records = _by_lane(whole, made.records)
     return lanes, Chunk(slots_of, records, first, views, lanes.memories)
+
+
+def _settle(
+    game: HostGame, seating: Seating, bots: list, lanes: HostLanes, made: Decided, t: int
+) -> None:
+    """Moves that policies inside JAX cannot make: those of bots, and any where none is legal."""
+    games = lanes.games
+    games.check_legal(lanes.now.closing)
+    wrong = ~made.fair[t] & ~games.broken[:, None]
+    if wrong.any():
+        lane, seat = np.argwhere(wrong)[0].tolist()
+        raise games.unfair(lane, seat, made.action[t])
+    games.watch.rest()
+    for kind, seat in bots:
+        views = made.views[kind]
+        ask(games, seating.places[kind], seat, lanes.bots, views, lanes.now, t, made.action[t])
 
 
 def _check_finite(lanes: HostLanes, before: Now, after: Now, asked: bool, slots: int) -> None:
@@ -245,42 +263,3 @@ def _keys(key: Any, slots: int, shapes: tuple[tuple[int, ...], ...]) -> Any:
 def shapes_of(seating: Seating) -> tuple[tuple[int, ...], ...]:
     """[K, P] of every kind."""
     return tuple(places.shape for places in seating.places)
-
-
-def _ask(
-    game: HostGame,
-    places: np.ndarray,
-    seat: HostSeat,
-    lanes: HostLanes,
-    views: Any,
-    t: int,
-    action: np.ndarray,
-) -> None:
-    """Lets the bots of one kind move in slot ``t``; their answers go into ``action``."""
-    now = lanes.now
-    acting = now.shown.alive & ~now.closing[:, None]
-    names = [f.name for f in fields(View) if getattr(views, f.name) is not None]
-    seen = {name: getattr(views, name)[t].copy() for name in names}
-    for at, place in np.ndenumerate(places):
-        lane, column = divmod(int(place), game.num_seats)
-        known, bot = lanes.bots.get(int(place), (None, None))
-        try:
-            if bot is None or known is not seat:
-                bot = seat.make()
-                lanes.bots[int(place)] = seat, bot
-            if known is not seat or now.first[lane]:
-                new_match = known is not seat or bool(now.contact[lane])
-                bot.begin(lanes.games.draw_seed(), new_match)
-            if not acting[lane, column]:
-                continue
-            answer = bot.act({name: x[(*at, ...)] for name, x in seen.items()})
-        except Exception as error:
-            raise GameError(
-                f"the bot {type(bot).__name__} at seat {column} of lane {lane} raised "
-                f"{type(error).__name__}: {error} (slot {int(now.time[lane])} of its episode)"
-            ) from error
-        whole = isinstance(answer, int | np.integer) and not isinstance(answer, bool)
-        legal = now.shown.legal[lane, column]
-        if not whole or not 0 <= answer < len(legal) or not legal[answer]:
-            raise lanes.games.unfair(lane, column, answer)
-        action[lane, column] = answer

@@ -26,8 +26,9 @@ from counterplay.settings import check, misspelt
 from counterplay.terminal import say
 
 C = TypeVar("C")
-SAVING = ("save_seconds", "keep", "keep_every")
+FREE = ("save_seconds", "keep", "keep_every", "on_env_error", "env_timeout")
 """Settings that a run goes on with and that may be others from now on."""
+LONGEST_TIMEOUT = 1_000_000
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
@@ -57,15 +58,27 @@ class Train(Generic[C]):
     on_nonfinite: Literal["stop", "drop-episode"] = "stop"
     """Where a game shows a reward or an observation that is not finite: end the training before
     anything is learnt from it, or leave the episode out and count it."""
+    on_env_error: Literal["stop", "restart"] = "stop"
+    """Where a game in ordinary Python raises, hangs or shows what it did not declare: end the
+    training, or drop the episode, count it and go on with a fresh copy of the game."""
+    env_timeout: float = 60.0
+    """Seconds that one move or reset of such a game may take; 0 for as long as it likes."""
     json: bool = False
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
+        check_timeout(self.env_timeout)
         if not self.save_seconds >= 0:
             raise ValueError(f"--save-seconds must be 0 or more, found {self.save_seconds}")
         for name, number in (("keep", self.keep), ("keep-every", self.keep_every)):
             if number is not None and number < 1:
                 raise ValueError(f"--{name} must be at least 1, found {number}")
+
+
+def check_timeout(seconds: float) -> None:
+    """Refuses what no game can be given."""
+    if not 0 <= seconds <= LONGEST_TIMEOUT:
+        raise ValueError(f"--env-timeout must be 0 to {LONGEST_TIMEOUT:,} s, found {seconds}")
 
 
 def train(args: list[str]) -> int:
@@ -106,7 +119,7 @@ def _asked_again(name: str, folder: Path, rest: list[str]) -> Train:
     config = runs.config_of(folder, row)
     lists = {"seat": tuple(row.get("seat", ())), "against": tuple(row.get("against", ()))}
     was = Train(config, row["env"], on_nonfinite=row.get("on_nonfinite", "stop"))
-    was = replace(was, **lists, **{name: row[name] for name in SAVING if name in row})
+    was = replace(was, **lists, **{name: row[name] for name in FREE if name in row})
     # a list is added to: so what was given is compared with what was there
     asked = read(Train[type(config)], rest, f"train {name}", default=replace(was, seat=()))
     if not asked.seat:
@@ -137,6 +150,7 @@ def _tell(name: str, done: Trained, as_json: bool) -> None:
         "live_share": round(done.live_share, 4),
         "logging_share": round(done.logging_share, 4),
         "saving_share": round(done.saving_share, 4),
+        "env_errors": done.env_errors,
         "stopped": done.stopped,
     }
     if as_json:
@@ -149,9 +163,16 @@ def _tell(name: str, done: Trained, as_json: bool) -> None:
     print(f"{done.busy_share:.1%} of lane-slots busy, {done.live_share:.1%} of seat-slots live")
     returns = ["no episode ended yet" if r is None else f"{r:.3f}" for r in done.returns]
     print(f"mean return while training: {', '.join(returns)}")
+    tell_breaks(done.env_errors)
     print(f"run folder: {done.folder}")
     if done.stopped:
         print(f"stopped and saved; to go on: counterplay train {name} --resume {done.folder}")
+
+
+def tell_breaks(count: int) -> None:
+    """Says how often a game was restarted, if one was."""
+    if count:
+        print(f"games that broke and were restarted, their episodes dropped: {count:,}")
 
 
 def seats_of(chosen: Any, env: Any, focal: str) -> tuple[Any, Any]:
@@ -191,7 +212,8 @@ def run_training(
     title, total = f"{name} on {chosen.env}", config.steps * config.seeds
     try:
         with Meter(title, total, quiet=quiet or chosen.json) as meter, Stop() as stop:
-            options = Options(chosen.on_nonfinite, resume)
+            fixes = chosen.on_env_error, chosen.env_timeout
+            options = Options(chosen.on_nonfinite, resume, *fixes)
             updates = module.train(config, env, roster, options)
             check_update = partial(loops.check, env, roster, options)
             keeper = Keeper(session, meter, config, check_update)
@@ -221,7 +243,7 @@ def _open(
         if chosen.resume is None:
             asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
             asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
-            asked |= {name: getattr(chosen, name) for name in SAVING}
+            asked |= {name: getattr(chosen, name) for name in FREE}
             save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
         else:
             _same_opponents(folder, roster)

@@ -14,9 +14,11 @@ import pytest
 
 from counterplay import envs, opponents
 from counterplay.algos import ppo
+from counterplay.algos.loops import Spec
 from counterplay.envs.hosting import host_native
 from counterplay.envs.matrix import COOPERATE, DEFECT
 from counterplay.packing import Layout
+from counterplay.pools import roster_of
 from counterplay.rollout import collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
 from counterplay.seats import Chair, Kind, Roster
@@ -103,6 +105,46 @@ def test_players_who_left_earn_nothing_and_do_nothing():
     assert slots["terminated"][0].tolist() == [False, False, True, False]
     assert slots["continues"][0, :3].tolist() == [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
     assert not slots["closing"].any()
+
+
+def test_players_who_come_and_go_are_there_when_they_are():
+    slots = play(make(f"{SCRIPTED}:Guests"), 6)
+    alive = [[1, 1, 0], [1, 0, 0], [1, 0, 1], [1, 1, 1], [1, 1, 0], [1, 1, 0]]
+    assert slots["alive"][0].tolist() == alive
+    assert slots["left"][0].tolist() == [
+        [False, True, False],
+        [False, False, False],
+        [False, False, False],
+        [False, False, True],
+        [True, True, False],
+        [False, True, False],
+    ]
+    assert (slots["continues"] == slots["alive"] & ~slots["left"]).all()
+    assert (slots["actions"][~slots["alive"]] == NO_MOVE).all()
+    assert slots["returns"][0, 4].tolist() == [5, 30, 200]
+    assert slots["terminated"][0].tolist() == [False] * 4 + [True, False]
+    assert slots["time"][0].tolist() == [0, 1, 2, 3, 4, 0]
+
+
+def test_absent_guests_teach_nothing():
+    """Whatever their slots hold, what is learnt is the same to the bit."""
+    game: Any = make(f"{SCRIPTED}:Guests")
+    config = ppo.Config(lanes=2, slots=8, widths=(4,), gru=3, minibatches=2, epochs=1)
+    roster = roster_of(game, {0: "own", 1: "own", 2: "own"})
+    spec = Spec(game, roster.seating(2), None)
+    state = jax.jit(partial(ppo.init, config, spec))(jr.key(0))
+    policies = ppo.policy(config, state)
+    games = open_host(game, spec.seating, policies, 0)
+    _, chunk = collect_host(game, spec.seating, policies, games, 1, slots=8)
+    slots = {name: np.array(x) for name, x in chunk.slots.items()}
+    absent = ~slots["alive"]
+    assert absent.any() and slots["left"].any()
+    slots["obs"][absent], slots["reward"][absent], slots["actions"][absent] = np.nan, 1e30, 1
+    learn = jax.jit(partial(ppo.learn, config))
+    after = [learn(state, c)[0].learners for c in (chunk, chunk._replace(slots=slots))]
+    assert jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), *after))
+    moved = jax.tree.map(lambda x, y: not np.array_equal(x, y), state.learners, after[0])
+    assert any(jax.tree.leaves(moved))
 
 
 def test_an_episode_cut_short_shows_where_it_stopped():

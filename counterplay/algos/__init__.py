@@ -44,6 +44,10 @@ class Options(NamedTuple):
 
     on_nonfinite: str = "stop"
     resume: Resume | None = None
+    on_env_error: str = "stop"
+    """Where a game in ordinary Python breaks: stop, or restart that game."""
+    env_timeout: float = 60.0
+    """Seconds that one call of such a game may take; 0 for as long as it likes."""
 
 
 def module_of(name: str) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from counterplay.algos import Options, Update, guards
+from counterplay.envs.running import RESTART, Breaks
 from counterplay.errors import GameError
 from counterplay.rollout import blame, collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
@@ -174,7 +175,7 @@ def train_hosted(
     learn, compile_seconds, first = None, 0.0, first_of(options)
     banks, deal_key = _banks(others), jr.key(config.seed)
     trainings = [
-        _begin_hosted(algorithm, config, spec, others, seed, first)
+        _begin_hosted(algorithm, config, spec, others, options, seed, first)
         for seed in range(config.seed, config.seed + config.seeds)
     ]
     if options.resume:
@@ -186,7 +187,8 @@ def train_hosted(
             cut, told = banks and (i + 1) % config.redeal == 0, []
             for j, training in enumerate(trainings):
                 parts = algorithm, config, spec, training, others, cut, options
-                training, chunk = _play_hosted(*parts, i)
+                breaks = training.lanes.games.breaks
+                before, (training, chunk) = breaks.count, _play_hosted(*parts, i)
                 if learn is None:
                     began = time.perf_counter()
                     own = partial(algorithm.learn, config)
@@ -195,6 +197,7 @@ def train_hosted(
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
                 trainings[j] = training._replace(state=state)
+                learned |= {"env_errors": jnp.int32(breaks.count - before)}
                 told.append((learned, ended(guards.heeded(chunk, options.on_nonfinite).slots)))
             if cut:
                 others = shuffle(others, jr.fold_in(deal_key, i))
@@ -216,14 +219,21 @@ def _going(trainings: list[Training], others: tuple) -> tuple:
 
 
 def _begin_hosted(
-    algorithm: Any, config: Any, spec: Spec, others: tuple, seed: int, first: int
+    algorithm: Any,
+    config: Any,
+    spec: Spec,
+    others: tuple,
+    options: Options,
+    seed: int,
+    first: int,
 ) -> Training:
     learn_key, lane_key, key = jr.split(jr.key(seed), 3)
     lane_key = jr.fold_in(lane_key, first) if first else lane_key  # other episodes than before
     state = algorithm.init(config, spec, learn_key)
     policies = seated(spec.seating, algorithm.policy(config, state), others)
     draw = int(jr.randint(lane_key, (), 0, 2**31 - 1))
-    return Training(state, open_host(spec.env, spec.seating, policies, draw), key)
+    breaks = Breaks(options.on_env_error == RESTART, options.env_timeout)
+    return Training(state, open_host(spec.env, spec.seating, policies, draw, breaks=breaks), key)
 
 
 def _play_hosted(

@@ -29,5 +29,7 @@ def row_of(update: Update, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
         "busy_share": mean("busy_slots", "slots"),
         "live_share": (metrics["live_seats"] / metrics["seats"]).tolist(),
     }
+    if "env_errors" in metrics:  # of games in ordinary Python
+        row["env_errors"] = metrics["env_errors"].tolist()
     learned = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
     return row | {name: metrics[name].tolist() for name in learned if name in metrics}

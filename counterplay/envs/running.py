@@ -1,79 +1,178 @@
 """Copies of one hosted game side by side, stepped together, with every fault named."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
-from counterplay.envs.hosting import HostCopy, HostGame, HostStep
+from counterplay.envs.hosting import HostGame, HostStep, blank
+from counterplay.envs.watching import FOREVER, Hung, Watch
 from counterplay.errors import GameError
+from counterplay.terminal import say
+
+FAULTS = (Exception, SystemExit, Hung)
+"""What may come out of a game; some leave the program when a window is closed."""
+STOP, RESTART = "stop", "restart"
+"""What may be done about it."""
+IN_A_ROW = 3
+"""Faults in one lane, with no episode played to its end between them, that are too many."""
+TOLD = 3
+"""Faults that a line on standard error tells of; more are counted only."""
 
 
 @dataclass(eq=False)
+class Breaks:
+    """What to do where a game breaks, and how often one did."""
+
+    restart: bool = False
+    """Drop the episode and go on with a fresh copy of the game, rather than ending it all."""
+    timeout: float = 60.0
+    """Seconds that one call of a game may take; 0 for as long as it likes."""
+    count: int = 0
+
+
 class Running:
-    """One copy a lane. What they show goes into ``shown``, leading axis L."""
+    """One copy a lane. What they show goes into ``shown``, leading axis L.
 
-    game: HostGame
-    copies: list[HostCopy]
-    shown: HostStep
-    time: np.ndarray
-    """Slots since the episode of each lane began; kept by the rollout, read for messages."""
-    random: np.random.Generator
-    """Seeds of episodes."""
+    ``time`` [L] are slots since the episode of each lane began; kept by the rollout, read for
+    messages. ``seed`` is that of the episodes' seeds.
+    """
 
-    @classmethod
-    def open(
-        cls, game: HostGame, shown: HostStep, time: np.ndarray, seed: int, pictures: bool
-    ) -> "Running":
-        copies = [game.open(pictures) for _ in range(len(time))]
-        for lane, copy in enumerate(copies):
-            if hasattr(copy, "write_into"):
-                copy.write_into(_lane(shown, lane))  # type: ignore[attr-defined]
-        running = cls(game, copies, shown, time, np.random.default_rng(seed))
-        running.reset(range(len(copies)))
-        return running
+    def __init__(
+        self,
+        game: HostGame,
+        shown: HostStep,
+        time: np.ndarray,
+        seed: int,
+        pictures: bool = False,
+        breaks: Breaks | None = None,
+    ):
+        self.game, self.shown, self.time, self.pictures = game, shown, time, pictures
+        self.breaks = breaks or Breaks()
+        self.watch = Watch(self.breaks.timeout)
+        self.copies: list[Any] = [None] * len(time)
+        self.random = np.random.default_rng(seed)
+        self.broken = np.zeros(len(time), bool)
+        """Lanes whose game broke in this slot: they show nothing until they are reset."""
+        self._in_a_row = np.zeros(len(time), int)
+        try:
+            with self.watch:
+                self.reset(range(len(time)))
+        except BaseException:
+            self.close()
+            raise
 
     def step(self, action: np.ndarray, closing: np.ndarray) -> None:
         """Moves every game, actions [L, N], except those whose closing slot this is."""
-        idle, home, lane = closing.tolist(), self.shown.obs.base, 0
-        try:
-            for lane, (copy, moves) in enumerate(zip(self.copies, action.tolist(), strict=True)):
-                if not idle[lane]:
-                    step = copy.step(moves)
-                    if step.obs.base is not home:
-                        self._copy_in(lane, step)
-        except Exception as error:
-            raise self._broken(lane, int(self.time[lane]) + 1, error) from error
+        idle, home, lane = (closing | self.broken).tolist(), self.shown.obs.base, 0
+        turns = enumerate(zip(self.copies, action.tolist(), strict=True))
+        watch = self.watch
+        watch.put_off()
+        while True:
+            try:
+                for lane, (copy, moves) in turns:
+                    if not idle[lane]:
+                        watch.began = monotonic()
+                        step = copy.step(moves)
+                        if step.obs.base is not home:
+                            self._copy_in(lane, step)
+                watch.began = FOREVER
+                return
+            except FAULTS as error:
+                self._break(lane, f"after move {int(self.time[lane]) + 1}", error)
 
     def reset(self, lanes: Iterable[Any], finite: bool = True) -> None:
         """Begins another episode in each of these lanes; ``finite`` asks for numbers that are."""
+        self.watch.put_off()
         lane = -1
-        try:
-            for lane in map(int, lanes):
-                step = self.copies[lane].reset(self.draw_seed())
-                if step.obs.base is not self.shown.obs.base:
-                    self._copy_in(lane, step)
-        except Exception as error:
-            raise self._broken(lane, 0, error) from error
-        if lane >= 0 and finite:
+        for lane in map(int, lanes):
+            if not self.broken[lane]:
+                self._in_a_row[lane] = 0
+            while not self._begin(lane):
+                pass
+        if lane < 0:
+            return
+        self.broken.fill(False)
+        if finite:
             self.check_finite(self.shown, self.time, 0)
+
+    def _begin(self, lane: int) -> bool:
+        """Resets a lane's game, made anew where there is none; False where it broke."""
+        when = "when it was made"
+        try:
+            self.watch.began = monotonic()
+            if self.copies[lane] is None:
+                self.copies[lane] = self.game.open(self.pictures)
+                if hasattr(self.copies[lane], "write_into"):
+                    self.copies[lane].write_into(_lane(self.shown, lane))
+            when = "at reset"
+            step = self.copies[lane].reset(self.draw_seed())
+            if step.obs.base is not self.shown.obs.base:
+                self._copy_in(lane, step)
+            self.watch.began = FOREVER
+            return True
+        except FAULTS as error:
+            self._break(lane, when, error)
+            return False
+
+    def _break(self, lane: int, when: str, error: BaseException) -> None:
+        """Ends it all with GameError, or closes the copy; the lane is to be reset."""
+        self.watch.began = FOREVER
+        self._in_a_row[lane] += 1
+        told = self._told(lane, when, error)
+        if not self.breaks.restart:
+            raise told from error
+        if self._in_a_row[lane] >= IN_A_ROW:
+            raise GameError(
+                f"{told}; that was {IN_A_ROW} times in a row in this lane without an episode "
+                "played to its end, so it is not restarted once more"
+            ) from error
+        self.breaks.count += 1
+        if self.breaks.count <= TOLD:
+            last = "; further ones are counted only" if self.breaks.count == TOLD else ""
+            say(f"{told}; its episode is dropped and a fresh copy takes its place{last}")
+        self.watch.rest()
+        self.watch.put_off()
+        self._shut(lane)
+        for x, nothing in zip(_lane(self.shown, lane), blank(self.game), strict=True):
+            x[...] = nothing
+        self.broken[lane] = True
+
+    def check_legal(self, closing: np.ndarray) -> None:
+        """Somebody present without a legal action is a fault of the game, found before it moves."""
+        stuck = self.shown.alive & ~closing[:, None] & ~self.shown.legal.any(-1)
+        for lane in np.flatnonzero(stuck.any(1)).tolist():
+            who = self._who(int(np.argmax(stuck[lane])))
+            error = GameError(f"{who} is present but has no legal action: the game must offer one")
+            self._break(lane, f"before move {int(self.time[lane]) + 1}", error)
 
     def draw_seed(self) -> int:
         return int(self.random.integers(2**31))
 
-    def unfair(self, lane: int, seat: int, answer: Any) -> Exception:
+    def unfair(self, lane: int, seat: int, answer: Any) -> ValueError:
         """The error for an answer, or for one of the answers [L, N], that is no legal action."""
         answer = int(answer[lane, seat]) if isinstance(answer, np.ndarray) else answer
         legal = np.flatnonzero(self.shown.legal[lane, seat]).tolist()
         where = f"{name_of(self.game)}: {self._who(seat)} of lane {lane} in slot {self.time[lane]}"
-        if not legal:
-            return GameError(f"{where} is present but has no legal action: the game must offer one")
         return ValueError(f"{where} answered {answer!r}; legal are the whole numbers {legal}")
 
     def close(self) -> None:
-        for copy in self.copies:
-            copy.close()
+        """Ends every copy; what goes wrong in that is nobody's loss."""
+        with self.watch:
+            self.watch.put_off()
+            for lane in range(len(self.copies)):
+                self._shut(lane)
+
+    def _shut(self, lane: int) -> None:
+        copy, self.copies[lane] = self.copies[lane], None
+        if copy is not None:
+            self.watch.began = monotonic()
+            with suppress(*FAULTS):
+                copy.close()
+            self.watch.began = FOREVER
 
     def _copy_in(self, lane: int, step: HostStep) -> None:
         """Copies what a game shows that did not write it where it belongs."""
@@ -99,11 +198,11 @@ class Running:
                     f"{self._who(seat)}: the {name} holds a NaN or an infinity; "
                     "train has --on-nonfinite drop-episode to leave such episodes out"
                 )
-                raise self._broken(lane, int(time[(*slot, lane)]) + moved, error)
+                move = int(time[(*slot, lane)]) + moved
+                raise self._told(lane, f"after move {move}" if move else "at reset", error)
 
-    def _broken(self, lane: int, move: int, error: Exception) -> GameError:
-        kind = "" if isinstance(error, GameError) else f"{type(error).__name__}: "
-        when = f"after move {move}" if move else "at reset"
+    def _told(self, lane: int, when: str, error: BaseException) -> GameError:
+        kind = "" if isinstance(error, GameError | Hung) else f"{type(error).__name__}: "
         return GameError(f"{name_of(self.game)} broke in lane {lane} {when}: {kind}{error}")
 
     def _who(self, seat: int) -> str:

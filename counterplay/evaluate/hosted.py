@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from counterplay.envs.running import Breaks
 from counterplay.evaluate.returns import EVALUATION, Progress, alike
 from counterplay.evaluate.rows import EpisodeRows, ended
 from counterplay.evaluate.tally import Tally, no_tally, tally_up
@@ -23,13 +24,14 @@ def tally_hosted(
     match: int,
     progress: Progress,
     rows: EpisodeRows | None,
+    breaks: Breaks | None = None,
 ) -> Tally:
     """Plays until every lane has its share of the matches of all labels."""
     lanes = roster.lanes_for(min(COPIES, matches))
     seating = alike(roster.seating(lanes))
     quota = match * -(-matches // lanes)
     first, *seeds = np.random.default_rng([seed, EVALUATION]).integers(2**31, size=2)
-    games = open_host(env, seating, roster.others, int(first))
+    games = open_host(env, seating, roster.others, int(first), breaks=breaks)
     tally, turn = no_tally(seating), 0
     if rows is not None:
         rows.open(roster, lanes, match)

@@ -14,6 +14,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
+from counterplay.envs.running import Breaks
 from counterplay.errors import GameError
 from counterplay.evaluate.rows import Ended, EpisodeRows, ended
 from counterplay.evaluate.tally import Row, Tally, no_tally, rows_of, tally_up
@@ -47,10 +48,12 @@ def evaluate(
     match: int = 1,
     progress: Progress = lambda done, total: None,
     rows: EpisodeRows | None = None,
+    breaks: Breaks | None = None,
 ) -> list[Row]:
     """At least ``episodes`` episodes of every label of the roster, one row a label.
 
-    ``rows`` takes down every episode that counts.
+    ``rows`` takes down every episode that counts. ``breaks`` says what to do where a game in
+    ordinary Python breaks, and counts; by default that is an error.
     """
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, found {episodes}")
@@ -61,7 +64,9 @@ def evaluate(
     labels = len(set(roster.labels)) or 1
     matches = -(-episodes * labels // match)  # played whole: later episodes build on earlier ones
     if hasattr(env, "open"):
-        from counterplay.evaluate.hosted import tally_hosted as play
+        from counterplay.evaluate.hosted import tally_hosted
+
+        play = partial(tally_hosted, breaks=breaks)
     else:
         play = tally_jitted
     tally = play(env, roster, matches, seed, greedy, match, progress, rows)

@@ -74,6 +74,7 @@ def test_the_same_settings_may_be_given_again(folder, capsys):
     same = "--seat 0=self --seat 1=grim,random --learning-rate 2e-3 --widths 4 --on-nonfinite stop"
     assert asked(folder, same) == 0
     assert asked(folder, f"--env {PD} --keep 1 --save-seconds 5") == 0
+    assert asked(folder, "--on-env-error restart --env-timeout 5") == 0
     assert "was trained to its end already" in capsys.readouterr().err
     assert files(folder) == before
 

@@ -1,0 +1,82 @@
+"""A watch over calls into other people's games: one that does not return is interrupted.
+
+A timer of the operating system raises ``Hung`` in the call itself, so that waiting for a game costs
+no thread and no hand-over; a call in time costs a look at the clock. A game that is stuck in
+compiled code never comes back to Python and cannot be interrupted: some seconds later the process
+writes to standard error where it is stuck, as ``Timeout`` and the lines of Python that led there,
+and ends with exit code 1.
+
+There is nothing to do this with outside the main thread, on Windows, and where somebody else's
+timer is running: there nothing is watched.
+"""
+
+import faulthandler
+import math
+import signal
+import threading
+from time import monotonic
+from typing import Any
+
+FOREVER = math.inf
+AGAIN = 1.0
+"""Seconds until a game that went on after being interrupted is interrupted again."""
+GRACE = 5.0
+"""Seconds after which the process ends where an interrupted call has not come back."""
+PUT_OFF = 1.0
+"""That end is put off at most this often, in seconds: each time takes as long as a move or two."""
+STANDARD_ERROR = 2
+
+
+class Hung(BaseException):
+    """A call did not return in time. A game's own ``except Exception`` does not catch it."""
+
+
+class Watch:
+    """``with watch:`` around many calls; before each ``watch.began = monotonic()``, after it
+    ``FOREVER``. A call of more than ``seconds`` raises Hung; 0 watches nothing."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.began, self.on = seconds, FOREVER, False
+        self._before: Any = None
+        self._due = 0.0
+        """When the end of the process is put off again; 0 while it is not to end."""
+
+    def __enter__(self) -> "Watch":
+        can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+        if self.seconds and can and signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+            self._before = signal.signal(signal.SIGALRM, self._look)
+            self.on, self._due = True, 0.0
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.on:
+            self.on, self.began = False, FOREVER
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._before or signal.SIG_DFL)
+            self.rest()
+
+    def put_off(self) -> None:
+        """Says that the process is well; to be called now and then while games are played."""
+        if self.on and (now := monotonic()) >= self._due:
+            self._due = now + PUT_OFF
+            faulthandler.dump_traceback_later(self.seconds + GRACE, exit=True, file=STANDARD_ERROR)
+
+    def rest(self) -> None:
+        """Until games are played again, anything may take as long as it likes."""
+        if self._due > 0:
+            self._due = 0.0
+            faulthandler.cancel_dump_traceback_later()
+
+    def _look(self, number: int, frame: Any) -> None:
+        """Interrupts the call if it is late; else looks again when it would be."""
+        if not self.on:  # the signal was under way when the watch ended
+            return
+        late = monotonic() - self.began
+        if late >= self.seconds:
+            signal.setitimer(signal.ITIMER_REAL, min(AGAIN, self.seconds))
+            raise Hung(f"it did not return within {self.seconds:g} s (--env-timeout)")
+        if self._due > 0:  # Python is running: what takes long is many calls, or none of them
+            self._due = 0.0
+            self.put_off()
+        signal.setitimer(signal.ITIMER_REAL, min(self.seconds - late, self.seconds))

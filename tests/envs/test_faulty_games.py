@@ -1,0 +1,189 @@
+"""Games that break their promises: refused in words or restarted, and never half stored."""
+
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+import faulty
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from faulty import ALONE, FAULTS, LENGTH, ODD, Alone, Pair
+
+from counterplay import opponents
+from counterplay.algos import guards
+from counterplay.envs import gymnasium, pettingzoo
+from counterplay.envs.running import IN_A_ROW, Breaks
+from counterplay.errors import GameError
+from counterplay.host_slots import LEFT_OUT
+from counterplay.rollout_host import HostSeat, collect_host, open_host
+from counterplay.seats import Chair, Kind, Roster
+
+CHUNKS, SLOTS = 2, 16
+
+
+@cache
+def described(kind: Any) -> tuple[Any, Any, tuple]:
+    """The game, and players who move at random: the same each time, to be compiled once."""
+    kind.ask_for("")
+    adapter = pettingzoo if kind is Pair else gymnasium
+    game: Any = adapter.describe("faulty", kind, {}, None, True)
+    policy = jax.tree.map(lambda x: jnp.asarray(x)[None], opponents.make("random", game))
+    table = (Chair(0, 0),) * game.num_seats
+    return game, Roster((Kind("everyone", policy=policy),), (table,)).seating(2), (policy,)
+
+
+def play(kind: Any, fault: str, restart: bool, slots: int = SLOTS, match: int = 1) -> Any:
+    """Two chunks in two lanes, as arrays [L, T, ...] of both, and what broke."""
+    game, seating, policies = described(kind)
+    kind.ask_for(fault)
+    kind.made = 1
+    breaks = Breaks(restart, timeout=0.2 if "hangs" in fault else 60.0)
+    lanes = open_host(game, seating, policies, 0, breaks=breaks)
+    chunks, size = [], {"slots": slots, "match": match, "finite": not (restart and fault in ODD)}
+    try:
+        for i in range(CHUNKS):
+            lanes, chunk = collect_host(game, seating, policies, lanes, i, **size)
+            chunks.append(guards.without(chunk) if fault in ODD else chunk)
+    finally:
+        lanes.close()
+    return {k: np.concatenate([c.slots[k] for c in chunks], 1) for k in chunks[0].slots}, breaks
+
+
+def check_stream(slots: dict[str, Any], spoilt: list[int]) -> int:
+    """Whole, clean episodes only, but for the last of a lane; tells how many."""
+    whole = 0
+    for lane in range(2):
+        here = slots["alive"][lane].any(-1)
+        number, moves = slots["obs"][lane, here, 0, :2].T.astype(int)
+        assert not set(number) & set(spoilt)
+        for episode in set(number):
+            times = moves[number == episode].tolist()
+            open_still = episode == number[-1]
+            assert times == list(range(len(times)))
+            assert len(times) == LENGTH or (open_still and len(times) < LENGTH)
+            whole += len(times) == LENGTH
+        over = slots["terminated"][lane] & here
+        assert (slots["time"][lane, over] == LENGTH - 1).all()
+    alive = slots["alive"]
+    assert alive.any() and (alive.all(-1) == alive.any(-1)).all()
+    assert (slots["reward"][alive] == 1).all() and not slots["reward"][~alive].any()
+    assert not (slots["continues"] & ~alive).any() and not slots["left"][~alive].any()
+    return whole
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_game_is_refused_by_default(fault):
+    with pytest.raises(GameError, match=rf"^faulty broke in lane \d.*{FAULTS[fault]}"):
+        play(Pair, fault, restart=False)
+    assert Pair.spoilt, "the fault showed"
+
+
+@pytest.mark.parametrize("fault", ALONE)
+def test_a_faulty_game_of_one_player_is_refused_by_default(fault):
+    with pytest.raises(GameError, match=rf"^faulty broke in lane \d.*{ALONE[fault][1]}"):
+        play(Alone, fault, restart=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"), [(Pair, f) for f in FAULTS] + [(Alone, f) for f in ALONE]
+)
+def test_a_faulty_game_is_restarted_and_nothing_of_its_episode_is_stored(kind, fault, capsys):
+    slots, breaks = play(kind, fault, restart=True)
+    assert check_stream(slots, kind.spoilt) >= 4
+    out = slots["dropped"] if fault in ODD else ~slots["filled"]
+    if fault in ODD:
+        assert breaks.count == 0, "that is for --on-nonfinite"
+    else:
+        assert breaks.count == len(kind.spoilt) > 0
+        said = capsys.readouterr().err
+        assert said.count("counterplay: faulty broke in lane") == breaks.count
+        for name, nothing in LEFT_OUT.items():
+            assert (slots[name][out] == nothing).all(), name
+    dropped = [n for n in kind.spoilt if n and (fault in faulty.STEP or fault in ALONE)]
+    stuck = fault == "mask of nothing"  # found when it is to move once more
+    assert out.sum() == len(dropped) * (LENGTH if fault in ODD or stuck else LENGTH - 1)
+
+
+def test_a_good_game_is_left_alone():
+    slots, breaks = play(Pair, "", restart=True)
+    assert breaks.count == 0 and slots["filled"].all()
+    assert check_stream(slots, []) == 2 * (CHUNKS * SLOTS // LENGTH)
+
+
+def test_what_was_learnt_from_before_stays_and_the_rest_of_the_episode_is_dropped():
+    slots, _ = play(Pair, "raises", restart=True, slots=7)
+    # episode 6, in lane 1, made its first move in the last slot of the first chunk
+    assert slots["obs"][1, 6, 0].tolist() == [6, 0, 0] and slots["alive"][1, 6].all()
+    assert not slots["filled"][1, 7] and slots["filled"].sum() == 2 * 14 - 3
+
+
+def test_nobody_remembers_an_episode_that_was_dropped():
+    slots, _ = play(Pair, "raises", restart=True, match=2)
+    lane = {name: x[0].tolist() for name, x in slots.items()}
+    assert lane["filled"][3:6] == [False, False, True]
+    # the second episode of the first match is played again, by players who meet anew
+    assert [t for t, new in enumerate(lane["contact"]) if new][:4] == [0, 5, 8, 14]
+
+
+def test_a_lane_that_breaks_again_and_again_ends_it_all(monkeypatch):
+    monkeypatch.setattr(faulty, "BAD", range(2, 99))
+    said = rf"lane 1 .*no luck; that was {IN_A_ROW} times in a row in this lane"
+    for fault in ("raises", "reset raises"):
+        with pytest.raises(GameError, match=said):
+            play(Pair, fault, restart=True)
+
+
+def test_a_game_without_an_end_is_cut_short_at_its_horizon(monkeypatch):
+    monkeypatch.setattr(faulty, "LENGTH", 10**9)
+    slots, breaks = play(Pair, "", restart=False, slots=7)
+    assert np.argwhere(slots["truncated"]).tolist() == [[0, 8], [1, 8]] and breaks.count == 0
+    assert slots["closing"][:, 9].all() and not slots["alive"][:, 9].any()
+
+
+class Careless:
+    """Plays its first action, whatever is allowed."""
+
+    def begin(self, seed, new_match):
+        pass
+
+    def act(self, view):
+        return 0
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_bots_sit_in_games_that_break(restart):
+    game, _, _ = described(Pair)
+    kind = Kind("bot", policy=HostSeat(Careless))
+    seating = Roster((kind,), ((Chair(0, 0),) * 2,)).seating(2)
+    Pair.ask_for("mask of nothing")
+    breaks = Breaks(restart)
+    lanes = open_host(game, seating, (kind.policy,), 0, breaks=breaks)
+    if not restart:
+        with pytest.raises(GameError, match=r"lane 0 before move 3: seat 1 .*no legal action"):
+            collect_host(game, seating, (kind.policy,), lanes, 0, slots=SLOTS)
+        return
+    _, chunk = collect_host(game, seating, (kind.policy,), lanes, 0, slots=SLOTS)
+    assert breaks.count == 2 and (~np.asarray(chunk.slots["filled"])).sum() == 2 * LENGTH
+
+
+STUCK = """
+from time import monotonic
+from counterplay.envs import watching
+watching.GRACE = 0.3
+watch = watching.Watch(0.2)
+def a_game_in_compiled_code():
+    sum(range(10**12))
+with watch:
+    watch.put_off()
+    watch.began = monotonic()
+    a_game_in_compiled_code()
+"""
+
+
+def test_a_call_that_never_comes_back_to_python_ends_the_process_and_is_told():
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr and "in a_game_in_compiled_code" in done.stderr

@@ -1,0 +1,89 @@
+"""Commands on games that break: they end in words, or go on and say how often that was."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from counterplay import cli, envs, play, verbs
+from counterplay.console import Stop
+from counterplay.envs.watching import FOREVER, Hung, Watch
+
+GAME = f"{Path(__file__).parent / 'envs' / 'faulty.py'}:Pair"
+TINY = "--lanes 2 --slots 16 --widths 4 --minibatches 1 --epochs 1 --steps 32"
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """The devices of this process were chosen before, and the game breaks in two episodes."""
+    for module in (verbs, play):
+        monkeypatch.setattr(module, "use_all_cores", lambda game="": None)
+    envs.make(GAME).build.ask_for("raises")  # type: ignore[attr-defined]
+
+
+def test_a_training_ends_or_goes_on_without_such_episodes(tmp_path, capsys):
+    command = f"train ppo --env {GAME} {TINY} --out {tmp_path}/run"
+    assert cli.main(command.split()) == 1
+    said = capsys.readouterr().err
+    assert "Pair broke in lane 0 after move 2: ZeroDivisionError: no luck; in iteration 1" in said
+    assert "Traceback" not in said
+    envs.make(GAME).build.ask_for("raises")  # type: ignore[attr-defined]
+    more = ["--on-env-error", "restart", "--env-timeout", "9"]
+    assert cli.main([*command.replace("/run", "/next").split(), *more]) == 0
+    out, said = capsys.readouterr()
+    assert "games that broke and were restarted, their episodes dropped: 2" in out
+    assert said.count("its episode is dropped and a fresh copy takes its place") == 2
+    row = json.loads((tmp_path / "next" / "metrics.jsonl").read_text())
+    assert row["env_errors"] == [2] and row["return"] == [3.0]
+    assert row["dropped_episodes"] == [0], "these are those of --on-nonfinite"
+    assert row["episodes"] == [8] and row["live_share"] == [28 / 32]
+    kept = json.loads((tmp_path / "next" / "config.json").read_text())
+    assert (kept["on_env_error"], kept["env_timeout"]) == ("restart", 9.0)
+
+
+def test_an_evaluation_ends_or_counts_whole_episodes_only(capsys):
+    command = f"eval --env {GAME} --seat 0..1=random --episodes 8 --json".split()
+    assert cli.main(command) == 1
+    assert "broke in lane 2 after move 2: ZeroDivisionError" in capsys.readouterr().err
+    envs.make(GAME).build.ask_for("raises")  # type: ignore[attr-defined]
+    assert cli.main([*command, "--on-env-error", "restart"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["rows"]
+    assert found["env_errors"] == 2 and row["episodes"] == 8
+    assert row["mean"] == [3.0, 3.0] and row["error"] == [0.0, 0.0] and row["length"] == 3.0
+
+
+def test_a_watch_takes_nobodys_signals():
+    with Stop() as stop, Watch(30.0):
+        assert signal.getsignal(signal.SIGINT) == stop._asked
+        assert signal.getsignal(signal.SIGALRM) != signal.SIG_DFL
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_watch_leaves_the_timer_of_others_alone():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    with Watch(0.01) as watch:
+        watch.began = time.monotonic()
+        time.sleep(0.2)
+    signal.signal(signal.SIGALRM, before)
+    assert rung == [1]
+
+
+def test_a_watch_interrupts_a_call_that_is_late_and_no_other():
+    with Watch(0.1) as watch:
+        for _ in range(5):
+            watch.began = time.monotonic()
+            time.sleep(0.05)
+        watch.began = FOREVER
+        time.sleep(0.3)
+        watch.began = time.monotonic()
+        with pytest.raises(Hung, match=r"within 0\.1 s"):
+            time.sleep(5)
+    with Watch(0) as watch:
+        watch.began = 0.0
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
