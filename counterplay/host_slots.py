@@ -136,8 +136,13 @@ def leave_out(slots: dict[str, np.ndarray], broken: np.ndarray) -> dict[str, np.
     return slots
 
 
-def stream(before: Now, after: Now, made: Decided, cut: bool) -> dict[str, np.ndarray]:
-    """The slots, [T, L, ...], from all that was there before and after the moves of each."""
+def stream(
+    before: Now, after: Now, made: Decided, cut: bool, broken: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The slots, [T, L, ...], from all that was there before and after the moves of each.
+
+    Nothing is left of an episode whose game is ``broken`` in a slot, [T, L].
+    """
     shown, result, closing = before.shown, after.shown, before.closing
     acting = shown.alive & ~closing[:, :, None]
     over = result.terminated | closing
@@ -145,7 +150,7 @@ def stream(before: Now, after: Now, made: Decided, cut: bool) -> dict[str, np.nd
     if cut:
         truncated[-1] = ~over[-1]
     reward = np.where(acting, result.reward, np.float32(0))
-    return {
+    slots = {
         "obs": shown.obs,
         "actions": made.action,
         "avail_actions": shown.legal,
@@ -167,3 +172,4 @@ def stream(before: Now, after: Now, made: Decided, cut: bool) -> dict[str, np.nd
         "stuck": np.zeros_like(acting),
         "unfair": np.zeros_like(acting),
     }
+    return leave_out(slots, broken)

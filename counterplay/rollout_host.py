@@ -18,7 +18,7 @@ import numpy as np
 from counterplay.envs.hosting import HostGame, HostStep
 from counterplay.envs.running import Breaks, Running, name_of
 from counterplay.host_bots import HostSeat, ask
-from counterplay.host_slots import Decided, Now, leave_out, spoil, start, stream, turn
+from counterplay.host_slots import Decided, Now, spoil, start, stream, turn
 from counterplay.packing import Layout
 from counterplay.rollout import Chunk, Lanes, decide, look, place_keys
 from counterplay.seats import Seating
@@ -115,16 +115,16 @@ def collect_host(
                 if bots or not made.fair[t].all():
                     _settle(game, seating, bots, lanes, made, t)
                 games.step(made.action[t], now.closing)
-                words[1, t], broken[t] = lanes.words, games.broken
-                last = cut and t == slots - 1
+                words[1, t], last = lanes.words, cut and t == slots - 1
+                if games.any_broken:
+                    broken[t] = games.broken
                 games.reset(turn(now, made.action[t], match, last, games.broken), finite)
     except Exception:  # which a NaN that was shown a slot before may have brought about
         _check_finite(lanes, before, after, finite, t)
         raise
     _check_finite(lanes, before, after, finite, slots)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
-    whole = leave_out(stream(before, after, made, cut), broken)
-    slots_of, records = _by_lane(whole, made.records)
+    slots_of, records = _by_lane(stream(before, after, made, cut, broken), made.records)
     return lanes, Chunk(slots_of, records, first, views, lanes.memories)
 
 

@@ -103,6 +103,7 @@ class GymnasiumCopy:
         kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(inner).__mro__]
         self._own_end = next((OWN_ENDS[kind] for kind in kinds if kind in OWN_ENDS), None)
         self._moves_made = 0
+        self._acts: Any = None
         self.write_into(blank(about))
 
     def write_into(self, out: HostStep) -> None:
@@ -123,8 +124,10 @@ class GymnasiumCopy:
         obs, info = parts(self._game.reset(seed=int(seed)), "reset", ("observation", "info"))
         self._moves_made = 0
         acts = self._game.action_space
-        for about, now in zip(self._seats, (acts,) if self._alone else acts, strict=True):
-            about.check_actions(now)
+        if acts is not self._acts:
+            for about, now in zip(self._seats, (acts,) if self._alone else acts, strict=True):
+                about.check_actions(now)
+            self._acts = acts
         self._info_key = masks_in(info)
         out = self._out
         for row, about in zip(self._legal, self._seats, strict=True):
@@ -141,7 +144,9 @@ class GymnasiumCopy:
         moves = tuple(actions)
         if not self._plain:
             moves = tuple(seat.move(a) for seat, a in zip(self._seats, moves, strict=True))
-        result = parts(self._game.step(moves[0] if self._alone else moves), "step", STEP)
+        result = self._game.step(moves[0] if self._alone else moves)
+        if type(result) is not tuple or len(result) != len(STEP):
+            result = parts(result, "step", STEP)
         obs, reward, terminated, truncated, info = result
         if self._alone:
             obs, reward = (obs,), (reward,)

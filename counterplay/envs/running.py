@@ -57,6 +57,8 @@ class Running:
         self.random = np.random.default_rng(seed)
         self.broken = np.zeros(len(time), bool)
         """Lanes whose game broke in this slot: they show nothing until they are reset."""
+        self.any_broken = False
+        """Spares the others a look at each of them."""
         self._in_a_row = np.zeros(len(time), int)
         try:
             with self.watch:
@@ -67,7 +69,8 @@ class Running:
 
     def step(self, action: np.ndarray, closing: np.ndarray) -> None:
         """Moves every game, actions [L, N], except those whose closing slot this is."""
-        idle, home, lane = (closing | self.broken).tolist(), self.shown.obs.base, 0
+        idle = (closing | self.broken if self.any_broken else closing).tolist()
+        home, lane = self.shown.obs.base, 0
         turns = enumerate(zip(self.copies, action.tolist(), strict=True))
         watch = self.watch
         watch.put_off()
@@ -86,9 +89,9 @@ class Running:
 
     def reset(self, lanes: Iterable[Any], finite: bool = True) -> None:
         """Begins another episode in each of these lanes; ``finite`` asks for numbers that are."""
-        self.watch.put_off()
         lane = -1
         for lane in map(int, lanes):
+            self.watch.put_off()
             if not self.broken[lane]:
                 self._in_a_row[lane] = 0
             while not self._begin(lane):
@@ -96,6 +99,7 @@ class Running:
         if lane < 0:
             return
         self.broken.fill(False)
+        self.any_broken = False
         if finite:
             self.check_finite(self.shown, self.time, 0)
 
@@ -139,7 +143,7 @@ class Running:
         self._shut(lane)
         for x, nothing in zip(_lane(self.shown, lane), blank(self.game), strict=True):
             x[...] = nothing
-        self.broken[lane] = True
+        self.broken[lane] = self.any_broken = True
 
     def check_legal(self, closing: np.ndarray) -> None:
         """Somebody present without a legal action is a fault of the game, found before it moves."""

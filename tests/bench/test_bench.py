@@ -147,8 +147,10 @@ def test_cartpole(answer):
     (row,) = found["rows"]
     assert set(row) == {"seed", "greedy", "sampled", "seconds"} and row["seed"] == 5
     assert 8 <= row["greedy"] <= 500 and 8 <= row["sampled"] <= 500
-    assert (found["solved"], found["steps"], found["episodes"]) == (0, 2048, 2)
-    assert figures.TABLES["cartpole"](found)[-1]["greedy play, of 500"] == "0 of 1 at 475 or more"
+    solved = int(row["greedy"] >= 475)
+    assert (found["solved"], found["steps"], found["episodes"]) == (solved, 2048, 2)
+    last = figures.TABLES["cartpole"](found)[-1]
+    assert last["greedy play, of 500"] == f"{solved} of 1 at 475 or more"
 
 
 def test_processes_share_the_seeds_of_cartpole(answer, monkeypatch):
