@@ -82,7 +82,7 @@ MISTAKES: tuple[tuple[str, str], ...] = (
     ("demo --seconds inf", "--seconds must be positive, found inf"),
     ("train ppo --env-timeout -1", "--env-timeout must be 0 to 1,000,000 s, found -1.0"),
     ("eval --seat 0..3=stay --env-timeout inf", "must be 0 to 1,000,000 s, found inf"),
-    ("train ppo --on-env-error retry", "--on-env-error wants one of: stop, restart, found 'retry'"),
+    ("train ppo --on-env-error retry", "--on-env-error wants one of stop, restart, found 'retry'"),
     ("bench cartpole --seeds 0", "--seeds must be at least 1, found 0"),
     ("bench selfplay --steps 0", "--steps must be at least 1, found 0"),
     ("train ppo --lanes 0", "lanes must be at least 1, found 0"),
