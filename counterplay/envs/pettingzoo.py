@@ -201,14 +201,14 @@ class PettingZooCopy:
             if about.mask_key is not None:
                 about.write_legal(found[about.mask_key], about.mask_key, self._legal[i])
             elif self._info_key is not None and not out.truncated:  # where nobody moves any more
-                self._write_from_info(i, infos.get(about.agent, {}))
+                self._write_from_info(i, self._info_key, infos.get(about.agent, {}))
             else:
                 self._legal[i][: about.num_actions] = True
         if self._fill_legal is not None:
             self._fill_legal(self._present)
 
-    def _write_from_info(self, i: int, info: Any) -> None:
-        key, about = self._info_key, self._seats[i]
+    def _write_from_info(self, i: int, key: str, info: Any) -> None:
+        about = self._seats[i]
         if key not in info:
             raise GameError(
                 f"agent {about.agent!r}: expected {key!r} in its info, as at the start of the "

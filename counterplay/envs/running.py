@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from counterplay.envs.hosting import HostGame, HostStep, blank
+from counterplay.envs.hosting import HostGame, HostStep, NativeHost, blank
 from counterplay.envs.watching import FOREVER, Hung, Watch
 from counterplay.errors import GameError
 from counterplay.terminal import say
@@ -52,7 +52,8 @@ class Running:
     ):
         self.game, self.shown, self.time, self.pictures = game, shown, time, pictures
         self.breaks = breaks or Breaks()
-        self.watch = Watch(self.breaks.timeout)
+        ours = isinstance(game, NativeHost)  # it cannot hang, and compiling takes its time
+        self.watch = Watch(0 if ours else self.breaks.timeout)
         self.copies: list[Any] = [None] * len(time)
         self.random = np.random.default_rng(seed)
         self.broken = np.zeros(len(time), bool)
