@@ -59,10 +59,9 @@ def run_where_called() -> None:
 def set_threads(count: int | None = None) -> None:
     """XLA's threads, unless the environment names a number; read when JAX is imported.
 
-    By default twice as many as devices: those that wait for one another to sum must not use up all
-    of them, or what the last one waits for never runs.
+    As many as cores: more get in each other's way.
     """
-    os.environ.setdefault("NPROC", str(count or 2 * cores()))
+    os.environ.setdefault("NPROC", str(count or cores()))
 
 
 def cores() -> int:

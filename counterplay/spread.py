@@ -1,9 +1,11 @@
 """One training program over all cores: seeds go to cores where they can, else lanes do.
 
 Inside the program every leaf of a training state has two leading axes, [seeds, shards]. With as
-many seeds as cores, or a multiple, each core trains its own seeds and shards is 1. Otherwise the
-lanes of every seed are dealt to all cores, which sum their gradients. The same path serves
-several GPUs. Importing this changes no setting; the number of devices is the caller's choice.
+many seeds as devices, or a multiple, each device trains its own seeds and shards is 1. Otherwise
+the lanes of every seed are dealt to all devices: those that only play never wait for each other,
+and GPUs that learn sum their gradients. Cores that learn do not: waiting for each other at every
+sum takes longer than it saves, so one device trains every seed, with the threads of all cores.
+Importing this changes no setting; the number of devices is the caller's choice.
 """
 
 from collections.abc import Callable
@@ -30,13 +32,15 @@ class Spread(NamedTuple):
     """Name of the axis to sum over, None where a seed stays on one device."""
 
 
-def spread_over(seeds: int) -> Spread:
-    """Lays seeds over all devices of the default backend."""
-    devices = jax.device_count()
-    mesh = jax.make_mesh((devices,), (CORES,), axis_types=(AxisType.Auto,))
-    if seeds % devices == 0:
+def spread_over(seeds: int, learning: bool = False) -> Spread:
+    """Lays seeds over the devices of the default backend; who is ``learning`` would have to sum."""
+    devices = jax.devices()
+    if seeds % len(devices) and learning and jax.default_backend() == "cpu":
+        devices = devices[:1]
+    mesh = jax.make_mesh((len(devices),), (CORES,), (AxisType.Auto,), devices=devices)
+    if seeds % len(devices) == 0:
         return Spread(mesh, PartitionSpec(CORES), 1, None)
-    return Spread(mesh, PartitionSpec(None, CORES), devices, CORES)
+    return Spread(mesh, PartitionSpec(None, CORES), len(devices), CORES)
 
 
 def _every_seed(body: Callable, *args: Any) -> Any:
@@ -81,7 +85,8 @@ def over_cores(spread: Spread, body: Callable[..., Any]) -> Callable[..., Any]:
             local, mesh=spread.mesh, in_specs=specs, out_specs=spread.spec, check_vma=False
         )(state, *shared)
 
-    return jax.jit(mapped, donate_argnums=0, compiler_options=in_turn())
+    options = in_turn() if spread.mesh.size > 1 else {}
+    return jax.jit(mapped, donate_argnums=0, compiler_options=options)
 
 
 def shard_key(key: PRNGKeyArray, axis: str | None) -> PRNGKeyArray:

@@ -131,7 +131,7 @@ def train_jitted(
     config: Any, env: Any, roster: Roster, algorithm: Any, options: Options
 ) -> Iterator[Update]:
     """One program plays and learns; Python only asks for the next iteration and deals anew."""
-    spread = spread_over(config.seeds)
+    spread = spread_over(config.seeds, learning=True)
     lanes = roster.lanes_for(config.lanes, spread.shards)
     spec = Spec(env, roster.seating(lanes // spread.shards), spread.axis)
     others, parts = roster.others, (algorithm, config, spec)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import optax
 from jax import lax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import Options, Update, loops
@@ -62,8 +63,8 @@ class Config:
     """Parts of a full pass; they hold live decisions only, so fewer are made when many left."""
     widths: tuple[int, ...] = (128, 64)
     """Units of the hidden layers."""
-    activation: str = "relu"
-    """What the units are: relu, silu or tanh."""
+    activation: Literal["relu", "silu", "tanh"] = "relu"
+    """What the units are."""
     apart: bool = False
     """The value has layers of its own; not together with a recurrent layer."""
     gru: int = 0
@@ -211,29 +212,34 @@ def fit(
     bonus = config.entropy * (1 - progress)
     rate = config.learning_rate * (1 - progress)
 
-    def member(net, opt, batch: Rows):
-        count = jnp.maximum(total(batch.alive.sum().astype(jnp.float32)), 1.0)
-        (value, info), grad = eqx.filter_value_and_grad(
+    def member(net, opt, batch: Rows, count):
+        found = eqx.filter_value_and_grad(
             lambda n: loss(config, env, bonus, count, n, batch), has_aux=True
         )(net)
-        grad = total(grad)
-        good = jnp.isfinite(optax.tree.norm(grad)) & jnp.isfinite(total(value))
+        flat, back = ravel_pytree(found)  # shards wait for each other once, not for every array
+        (value, info), grad = back(total(flat))
+        good = jnp.isfinite(optax.tree.norm(grad)) & jnp.isfinite(value)
         step, after = optimiser(config).update(grad, opt)
         moved = jax.tree.map(lambda w, s: w - rate * s, net, step)
-        info = total(info) | {"bad_updates": 1.0 - good}
+        info |= {"bad_updates": 1.0 - good}
         return *select(good, (moved, after), (net, opt)), info
 
-    def minibatch(order, i, carry):
+    def minibatch(order, counts, i, carry):
         net, opt, info = carry
         here = lax.dynamic_slice_in_dim(order, i * size, size, axis=1)
         batch = jax.tree.map(lambda x: jax.vmap(lambda y, at: y[at])(x, here), rows)
-        net, opt, new = jax.vmap(member)(net, opt, batch)
+        net, opt, new = jax.vmap(member)(net, opt, batch, counts[:, i])
         return net, opt, jax.tree.map(jnp.add, info, new)
 
     def epoch(carry, key):
         lots = jnp.where(some, jr.uniform(key, some.shape), 2.0)  # live rows first, in random order
-        order = jnp.pad(jnp.argsort(lots, axis=1), ((0, 0), (0, size)))
-        return lax.fori_loop(0, parts, lambda i, c: minibatch(order, i, c), carry), None
+        order = jnp.argsort(lots, axis=1)
+        ordered = jnp.take_along_axis(rows.alive.sum(2), order, axis=1)
+        order, ordered = (jnp.pad(x, ((0, 0), (0, size))) for x in (order, ordered))
+        whole = ordered[:, : size * config.minibatches].reshape(len(order), -1, size)
+        counts = jnp.maximum(total(whole.sum(2).astype(jnp.float32)), 1.0)
+        run = lambda i, c: minibatch(order, counts, i, c)
+        return lax.fori_loop(0, parts, run, carry), None
 
     names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped", "bad_updates")
     nothing = {name: jnp.zeros(some.shape[0]) for name in names}

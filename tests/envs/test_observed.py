@@ -11,10 +11,11 @@ from counterplay.envs import pettingzoo
 from counterplay.envs.observed import observed_picture
 
 
-class Bare(ParallelEnv):
+class Bare(ParallelEnv[str, Any, Any]):
     """Two players, no picture of any kind; the second sees one number less."""
 
-    possible_agents = ["a", "b"]
+    def __init__(self):
+        self.possible_agents = ["a", "b"]
 
     def observation_space(self, agent):
         return Box(-1, 1, (3 if agent == "a" else 2,), np.float32)
@@ -42,6 +43,7 @@ class NoScreen(Bare):
     def __init__(self, render_mode=None):
         if render_mode is not None:
             raise RuntimeError("no such mode")
+        super().__init__()
 
     def render(self):
         raise OSError("no display")
