@@ -49,7 +49,7 @@ class Config:
     """Seed of every random number; with several seeds, the first of them."""
     seeds: int = 1
     """Independent trainings in one program, seeded seed, seed + 1, ..."""
-    steps: int = 4_000_000
+    steps: int = 5_000_000
     """Environment steps of each seed, rounded up to whole iterations."""
     lanes: int | None = None
     """Games side by side, rounded up so that all tables get as many; 512, or 16 outside JAX."""
