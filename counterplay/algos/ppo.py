@@ -235,8 +235,8 @@ def fit(
         lots = jnp.where(some, jr.uniform(key, some.shape), 2.0)  # live rows first, in random order
         order = jnp.argsort(lots, axis=1)
         ordered = jnp.take_along_axis(rows.alive.sum(2), order, axis=1)
-        order, ordered = (jnp.pad(x, ((0, 0), (0, size))) for x in (order, ordered))
-        whole = ordered[:, : size * config.minibatches].reshape(len(order), -1, size)
+        rest = size * config.minibatches - order.shape[1]  # the last minibatches may lack rows
+        whole = jnp.pad(ordered, ((0, 0), (0, rest))).reshape(len(order), -1, size)
         counts = jnp.maximum(total(whole.sum(2).astype(jnp.float32)), 1.0)
         run = lambda i, c: minibatch(order, counts, i, c)
         return lax.fori_loop(0, parts, run, carry), None

@@ -206,6 +206,15 @@ def test_fewer_live_rows_than_a_minibatch_are_all_used_and_nothing_else(monkeypa
     assert count == 7 and np.array_equal(np.sort(target[alive]), live)
 
 
+def test_rows_need_not_fill_the_minibatches(monkeypatch):
+    here = played("self").with_config(minibatches=8, epochs=1)
+    rows = numbered(jax.tree.map(lambda x: x[:, :20], here.rows()))  # eight of 3 would be 24
+    live = int(rows.alive.sum())
+    seen = batches(here, rows, monkeypatch)
+    assert len(seen) == live // 3 >= 4
+    assert all(alive.all() and count == 3 for alive, _, count in seen)
+
+
 def test_lanes_on_two_devices_learn_as_on_one():
     here = Path(__file__).parent
     paths = os.pathsep.join([str(here.parent), str(here.parents[1])])
