@@ -139,14 +139,18 @@ def sizes_of(game: Any, text: str) -> Sizes:
             )
         actions.append(int(space.n))
     key, moves = jr.key(0), named(agents, [jnp.int32(0)] * len(agents))
+
+    def begun(key: Any) -> tuple[list[Any], Any]:
+        obs, state = game.reset(key)
+        return [obs[agent] for agent in agents], state
+
     try:
-        obs, state = jax.eval_shape(game.reset, key)
+        seen, state = jax.eval_shape(begun, key)
         _, stepped, _, _, info = jax.eval_shape(game.step_env, key, state, moves)
     except Exception as error:
         raise ValueError(f"{text} does not run: {type(error).__name__}: {error}") from error
     widths, kinds = [], []
-    for agent in agents:
-        leaves = jax.tree.leaves(obs[agent])
+    for leaves in map(jax.tree.leaves, seen):
         widths.append(sum(int(np.prod(leaf.shape)) for leaf in leaves))
         kinds += [leaf.dtype for leaf in leaves]
     mask = next((name for name in MASKS if _offers(game, name, state)), None)

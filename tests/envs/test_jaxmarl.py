@@ -33,6 +33,7 @@ PARTICLES = "jaxmarl:MPE_simple_spread_v3,max_steps=6"
 TAG = "jaxmarl:MPE_simple_tag_v3,max_steps=5"
 COINS = "jaxmarl:coin_game,num_inner_steps=4,num_outer_steps=2"
 STORM = "jaxmarl:storm_2p,num_inner_steps=9"
+CROWD = "jaxmarl:storm_np,num_inner_steps=8"  # shows one array, a row for each player
 BATTLE = "jaxmarl:SMAX,scenario=3m,max_steps=25"
 SCRIPTED = "jaxmarl:HeuristicEnemySMAX,scenario=3m,max_steps=30"
 LENGTHS = {
@@ -41,6 +42,7 @@ LENGTHS = {
     TAG: 6,
     COINS: 8,
     STORM: 9,
+    CROWD: 8,
     BATTLE: 26,
 }
 
@@ -111,6 +113,7 @@ def test_it_plays_as_the_bare_game_does(text):
         (TAG, 4, 5, 16, "float32", 6),
         (COINS, 2, 5, 36, "int8", 8),
         (STORM, 2, 5, 256, "float32", 9),
+        (CROWD, 2, 8, 350, "float32", 8),
         (BATTLE, 6, 8, 75, "float32", 26),
         (SCRIPTED, 3, 8, 75, "float32", 31),
     ],
@@ -198,6 +201,7 @@ def test_moves_can_be_hidden():
         ("jaxmarl:coin_game,shaped=1", "shaped is 1, but the game tells no rewards on the way"),
         ("jaxmarl:coin_game,horizon=0", "horizon is a number of moves, at least 1, found 0"),
         ("jaxmarl:coin_game,num_outer_steps=0", "jaxmarl:coin_game does not run: IndexError"),
+        ("jaxmarl:storm", "jaxmarl:storm does not run: KeyError"),
     ],
 )
 def test_what_cannot_be_played_is_refused(text, message):
