@@ -9,6 +9,7 @@ import pytest
 
 from counterplay import cli, envs, play, verbs
 from counterplay.console import Stop
+from counterplay.envs.running import Running
 from counterplay.envs.watching import FOREVER, Hung, Watch
 
 GAME = f"{Path(__file__).parent / 'envs' / 'faulty.py'}:Pair"
@@ -41,6 +42,23 @@ def test_a_training_ends_or_goes_on_without_such_episodes(tmp_path, capsys):
     assert row["episodes"] == [8] and row["live_share"] == [28 / 32]
     kept = json.loads((tmp_path / "next" / "config.json").read_text())
     assert (kept["on_env_error"], kept["env_timeout"]) == ("restart", 9.0)
+
+
+def test_what_breaks_at_the_opening_is_counted_too(tmp_path, capsys):
+    envs.make(GAME).build.ask_for("reset raises")  # type: ignore[attr-defined]
+    sizes = TINY.replace("--lanes 2", "--lanes 4")  # the third of four first episodes breaks
+    command = f"train ppo --env {GAME} {sizes} --out {tmp_path}/run --on-env-error restart --json"
+    assert cli.main(command.split()) == 0
+    assert json.loads(capsys.readouterr().out)["env_errors"] == 2
+
+
+def test_games_are_closed_where_those_of_another_seed_cannot_be_opened(tmp_path, monkeypatch):
+    envs.make(GAME).build.ask_for("reset raises")  # type: ignore[attr-defined]
+    closed, close = [], Running.close
+    monkeypatch.setattr(Running, "close", lambda self: (closed.append(self), close(self)))
+    command = f"train ppo --env {GAME} {TINY} --seeds 2 --out {tmp_path}/run"
+    assert cli.main(command.split()) == 1
+    assert len({*map(id, closed)}) == 2
 
 
 def test_an_evaluation_ends_or_counts_whole_episodes_only(capsys):

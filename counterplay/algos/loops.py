@@ -174,21 +174,22 @@ def train_hosted(
     spec, others = Spec(env, roster.seating(lanes), None), roster.others
     learn, compile_seconds, first = None, 0.0, first_of(options)
     banks, deal_key = _banks(others), jr.key(config.seed)
-    trainings = [
-        _begin_hosted(algorithm, config, spec, others, options, seed, first)
-        for seed in range(config.seed, config.seed + config.seeds)
-    ]
-    if options.resume:
-        saved, others = options.resume.fill(_going(trainings, others))
-        trainings = [t._replace(**s) for t, s in zip(trainings, saved, strict=True)]
-        others = tuple(p if a is None else a for p, a in zip(roster.others, others, strict=True))
+    trainings: list[Training] = []
     try:
+        for seed in range(config.seed, config.seed + config.seeds):
+            begun = _begin_hosted(algorithm, config, spec, others, options, seed, first)
+            trainings.append(begun)
+        if options.resume:
+            saved, kept = options.resume.fill(_going(trainings, others))
+            trainings = [t._replace(**s) for t, s in zip(trainings, saved, strict=True)]
+            others = tuple(p if a is None else a for p, a in zip(others, kept, strict=True))
         for i in range(first, rounds_of(config, lanes)):
             cut, told = banks and (i + 1) % config.redeal == 0, []
             for j, training in enumerate(trainings):
                 parts = algorithm, config, spec, training, others, cut, options
                 breaks = training.lanes.games.breaks
-                before, (training, chunk) = breaks.count, _play_hosted(*parts, i)
+                before = breaks.count if i > first else 0  # what broke at the opening counts too
+                training, chunk = _play_hosted(*parts, i)
                 if learn is None:
                     began = time.perf_counter()
                     own = partial(algorithm.learn, config)
