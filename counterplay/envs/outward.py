@@ -1,7 +1,8 @@
 """Games in JAX for programs of others: each as a PettingZoo ``ParallelEnv``.
 
 Legal moves come in ``infos[agent]["action_mask"]``, which PettingZoo's own tests read, and so does
-``counterplay.envs.pettingzoo``. A player who leaves is terminated by the move with which it left.
+``counterplay.envs.pettingzoo``. A player who leaves is terminated by the move with which it left;
+one who comes, or comes back, is among the agents from then on.
 """
 
 from typing import Any
@@ -86,8 +87,8 @@ class Exported(ParallelEnv[str, Any, Any]):
         alive = dict(zip(self.possible_agents, shown.alive.tolist(), strict=True))
         paid = dict(zip(self.possible_agents, shown.reward.tolist(), strict=True))
         ended, cut = shown.terminated.item(), shown.truncated.item()
-        self.agents = [a for a in movers if alive[a] and not ended and not cut]
-        observations, infos = self._tell(movers)
+        self.agents = [] if ended or cut else [a for a in self.possible_agents if alive[a]]
+        observations, infos = self._tell(list(dict.fromkeys([*movers, *self.agents])))
         return (
             observations,
             {agent: paid[agent] for agent in movers},

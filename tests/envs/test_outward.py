@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from pettingzoo.utils import parallel_to_aec
@@ -27,7 +28,16 @@ with warnings.catch_warnings():  # it imports one of its own games in a way that
 LISTED = [f"{name}:{preset}" for name in envs.GAMES for preset in envs.PRESETS_OF[name]]
 VARIED = ["stag_hunt:4x4,view=2", "matrix:pd,horizon=3"]
 PROBES = Path(__file__).parent.parent / "probes.py"
-FILED = [f"{PROBES}:Departure", f"{PROBES}:Chain"]
+FILED = [f"{PROBES}:Departure", f"{PROBES}:Chain", f"{__file__}:Return"]
+
+
+@dataclass(frozen=True)
+class Return(Departure):
+    """Seat 1 is away in slot 1, and back in slot 2."""
+
+    def shows(self, state):
+        alive = jnp.array([True, False]) | (state.time != 1)
+        return super().shows(state) | {"alive": alive, "legal": jnp.stack([alive, alive], axis=1)}
 
 
 @pytest.mark.parametrize("text", LISTED + VARIED)
@@ -155,6 +165,19 @@ def test_who_leaves_is_terminated_and_moves_no_more():
     ended = game.step({"seat_0": 0})[2]
     assert ended == {"seat_0": True} and game.agents == []
     assert game.step({}) == ({},) * 5
+
+
+def test_who_comes_back_moves_again():
+    game = envs.to_pettingzoo(Return())
+    game.reset(seed=0)
+    both = {"seat_0", "seat_1"}
+    assert game.step(dict.fromkeys(both, 0))[2] == {"seat_0": False, "seat_1": True}
+    observations, rewards, ended, cut, infos = game.step({"seat_0": 0})
+    assert {*game.agents} == observations.keys() == infos.keys() == both
+    assert rewards.keys() == ended.keys() == cut.keys() == {"seat_0"}
+    assert infos["seat_1"]["action_mask"].all()
+    _, rewards, ended, *_ = game.step(dict.fromkeys(both, 0))
+    assert rewards.keys() == both and all(ended.values()) and game.agents == []
 
 
 def test_a_game_cut_short_is_truncated_for_everyone_left():
