@@ -209,8 +209,7 @@ def fit(
     some = rows.alive.any(2)
     size = -(-some.shape[1] // config.minibatches)
     parts = least(jnp.maximum(some.sum(1).min() // size, 1))  # whole minibatches of live rows
-    bonus = config.entropy * (1 - progress)
-    rate = config.learning_rate * (1 - progress)
+    bonus, rate = config.entropy * (1 - progress), config.learning_rate * (1 - progress)
 
     def member(net, opt, batch: Rows, count):
         found = eqx.filter_value_and_grad(
@@ -238,8 +237,7 @@ def fit(
         rest = size * config.minibatches - order.shape[1]  # the last minibatches may lack rows
         whole = jnp.pad(ordered, ((0, 0), (0, rest))).reshape(len(order), -1, size)
         counts = jnp.maximum(total(whole.sum(2).astype(jnp.float32)), 1.0)
-        run = lambda i, c: minibatch(order, counts, i, c)
-        return lax.fori_loop(0, parts, run, carry), None
+        return lax.fori_loop(0, parts, lambda i, c: minibatch(order, counts, i, c), carry), None
 
     names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped", "bad_updates")
     nothing = {name: jnp.zeros(some.shape[0]) for name in names}

@@ -63,7 +63,7 @@ def register(name: str, place: str) -> None:
     if not name.isidentifier():
         raise ValueError(f"a game is registered under letters, digits and _, not {name!r}")
     holder = GAMES.get(name) or REGISTERED.get(name)
-    if holder not in (None, place) or f"{name}:" in (*FOREIGN, JAXMARL):
+    if name in GAMES or holder not in (None, place) or f"{name}:" in (*FOREIGN, JAXMARL):
         raise ValueError(f"the name {name!r} is taken, by {holder or 'games of others'}")
     module, colon, factory = place.partition(":")
     if not colon or not all(part.isidentifier() for part in (*module.split("."), factory)):

@@ -6,6 +6,7 @@ the same static properties as a native game, so everything that learns treats th
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -186,6 +187,8 @@ def make_hosted(text: str) -> Any:
             theirs = {"horizon": horizon} if horizon else {}
             theirs |= settings if see_moves else {**settings, "see_moves": False}
             return built(head, build, theirs) if theirs else made
+        with suppress(Exception):  # it was made to see what it is
+            made.close()
     elif origin == "pettingzoo":
         adapter = _adapter("pettingzoo", head)
         build = adapter.factory(name, head)
@@ -203,7 +206,11 @@ def parts(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
     others did.
     """
     head, *pieces = (part.strip() for part in text.split(","))
-    settings = dict(_setting(piece, head) for piece in pieces)
+    settings: dict[str, Value] = {}
+    for name, value in (_setting(piece, head) for piece in pieces):
+        if name in settings:
+            raise ValueError(f"{head}: setting {name!r} is given twice")
+        settings[name] = value
     horizon = settings.pop("horizon", None)
     if horizon is not None and (type(horizon) is not int or horizon < 1):
         raise ValueError(f"{head}: horizon is a number of moves, at least 1, found {horizon!r}")

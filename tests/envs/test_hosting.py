@@ -156,6 +156,21 @@ def test_what_does_not_fit_its_space_is_refused(fault):
         copy.step([0, 0, 0])
 
 
+class Counted(Leavers):
+    open_now = 0
+
+    def __init__(self):
+        super().__init__()
+        type(self).open_now += 1
+
+    def close(self):
+        type(self).open_now -= 1
+
+
+def test_what_was_made_to_read_its_spaces_is_closed():
+    assert make(f"{__file__}:Counted").build.open_now == 0
+
+
 def test_unknown_players_are_named():
     copy = make(f"{__file__}:Leavers,fault=name").open()
     copy.reset(0)
@@ -237,6 +252,7 @@ def test_foraging_ends_itself_when_the_food_is_gone():
         ("pettingzoo:nowhere.game_v1", r"needs the package 'nowhere'.*counterplay\[envs\]"),
         ("pettingzoo:mpe2.simple_spread_v3,M=2", "cannot be made with {'M': 2}"),
         ("gymnasium:CartPole-v1,horizon=0", "at least 1, found 0"),
+        ("gymnasium:CartPole-v1,horizon=9,horizon=5", "setting 'horizon' is given twice"),
         (f"{__file__}:Leaver", "did you mean 'Leavers'"),
     ],
 )

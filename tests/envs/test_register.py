@@ -56,6 +56,7 @@ def test_saying_it_twice_does_no_harm_but_names_are_not_given_away():
     ("name", "place", "sentence"),
     [
         ("stag_hunt", "mine:Hunt", "'stag_hunt' is taken, by counterplay.envs.stag_hunt:StagHunt"),
+        ("matrix", "counterplay.envs.matrix:Matrix", "'matrix' is taken, by counterplay.envs.matr"),
         ("gymnasium", "mine:Game", "'gymnasium' is taken, by games of others"),
         ("jaxmarl", "mine:Game", "'jaxmarl' is taken, by games of others"),
         ("my game", "mine:Game", "letters, digits and _, not 'my game'"),
