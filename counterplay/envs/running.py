@@ -74,12 +74,13 @@ class Running:
         home, lane = self.shown.obs.base, 0
         turns = enumerate(zip(self.copies, action.tolist(), strict=True))
         watch = self.watch
-        watch.put_off()
         while True:
             try:
                 for lane, (copy, moves) in turns:
                     if not idle[lane]:
-                        watch.began = monotonic()
+                        watch.began = now = monotonic()
+                        if now >= watch.due:
+                            watch.put_off()
                         step = copy.step(moves)
                         if step.obs.base is not home:
                             self._copy_in(lane, step)

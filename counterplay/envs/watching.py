@@ -33,19 +33,22 @@ class Hung(BaseException):
 
 class Watch:
     """``with watch:`` around many calls; before each ``watch.began = monotonic()``, after it
-    ``FOREVER``. A call of more than ``seconds`` raises Hung; 0 watches nothing."""
+    ``FOREVER``. A call of more than ``seconds`` raises Hung; 0 watches nothing.
+
+    Also before each ``put_off()``, which may be left away until ``due``.
+    """
 
     def __init__(self, seconds: float):
         self.seconds, self.began, self.on = seconds, FOREVER, False
         self._before: Any = None
-        self._due = 0.0
-        """When the end of the process is put off again; 0 while it is not to end."""
+        self.due = 0.0
+        """When the end of the process is to be put off again; 0 while it is not to end."""
 
     def __enter__(self) -> "Watch":
         can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         if self.seconds and can and signal.getitimer(signal.ITIMER_REAL)[0] == 0:
             self._before = signal.signal(signal.SIGALRM, self._look)
-            self.on, self._due = True, 0.0
+            self.on, self.due = True, 0.0
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
         return self
 
@@ -58,14 +61,14 @@ class Watch:
 
     def put_off(self) -> None:
         """Says that the process is well; to be called now and then while games are played."""
-        if self.on and (now := monotonic()) >= self._due:
-            self._due = now + PUT_OFF
+        if self.on and (now := monotonic()) >= self.due:
+            self.due = now + PUT_OFF
             faulthandler.dump_traceback_later(self.seconds + GRACE, exit=True, file=STANDARD_ERROR)
 
     def rest(self) -> None:
         """Until games are played again, anything may take as long as it likes."""
-        if self._due > 0:
-            self._due = 0.0
+        if self.due > 0:
+            self.due = 0.0
             faulthandler.cancel_dump_traceback_later()
 
     def _look(self, number: int, frame: Any) -> None:
@@ -76,7 +79,7 @@ class Watch:
         if late >= self.seconds:
             signal.setitimer(signal.ITIMER_REAL, min(AGAIN, self.seconds))
             raise Hung(f"it did not return within {self.seconds:g} s (--env-timeout)")
-        if self._due > 0:  # Python is running: what takes long is many calls, or none of them
-            self._due = 0.0
+        if self.due > 0:  # Python is running: what takes long is many calls, or none of them
+            self.due = 0.0
             self.put_off()
         signal.setitimer(signal.ITIMER_REAL, min(self.seconds - late, self.seconds))

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import faulty
 import jax
@@ -14,7 +14,7 @@ from faulty import ALONE, FAULTS, LENGTH, ODD, Alone, Pair
 
 from counterplay import opponents
 from counterplay.algos import guards
-from counterplay.envs import gymnasium, pettingzoo
+from counterplay.envs import gymnasium, pettingzoo, running, watching
 from counterplay.envs.running import IN_A_ROW, Breaks
 from counterplay.errors import GameError
 from counterplay.host_slots import LEFT_OUT
@@ -181,6 +181,28 @@ with watch:
     watch.began = monotonic()
     a_game_in_compiled_code()
 """
+
+
+class Slow(Alone):
+    """Every move takes 50 s of a clock that can be set."""
+
+    now = 0.0
+    began: ClassVar[list[float]] = []
+
+    def step(self, action):
+        Slow.began.append(Slow.now)
+        Slow.now += 50.0
+        return super().step(action)
+
+
+def test_a_slow_call_has_its_time_after_slow_calls_in_other_lanes(monkeypatch):
+    put_off = []
+    for module in (running, watching):
+        monkeypatch.setattr(module, "monotonic", lambda: Slow.now)
+    later = lambda *args, **settings: put_off.append(Slow.now)
+    monkeypatch.setattr(watching.faulthandler, "dump_traceback_later", later)
+    play(Slow, "", restart=False)
+    assert len(Slow.began) == 2 * CHUNKS * SLOTS and {*Slow.began} <= {*put_off}
 
 
 def test_a_call_that_never_comes_back_to_python_ends_the_process_and_is_told():
