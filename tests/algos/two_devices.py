@@ -53,6 +53,9 @@ def main(who: str) -> None:
     parts = type(chunk)(parts.slots, *jax.tree.map(split(1), tuple(chunk[1:])))
     spread = spread_over(1)
     assert spread.shards == 2 and spread.axis is not None
+    for seeds, devices in ((1, 1), (2, 2), (3, 1), (4, 2)):  # cores that learn never sum
+        learning = spread_over(seeds, learning=True)
+        assert (learning.mesh.size, learning.shards, learning.axis) == (devices, 1, None)
 
     def local(chunk):
         mine = jax.tree.map(lambda x: x[0], chunk)
