@@ -150,9 +150,9 @@ class GymnasiumCopy:
         obs, reward, terminated, truncated, info = result
         if self._alone:
             obs, reward = (obs,), (reward,)
-        self._show(obs, info)
         self._pay(reward)
         self._end(terminated, truncated)
+        self._show(obs, info)
         return self._out
 
     def _show(self, obs: Any, info: Any) -> None:
@@ -175,6 +175,8 @@ class GymnasiumCopy:
                 about.write_legal(obs[i][about.mask_key], about.mask_key, self._legal[i])
             elif key is not None:
                 if key not in info:
+                    if self._out.terminated or self._out.truncated:  # nobody moves any more
+                        return
                     raise GameError(f"expected {key!r} in the info, as at the start of the episode")
                 found = info[key] if self._alone else info[key][i]
                 about.write_legal(found, key, self._legal[i])

@@ -156,6 +156,34 @@ def test_what_does_not_fit_its_space_is_refused(fault):
         copy.step([0, 0, 0])
 
 
+class Unmasked(gymnasium.Env):
+    """Legal moves come in its infos, but for the last of an episode."""
+
+    observation_space, action_space = spaces.Box(0, 9, (1,), np.float32), spaces.Discrete(3)
+
+    def __init__(self, over: bool):
+        self.over, self.horizon = over, 2
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(1, np.float32), {"action_mask": [1, 0, 1]}
+
+    def step(self, action):
+        self.time += 1
+        info = {"action_mask": [0, 1, 0]} if self.time < 2 else {}
+        return np.full(1, self.time, np.float32), 0.0, self.over and not info, False, info
+
+
+@pytest.mark.parametrize("over", ["true", "false"])
+def test_where_an_episode_stops_no_mask_is_needed(over):
+    copy = make(f"{__file__}:Unmasked,over={over}").open()
+    assert copy.reset(0).legal.tolist() == [[True, False, True]]
+    assert copy.step([0]).legal.tolist() == [[False, True, False]]
+    shown = copy.step([1])
+    assert (bool(shown.terminated), bool(shown.truncated)) == (over == "true", over == "false")
+    assert shown.obs.tolist() == [[2]]
+
+
 class Counted(Leavers):
     open_now = 0
 
