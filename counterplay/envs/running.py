@@ -168,8 +168,8 @@ class Running:
     def close(self) -> None:
         """Ends every copy; what goes wrong in that is nobody's loss."""
         with self.watch:
-            self.watch.put_off()
             for lane in range(len(self.copies)):
+                self.watch.put_off()
                 self._shut(lane)
 
     def _shut(self, lane: int) -> None:
