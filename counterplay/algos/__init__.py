@@ -46,7 +46,7 @@ class Options(NamedTuple):
     resume: Resume | None = None
     on_env_error: str = "stop"
     """Where a game in ordinary Python breaks: stop, or restart that game."""
-    env_timeout: float = 60.0
+    env_timeout: float = 0.0
     """Seconds that one call of such a game may take; 0 for as long as it likes."""
 
 

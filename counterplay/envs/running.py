@@ -29,7 +29,7 @@ class Breaks:
 
     restart: bool = False
     """Drop the episode and go on with a fresh copy of the game, rather than ending it all."""
-    timeout: float = 60.0
+    timeout: float = 0.0
     """Seconds that one call of a game may take; 0 for as long as it likes."""
     count: int = 0
 

@@ -62,7 +62,10 @@ def test_both_are_measured_side_by_side(here, capsys):
     assert [row["game"] for row in table] == ["riddle", "riddle"]
     assert table[0]["training, env-steps/s"].endswith(" x")
     assert "x" not in table[1]["training, env-steps/s"]
-    assert figures.seeds_of(found) == "seeds 0 to 1"
+    assert figures.seeds_of(found) == "seeds 0 to 1" and not found["elsewhere"]
+    alone = TABLES["ippo"](found | {"rows": [ours], "elsewhere": {"riddle": "7 on one core"}})
+    assert [row["who"] for row in alone] == [ours["who"], "JaxMARL IPPO, measured elsewhere"]
+    assert alone[1]["training, env-steps/s"] == "7 on one core"
 
 
 def test_a_peer_that_fails_is_quoted(here, capsys):
