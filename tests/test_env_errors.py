@@ -105,3 +105,32 @@ def test_a_watch_interrupts_a_call_that_is_late_and_no_other():
     with Watch(0) as watch:
         watch.began = 0.0
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+EARLY = '''
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+class Early(gymnasium.Env):
+    """Three moves an episode; the very first shows what is no number."""
+    observation_space, action_space, max_steps = Box(-9, 9, (1,), np.float32), Discrete(2), 5
+    begun = 0
+
+    def reset(self, seed=None, options=None):
+        self.time = 0
+        Early.begun += 1
+        return np.full(1, np.nan if Early.begun == 1 else 0, np.float32), {}
+
+    def step(self, action):
+        self.time += 1
+        return np.full(1, self.time, np.float32), 1.0, self.time == 3, False, {}
+'''
+
+
+def test_the_first_episode_may_be_dropped_as_any_other(tmp_path, capsys):
+    (tmp_path / "early.py").write_text(EARLY)
+    command = f"train ppo --env {tmp_path}/early.py:Early {TINY} --out {tmp_path}/run"
+    assert cli.main([*command.split(), "--on-nonfinite", "drop-episode"]) == 0, capsys.readouterr()
+    row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    assert row["dropped_episodes"] == [1] and row["episodes"] == [9] and row["return"] == [3.0]

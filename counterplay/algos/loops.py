@@ -233,7 +233,8 @@ def _begin_hosted(
     state = algorithm.init(config, spec, learn_key)
     policies = seated(spec.seating, algorithm.policy(config, state), others)
     draw = int(jr.randint(lane_key, (), 0, 2**31 - 1))
-    breaks = Breaks(options.on_env_error == RESTART, options.env_timeout)
+    finite = options.on_nonfinite == guards.STOP
+    breaks = Breaks(options.on_env_error == RESTART, options.env_timeout, finite)
     return Training(state, open_host(spec.env, spec.seating, policies, draw, breaks=breaks), key)
 
 

@@ -42,9 +42,7 @@ def picture(env: "jaxmarl.JaxMarl", state: "jaxmarl.State") -> Picture:
         (draw for kind, draw in PAINTERS.items() if jaxmarl_games.is_a(env.game, kind)), None
     )
     if draw is None:
-        seen = jax.device_get(env.game.get_obs(state.game))
-        rows = [jaxmarl_games.flat(seen[a], env.obs_dtype, w)
-                for a, w in zip(env.sizes.agents, env.sizes.widths, strict=True)]  # fmt: skip
+        rows = _seen(env, state)
         return observed_picture(env.name, rows, state.alive, int(state.time), env.horizon)
     pen = Pen(BOARD + 2 * MARGIN, BOARD + 2 * MARGIN + 40)
     pen.box(MARGIN, MARGIN, BOARD, BOARD, GROUND, 8)
@@ -53,6 +51,16 @@ def picture(env: "jaxmarl.JaxMarl", state: "jaxmarl.State") -> Picture:
     here = " ".join(str(i) for i in np.flatnonzero(state.alive)) or "-"
     clock = f"{env.name}: move {int(state.time)} of {env.horizon}"
     return Picture(pen.pixels(), "\n".join([clock, *words, f"present: {here}"]))
+
+
+def _seen(env: "jaxmarl.JaxMarl", state: "jaxmarl.State") -> list[Any]:
+    """What everyone sees; nothing where a state alone does not tell, as in hanabi."""
+    try:
+        seen = jax.device_get(env.game.get_obs(state.game))
+    except TypeError:  # it wants the state before and the move as well
+        return [np.zeros(0)] * env.num_seats
+    sizes = zip(env.sizes.agents, env.sizes.widths, strict=True)
+    return [jaxmarl_games.flat(seen[agent], env.obs_dtype, width) for agent, width in sizes]
 
 
 def _particles(env: Any, state: Any, pen: Pen) -> list[str]:

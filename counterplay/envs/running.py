@@ -31,6 +31,8 @@ class Breaks:
     """Drop the episode and go on with a fresh copy of the game, rather than ending it all."""
     timeout: float = 0.0
     """Seconds that one call of a game may take; 0 for as long as it likes."""
+    finite: bool = True
+    """What games show as they are opened must be finite; else it spoils that episode only."""
     count: int = 0
 
 
@@ -63,7 +65,7 @@ class Running:
         self._in_a_row = np.zeros(len(time), int)
         try:
             with self.watch:
-                self.reset(range(len(time)))
+                self.reset(range(len(time)), self.breaks.finite)
         except BaseException:
             self.close()
             raise

@@ -246,6 +246,13 @@ def test_a_team_is_trained_and_evaluated_from_the_command_line(tmp_path, monkeyp
     assert 1 <= row["length"] <= 6
 
 
+def test_a_game_that_does_not_tell_what_is_seen_is_drawn_without_it():
+    env: Any = envs.make("jaxmarl:hanabi,horizon=9")
+    alive = jnp.array([True, True])
+    drawn = env.render(jaxmarl.State(jnp.int32(0), jr.key(0), jnp.int32(0), alive))
+    assert drawn.text.splitlines() == ["jaxmarl:hanabi: move 0 of 9", "0 sees ", "1 sees "]
+
+
 def test_importing_it_says_nothing_and_leaves_the_output_alone():
     """JaxMARL prints, and puts the real output back in place of whatever was there."""
     program = (
