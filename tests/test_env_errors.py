@@ -1,6 +1,7 @@
 """Commands on games that break: they end in words, or go on and say how often that was."""
 
 import json
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,8 @@ from counterplay.console import Stop
 from counterplay.envs.running import Running
 from counterplay.envs.watching import FOREVER, Hung, Watch
 
-GAME = f"{Path(__file__).parent / 'envs' / 'faulty.py'}:Pair"
+PLACE = f"{Path(__file__).parent / 'envs' / 'faulty.py'}:Pair"
+GAME = shlex.quote(PLACE)  # folders may hold spaces
 TINY = "--lanes 2 --slots 16 --widths 4 --minibatches 1 --epochs 1 --steps 32"
 
 
@@ -21,18 +23,18 @@ def here(monkeypatch):
     """The devices of this process were chosen before, and the game breaks in two episodes."""
     for module in (verbs, play):
         monkeypatch.setattr(module, "use_all_cores", lambda game="": None)
-    envs.make(GAME).build.ask_for("raises")  # type: ignore[attr-defined]
+    envs.make(PLACE).build.ask_for("raises")  # type: ignore[attr-defined]
 
 
 def test_a_training_ends_or_goes_on_without_such_episodes(tmp_path, capsys):
     command = f"train ppo --env {GAME} {TINY} --out {tmp_path}/run"
-    assert cli.main(command.split()) == 1
+    assert cli.main(shlex.split(command)) == 1
     said = capsys.readouterr().err
     assert "Pair broke in lane 0 after move 2: ZeroDivisionError: no luck; in iteration 1" in said
     assert "Traceback" not in said
-    envs.make(GAME).build.ask_for("raises")  # type: ignore[attr-defined]
+    envs.make(PLACE).build.ask_for("raises")  # type: ignore[attr-defined]
     more = ["--on-env-error", "restart", "--env-timeout", "9"]
-    assert cli.main([*command.replace("/run", "/next").split(), *more]) == 0
+    assert cli.main([*shlex.split(command.replace("/run", "/next")), *more]) == 0
     out, said = capsys.readouterr()
     assert "games that broke and were restarted, their episodes dropped: 2" in out
     assert said.count("its episode is dropped and a fresh copy takes its place") == 2
@@ -45,27 +47,27 @@ def test_a_training_ends_or_goes_on_without_such_episodes(tmp_path, capsys):
 
 
 def test_what_breaks_at_the_opening_is_counted_too(tmp_path, capsys):
-    envs.make(GAME).build.ask_for("reset raises")  # type: ignore[attr-defined]
+    envs.make(PLACE).build.ask_for("reset raises")  # type: ignore[attr-defined]
     sizes = TINY.replace("--lanes 2", "--lanes 4")  # the third of four first episodes breaks
     command = f"train ppo --env {GAME} {sizes} --out {tmp_path}/run --on-env-error restart --json"
-    assert cli.main(command.split()) == 0
+    assert cli.main(shlex.split(command)) == 0
     assert json.loads(capsys.readouterr().out)["env_errors"] == 2
 
 
 def test_games_are_closed_where_those_of_another_seed_cannot_be_opened(tmp_path, monkeypatch):
-    envs.make(GAME).build.ask_for("reset raises")  # type: ignore[attr-defined]
+    envs.make(PLACE).build.ask_for("reset raises")  # type: ignore[attr-defined]
     closed, close = [], Running.close
     monkeypatch.setattr(Running, "close", lambda self: (closed.append(self), close(self)))
     command = f"train ppo --env {GAME} {TINY} --seeds 2 --out {tmp_path}/run"
-    assert cli.main(command.split()) == 1
+    assert cli.main(shlex.split(command)) == 1
     assert len({*map(id, closed)}) == 2
 
 
 def test_an_evaluation_ends_or_counts_whole_episodes_only(capsys):
-    command = f"eval --env {GAME} --seat 0..1=random --episodes 8 --json".split()
+    command = shlex.split(f"eval --env {GAME} --seat 0..1=random --episodes 8 --json")
     assert cli.main(command) == 1
     assert "broke in lane 2 after move 2: ZeroDivisionError" in capsys.readouterr().err
-    envs.make(GAME).build.ask_for("raises")  # type: ignore[attr-defined]
+    envs.make(PLACE).build.ask_for("raises")  # type: ignore[attr-defined]
     assert cli.main([*command, "--on-env-error", "restart"]) == 0
     found = json.loads(capsys.readouterr().out)
     (row,) = found["rows"]
@@ -131,6 +133,8 @@ class Early(gymnasium.Env):
 def test_the_first_episode_may_be_dropped_as_any_other(tmp_path, capsys):
     (tmp_path / "early.py").write_text(EARLY)
     command = f"train ppo --env {tmp_path}/early.py:Early {TINY} --out {tmp_path}/run"
-    assert cli.main([*command.split(), "--on-nonfinite", "drop-episode"]) == 0, capsys.readouterr()
+    assert cli.main([*shlex.split(command), "--on-nonfinite", "drop-episode"]) == 0, (
+        capsys.readouterr()
+    )
     row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
     assert row["dropped_episodes"] == [1] and row["episodes"] == [9] and row["return"] == [3.0]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 
 import jax
 import numpy as np
@@ -81,7 +80,7 @@ def test_a_peer_that_fails_is_quoted(here, capsys):
     [
         ("--tasks ridle", "unknown task 'ridle' .did you mean 'riddle'"),
         ("--tasks riddle --seeds 0", "--seeds must be at least 1, found 0"),
-        (f"--tasks riddle --peer {sys.prefix}", "start this in the repository's folder"),
+        ("--tasks riddle --peer anywhere", "start this in the repository's folder"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(words, message):
