@@ -12,11 +12,9 @@ from counterplay.console import read, table
 
 
 @dataclass(frozen=True)
-class Step:
-    """Measure how fast a game steps, compact observations and float32 planes written to memory."""
+class Pace:
+    """How the speed of a game is measured."""
 
-    env: str = "stag_hunt:4x4"
-    """The game."""
     lanes: int = 1024
     """Games side by side."""
     slots: int = 16
@@ -34,12 +32,25 @@ class Step:
             raise ValueError(f"lanes, slots and rounds must be at least 1, found {sizes}")
 
 
-def main(args: list[str]) -> int:
-    """``counterplay bench step``"""
-    chosen = read(Step, args, "bench step")
+@dataclass(frozen=True)
+class Step(Pace):
+    """Measure how fast a game steps, compact observations and float32 planes written to memory."""
+
+    env: str = "stag_hunt:4x4"
+    """The game."""
+
+
+def take_one_core() -> None:
+    """Keeps this process on one core with one thread; call before JAX is imported."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.environ.setdefault("NPROC", "1")
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench step``"""
+    chosen = read(Step, args, "bench step")
+    take_one_core()
     row = {"env": chosen.env, "lanes": chosen.lanes, "seed": chosen.seed}
     for name in ("compact", "planes"):
         row[name] = round(measure(chosen, planes=name == "planes"))

@@ -1,14 +1,13 @@
 """JaxMARL's games stepped bare, with their own reset, and as ours, from a pool of start states."""
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from counterplay import envs
-from counterplay.bench.step import legal_move
+from counterplay.bench.step import Pace, legal_move, take_one_core
 from counterplay.console import read, table
 
 GAMES = (
@@ -22,26 +21,16 @@ GAMES = (
 
 
 @dataclass(frozen=True)
-class Wrapped:
+class Wrapped(Pace):
     """Compare JaxMARL's games with the same games behind our interface, on one core."""
 
     games: tuple[str, ...] = GAMES
     """Which ones."""
-    lanes: int = 1024
-    """Games side by side."""
-    slots: int = 16
-    """Steps in one program."""
     rounds: int = 21
     """Programs of each kind, in turn; the medians count."""
-    seed: int = 0
-    """Seed of start states and moves."""
-    json: bool = False
-    """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        if min(self.lanes, self.slots, self.rounds) < 1:
-            sizes = f"{self.lanes}, {self.slots}, {self.rounds}"
-            raise ValueError(f"lanes, slots and rounds must be at least 1, found {sizes}")
+        super().__post_init__()
         for game in self.games:
             if not game.startswith(envs.JAXMARL):
                 raise ValueError(
@@ -52,9 +41,7 @@ class Wrapped:
 def main(args: list[str]) -> int:
     """``counterplay bench wrapped``"""
     chosen = read(Wrapped, args, "bench wrapped")
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    os.environ.setdefault("NPROC", "1")
+    take_one_core()
     rows = [measure(chosen, game) for game in chosen.games]
     if chosen.json:
         print(json.dumps({"bench": "wrapped", "lanes": chosen.lanes, "rows": rows}))

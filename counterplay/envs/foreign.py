@@ -243,7 +243,7 @@ def masks_in(info: Any) -> str | None:
     return next((key for key in MASKS + LISTS if key in info), None)
 
 
-def parts(result: Any, verb: str, wanted: Sequence[str]) -> Sequence[Any]:
+def unpacked(result: Any, verb: str, wanted: Sequence[str]) -> Sequence[Any]:
     """What a game returned, of which there must be so many parts."""
     if isinstance(result, tuple | list) and len(result) == len(wanted):
         return result

@@ -23,9 +23,9 @@ from counterplay.envs.foreign import (
     masks_in,
     masks_of,
     need_horizon,
-    parts,
     picture,
     seat,
+    unpacked,
 )
 from counterplay.envs.hosting import HostStep, blank, built, needed
 from counterplay.errors import GameError
@@ -121,7 +121,7 @@ class GymnasiumCopy:
         ]
 
     def reset(self, seed: int) -> HostStep:
-        obs, info = parts(self._game.reset(seed=int(seed)), "reset", ("observation", "info"))
+        obs, info = unpacked(self._game.reset(seed=int(seed)), "reset", ("observation", "info"))
         self._moves_made = 0
         acts = self._game.action_space
         if acts is not self._acts:
@@ -146,7 +146,7 @@ class GymnasiumCopy:
             moves = tuple(seat.move(a) for seat, a in zip(self._seats, moves, strict=True))
         result = self._game.step(moves[0] if self._alone else moves)
         if type(result) is not tuple or len(result) != len(STEP):
-            result = parts(result, "step", STEP)
+            result = unpacked(result, "step", STEP)
         obs, reward, terminated, truncated, info = result
         if self._alone:
             obs, reward = (obs,), (reward,)

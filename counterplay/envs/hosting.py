@@ -178,7 +178,7 @@ def host_native(env: Env) -> HostGame:
 
 def make_hosted(text: str) -> Any:
     """The game that the text names; one from a file or a registered name may be native."""
-    head, settings, horizon, see_moves = parts(text)
+    head, settings, horizon, see_moves = split_game(text)
     origin, _, name = head.partition(":")
     if head in REGISTERED or ".py:" in head:
         build = _brought(head)
@@ -198,7 +198,7 @@ def make_hosted(text: str) -> Any:
     return adapter.describe(head, build, settings, horizon, see_moves)
 
 
-def parts(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
+def split_game(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
     """The name of a game of others, and what follows it after commas.
 
     Settings are passed on to the game. Two are ours, unless it is a native one: ``horizon``

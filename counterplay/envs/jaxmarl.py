@@ -24,7 +24,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from counterplay.envs.hosting import parts
+from counterplay.envs.hosting import split_game
 from counterplay.envs.jaxmarl_games import (
     Sizes,
     flat,
@@ -162,7 +162,7 @@ class JaxMarl:
 
 def make_jaxmarl(text: str) -> JaxMarl:
     """The game that the text names, read and checked."""
-    head, settings, horizon, see_moves = parts(text)
+    head, settings, horizon, see_moves = split_game(text)
     shaped = settings.pop("shaped", 0)
     if not isinstance(shaped, int | float):
         raise ValueError(f"{head}: shaped is a weight, found {shaped!r}")

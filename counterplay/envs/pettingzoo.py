@@ -25,9 +25,9 @@ from counterplay.envs.foreign import (
     masks_in,
     masks_of,
     need_horizon,
-    parts,
     picture,
     seat,
+    unpacked,
 )
 from counterplay.envs.hosting import HostStep, blank, built, needed
 from counterplay.errors import GameError
@@ -104,7 +104,7 @@ class PettingZooCopy:
         self._fill_legal = masks_of(self._game, self._seats, self._agents, self._legal)
 
     def reset(self, seed: int) -> HostStep:
-        obs, infos = parts(self._game.reset(seed=int(seed)), "reset", ("observations", "infos"))
+        obs, infos = unpacked(self._game.reset(seed=int(seed)), "reset", ("observations", "infos"))
         self._moves_made = 0
         named = self._named()
         if not named:
@@ -125,7 +125,7 @@ class PettingZooCopy:
         moving = [i for i, here in enumerate(self._present) if here]
         names = [self._agents[i] for i in moving]
         moves = {self._agents[i]: self._seats[i].move(actions[i]) for i in moving}
-        result = parts(self._game.step(moves), "step", STEP)
+        result = unpacked(self._game.step(moves), "step", STEP)
         obs, rewards, terminations, truncations, infos = result
         self._check_names("reward", rewards, names)
         self._check_names("termination", terminations, names)

@@ -7,7 +7,6 @@ prey is left; reaching the horizon is an end of the game (terminated), not an in
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -101,12 +100,6 @@ class StagHunt:
     @property
     def public_events(self) -> bool:
         return self.view == 0
-
-    @cached_property
-    def distance(self) -> np.ndarray:
-        """Manhattan distance between any two cells, [cells, cells]."""
-        row, col = np.divmod(np.arange(self.cells), self.size)
-        return abs(row[:, None] - row) + abs(col[:, None] - col)
 
     def reset(self, key: PRNGKeyArray) -> tuple[State, TimeStep]:
         obstacle_key, prey_key, player_key = jr.split(key, 3)
