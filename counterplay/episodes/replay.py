@@ -1,0 +1,238 @@
+"""One store for transitions, windows and whole episodes: a ring of slots, and views of it.
+
+Lanes are games that step side by side without stopping, so a chunk of K slots of all lanes is
+written at once, under one cursor. What is read is always a copy.
+
+    replay = Replay.empty(scheme, lanes=8, slots=4096, chunk=16, horizon=50)
+    replay = replay.write(chunk)           # name -> [8, 16, ...]; the old one is given away
+    batch = replay.episodes(key, 32)       # EpisodeBatch, rows of at most horizon + 1 slots
+    pairs = replay.transitions(key, 256)   # slots and the slots after them
+    rows = replay.windows(key, 32, 8)      # stretches of 8 slots
+
+All of them may be called inside jit. A guard band of one episode keeps live episodes together:
+an episode is live while nothing that may belong to it has been written over.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
+
+from counterplay.episodes import memory, ring
+from counterplay.episodes.batch import EpisodeBatch, Where
+from counterplay.episodes.index import NEVER, Index, Open
+from counterplay.episodes.ring import Pairs, Rows, Slots
+from counterplay.episodes.scheme import Field, Scheme
+from counterplay.names import unknown
+
+MOST = 2**31 - 1
+OWN_BYTES = 5
+"""Of ``filled`` and ``time`` in every slot."""
+
+
+class Replay(eqx.Module):
+    """The store, as a value: an array a field, and an index of the episodes that ended."""
+
+    slots: Slots
+    """Name -> [L, C, ...]."""
+    index: Index
+    goes: Open
+    written: Int[Array, ""]
+    """Slots written to every lane, ever."""
+    overlong: Int[Array, ""]
+    """Episodes longer than the horizon: in the ring, but never read as episodes."""
+    scheme: Scheme = eqx.field(static=True)
+    chunk: int = eqx.field(static=True)
+    span: int = eqx.field(static=True)
+    """Slots of the longest episode: its horizon, and one that shows where it stopped."""
+
+    @staticmethod
+    def empty(
+        scheme: Scheme,
+        *,
+        lanes: int,
+        slots: int,
+        chunk: int,
+        horizon: int,
+        episodes: int | None = None,
+    ) -> "Replay":
+        """A store of ``slots`` slots a lane, written ``chunk`` at a time.
+
+        It holds at most ``episodes`` whole ones, by default as many as fit were each of them
+        half as long as the horizon. ValueError where the sizes cannot work or the memory is not
+        there: nothing has been made then.
+        """
+        span = horizon + 1
+        least = {"lanes": 1, "chunk": 1, "horizon": 1, "slots": span + chunk - 1, "episodes": 1}
+        asked = {"lanes": lanes, "chunk": chunk, "horizon": horizon, "slots": slots}
+        for name, found in (asked | {"episodes": 1 if episodes is None else episodes}).items():
+            if found < least[name]:
+                why = ", or some episodes could never be read" if name == "slots" else ""
+                raise ValueError(
+                    f"replay: {name} must be at least {least[name]}{why}; found {found}"
+                )
+        slots = -(-slots // chunk) * chunk
+        if lanes * slots > MOST:
+            raise ValueError(f"replay: {lanes} lanes of {slots} slots are more than {MOST}")
+        held = episodes or max(2 * lanes * slots // span, 1)
+        memory.check(bytes_needed(scheme, lanes, slots, held), describe(scheme, lanes, slots, held))
+        zeros = lambda name, lead: jnp.full(
+            (*lead, *scheme.shape(name)), scheme.fields[name].fill or 0, scheme.fields[name].dtype
+        )
+        agents = scheme.shape("left")[0] if "left" in scheme.fields else 0
+        number = lambda *shape: jnp.zeros(shape, jnp.int32)
+        stored = {name: zeros(name, (lanes, slots)) for name in scheme.slotwise}
+        stored |= {"filled": jnp.zeros((lanes, slots), bool), "time": number(lanes, slots)}
+        index = Index(
+            lane=number(held),
+            start=number(held),
+            length=number(held),
+            left_at=jnp.full((held, agents), NEVER, jnp.int32),
+            constants={name: zeros(name, (held,)) for name in scheme.constants},
+            head=number(),
+            tail=number(),
+        )
+        goes = Open(number(lanes), jnp.full((lanes, agents), NEVER, jnp.int32))
+        return Replay(stored, index, goes, number(), number(), scheme, chunk, span)
+
+    @property
+    def lanes(self) -> int:
+        return self.slots["filled"].shape[0]
+
+    @property
+    def capacity(self) -> int:
+        """Slots of every lane."""
+        return self.slots["filled"].shape[1]
+
+    @property
+    def held(self) -> Int[Array, ""]:
+        """Slots of every lane that can be read."""
+        return jnp.minimum(self.written, self.capacity)
+
+    @property
+    def ended(self) -> Int[Array, ""]:
+        """Whole episodes that can be read."""
+        return self.index.head - self.index.tail
+
+    def nbytes(self) -> int:
+        return sum(x.nbytes for x in jax.tree.leaves(self))
+
+    def can_sample(self, n: int) -> Bool[Array, ""]:
+        """Whether there are n whole episodes."""
+        return self.ended >= n
+
+    def write(self, chunk: Mapping[str, Any]) -> "Replay":
+        """Writes the next K slots of every lane, fields [L, K, ...], over the oldest.
+
+        Fields that the scheme fills may be left out, as may ``filled`` where all of them happened;
+        ``time`` is counted here. Constants are read in the slot where an episode ends. ValueError,
+        and nothing written, where a field does not fit. This replay's arrays are given away.
+        """
+        self.scheme.check(chunk, (self.lanes, self.chunk))
+        return ring.write(self, dict(chunk))
+
+    def episodes(
+        self,
+        key: PRNGKeyArray,
+        n: int,
+        *,
+        half_life: float | None = None,
+        strata: str | tuple[str, int] | None = None,
+    ) -> EpisodeBatch:
+        """n different whole episodes, all equally likely unless told otherwise.
+
+        ``half_life``: an episode counts half as much as one that ended so many later. ``strata``:
+        all values of a constant, such as "matchup" or ("opponent_id", seat), come equally often.
+        """
+        self._need(n, self.ended, "episodes", self.index.size)
+        return ring.episodes(self, key, n, half_life, strata)
+
+    sample = episodes
+    """PyMARL's word."""
+
+    def transitions(
+        self, key: PRNGKeyArray, n: int, *, priority: str | None = None, alpha: float = 0.6
+    ) -> Pairs:
+        """n different slots of any lane, each with the one after it.
+
+        With ``priority`` they are drawn with replacement, by that field to the power ``alpha``;
+        negative priorities count as the largest there is. ``relabel`` writes new ones.
+        """
+        have = self.lanes * (self.held - 1)
+        self._need(n, have, "transitions", self.lanes * (self.capacity - 1))
+        if priority is None:
+            return ring.transitions(self, key, n)
+        if priority not in self.scheme.slotwise or self.scheme.shape(priority):
+            raise ValueError(f"transitions: priority wants a field of one number a slot, found "
+                             f"{priority!r}")  # fmt: skip
+        return ring.prioritised(self, key, n, priority, alpha)
+
+    def windows(self, key: PRNGKeyArray, n: int, length: int) -> Rows:
+        """n different stretches of ``length`` slots, running over the ends of episodes."""
+        if not 1 <= length <= self.capacity:
+            raise ValueError(f"windows: length must be 1 to {self.capacity}, found {length}")
+        have = self.lanes * jnp.maximum(self.held - length + 1, 0)
+        self._need(n, have, "windows", self.lanes * (self.capacity - length + 1))
+        return ring.windows(self, key, n, length)
+
+    def relabel(self, where: Where, name: str, values: Array, ok: Any = True) -> "Replay":
+        """Writes a field back to slots that were read, values [B, T, ...] or [B, ...] of pairs.
+
+        Only where ``ok`` [B, T], and where nothing has been written over them since.
+        """
+        if name not in self.scheme.slotwise:
+            raise unknown("field of every slot", name, self.scheme.slotwise)
+        one, rows = self.scheme.shape(name), where.lane.shape
+        lead = values.shape[: values.ndim - len(one)]
+        fits = values.shape[len(lead) :] == one and len(lead) in (1, 2) and lead[:1] == rows
+        if not fits:
+            raise ValueError(
+                f"relabel {name!r}: values should be {[*rows, 'T', *one]}, "
+                f"found {list(values.shape)}"
+            )
+        return ring.relabel(self, where, name, values, jnp.asarray(ok))
+
+    def with_field(self, name: str, field: Field) -> "Replay":
+        """A store with one more field, full of its ``fill``; programs compile anew for it."""
+        scheme = self.scheme.with_field(name, field)
+        if field.constant:
+            raise ValueError(f"with_field {name!r}: a constant has to be there from the start")
+        lead = (self.lanes, self.capacity)
+        size = self.lanes * self.capacity * scheme.bytes_of({name: field})
+        memory.check(size, f"field {name!r}")
+        new = jnp.full((*lead, *scheme.shape(name)), field.fill or 0, field.dtype)
+        parts = self.index, self.goes, self.written, self.overlong, scheme, self.chunk, self.span
+        return Replay({**self.slots, name: new}, *parts)
+
+    def describe(self) -> str:
+        return describe(self.scheme, self.lanes, self.capacity, self.index.size)
+
+    def _need(self, n: int, have: Array, what: str, most: int) -> None:
+        if not 1 <= n <= most:
+            raise ValueError(f"replay: {what} to draw must be 1 to {most}, its capacity; found {n}")
+        if not isinstance(have, Tracer) and n > int(have):
+            raise ValueError(
+                f"replay: asked for {n} {what}, holds {int(have)}: ask can_sample first, or write "
+                "more before drawing"
+            )
+
+
+def bytes_needed(scheme: Scheme, lanes: int, slots: int, episodes: int) -> int:
+    """Of all arrays of a store of this size."""
+    a_slot = scheme.bytes_of(scheme.slotwise) + OWN_BYTES
+    agents = scheme.shape("left")[0] if "left" in scheme.fields else 0
+    an_episode = scheme.bytes_of(scheme.constants) + 4 * (3 + agents)
+    return lanes * slots * a_slot + episodes * an_episode
+
+
+def describe(scheme: Scheme, lanes: int, slots: int, episodes: int) -> str:
+    """A store of this size in words."""
+    a_slot = scheme.bytes_of(scheme.slotwise) + OWN_BYTES
+    return (
+        f"{lanes:,} lanes of {slots:,} slots, {a_slot:,} bytes a slot, and up to {episodes:,} "
+        f"episodes: {memory.told(bytes_needed(scheme, lanes, slots, episodes))}"
+    )
