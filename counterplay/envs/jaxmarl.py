@@ -106,9 +106,10 @@ class JaxMarl:
         told = named(agents, list(moves.astype(jnp.int32)))
         obs, game, paid, done, info = self.game.step_env(key, state.game, told)
         game, time = like(game, self.sizes.state), state.time + 1
+        by_rules = self._by_rules(state.game, moves, game, time)
         over, late = jnp.asarray(done["__all__"], bool), time >= self.horizon
         out = jnp.stack([jnp.asarray(done.get(agent, over), bool) for agent in agents])
-        ended = over & self._by_rules(game, time)
+        ended = over & by_rules
         cut = (over | late) & ~ended
         # when time is up everyone may be reported done: those who were there still are
         here = jnp.where(cut & out.all(), state.alive, ~out)
@@ -123,11 +124,13 @@ class JaxMarl:
 
         return picture(self, state)
 
-    def _by_rules(self, game: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
+    def _by_rules(
+        self, before: Any, moves: Int[Array, " N"], game: Any, time: Int[Array, ""]
+    ) -> Bool[Array, ""]:
         """Whether an end that the game reports is one of its rules, not its time limit."""
         early = jnp.array(True) if self.limit is None else time < self.limit
         asked = own_end(self.game)
-        return early if asked is None else early | asked(game)
+        return early if asked is None else early | asked(before, moves, game)
 
     def _offered(self, game: Any) -> Bool[Array, "N A"]:
         """What the game offers to everyone, also to those who have left."""

@@ -171,6 +171,44 @@ def test_at_the_time_limit_the_games_own_end_counts(alive, terminated):
     assert shown.alive.tolist() == [bool(here) for here in alive]
 
 
+@pytest.mark.parametrize(("said", "terminated"), [("in the room", True), ("outside", False)])
+@pytest.mark.parametrize(
+    "text", ["jaxmarl:switch_riddle", "jaxmarl:switch_riddle,reward_all_die=0"]
+)
+def test_a_riddle_told_with_the_last_move_has_ended(text, said, terminated):
+    env, reset, step = made(text)
+    state, shown = reset(jr.key(0))
+    for _ in range(5):
+        assert not shown.terminated and not shown.truncated
+        state, shown = step(state, jnp.zeros(3, jnp.int32))
+    inside = jnp.arange(3) == state.game.agent_in_room
+    tell = env.game.game_actions["TELL"]
+    _, shown = step(state, jnp.where(inside == (said == "in the room"), tell, 0))
+    assert bool(shown.terminated) is terminated and bool(shown.truncated) is not terminated
+
+
+@pytest.mark.filterwarnings("ignore:max_dist_to_goal", "ignore:scatter inputs")  # of its own doing
+@pytest.mark.parametrize("evaporating", ["false", "true"])
+def test_robots_who_are_all_out_with_the_last_move_have_ended(evaporating):
+    """With a limit at the move that ends a long game, and with one a move before it."""
+    text = f"jaxmarl:jaxnav,act_type=Discrete,evaporating={evaporating},max_steps="
+    ahead = jnp.full(2, 12)
+
+    def last(limit):
+        env: Any = envs.make(f"{text}{limit}")
+        state, shown = env.reset(jr.key(1))
+        for moves in range(1, limit + 1):
+            state, shown = step_of(env)(state, ahead)
+            if shown.terminated or shown.truncated:
+                return moves, bool(shown.terminated)
+        raise AssertionError("the limit is no end")
+
+    step_of = cache(lambda env: jax.jit(env.step))
+    end, by_rules = last(300)
+    assert by_rules and 1 < end < 300
+    assert last(end) == (end, True) and last(end - 1) == (end - 1, False)
+
+
 def test_a_shorter_horizon_truncates():
     env = envs.make(PARTICLES + ",horizon=2")
     state, shown = env.reset(jr.key(0))
