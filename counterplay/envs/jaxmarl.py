@@ -47,6 +47,8 @@ class State(NamedTuple):
     """Of the episode; every step folds in its number."""
     time: Int[Array, ""]
     alive: Bool[Array, " N"]
+    idle: Int[Array, " N"]
+    """The first action that the game offers to each, which it is given where a player has left."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,15 @@ class JaxMarl:
         reset_key, episode_key = jr.split(key)
         obs, game = self.game.reset(reset_key)
         everyone, no = jnp.ones(self.num_seats, bool), jnp.zeros((), bool)
-        state = State(like(game, self.sizes.state), episode_key, jnp.int32(0), everyone)
-        return state, self._show(state, obs, jnp.zeros(self.num_seats), no, no)
+        game = like(game, self.sizes.state)
+        offered = self._offered(game)
+        state = State(game, episode_key, jnp.int32(0), everyone, offered.argmax(1))
+        return state, self._show(state, obs, offered, jnp.zeros(self.num_seats), no, no)
 
     def step(self, state: State, actions: Int[Array, " N"]) -> tuple[State, TimeStep]:
         """In place of players who have left, the game is given their first legal action."""
         agents, key = self.sizes.agents, jr.fold_in(state.key, state.time)
-        moves = jnp.where(state.alive, actions, self._offered(state.game).argmax(1))
+        moves = jnp.where(state.alive, actions, state.idle)
         told = named(agents, list(moves.astype(jnp.int32)))
         obs, game, paid, done, info = self.game.step_env(key, state.game, told)
         game, time = like(game, self.sizes.state), state.time + 1
@@ -116,8 +120,9 @@ class JaxMarl:
         reward = jnp.stack([jnp.asarray(paid[agent], jnp.float32) for agent in agents])
         if self.shaped:
             reward += self.shaped * jnp.stack([info["shaped_reward"][agent] for agent in agents])
-        after = State(game, state.key, time, here)
-        return after, self._show(after, obs, jnp.where(state.alive, reward, 0.0), ended, cut)
+        offered, reward = self._offered(game), jnp.where(state.alive, reward, 0.0)
+        after = State(game, state.key, time, here, offered.argmax(1))
+        return after, self._show(after, obs, offered, reward, ended, cut)
 
     def render(self, state: State) -> Picture:
         from counterplay.envs.jaxmarl_pictures import picture
@@ -145,6 +150,7 @@ class JaxMarl:
         self,
         state: State,
         obs: Any,
+        offered: Bool[Array, "N A"],
         reward: Float[Array, " N"],
         terminated: Bool[Array, ""],
         truncated: Bool[Array, ""],
@@ -153,7 +159,7 @@ class JaxMarl:
         rows = jnp.stack([flat(obs[agent], self.obs_dtype, width) for agent in self.sizes.agents])
         return TimeStep(
             obs=jnp.where(alive[:, None], rows, 0).astype(self.obs_dtype),
-            legal=self._offered(state.game) & alive[:, None],
+            legal=offered & alive[:, None],
             alive=alive,
             reward=reward,
             event=jnp.full(n, NO_EVENT),
