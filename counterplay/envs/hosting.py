@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from inspect import signature
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax
@@ -178,15 +179,14 @@ def host_native(env: Env) -> HostGame:
 
 def make_hosted(text: str) -> Any:
     """The game that the text names; one from a file or a registered name may be native."""
-    head, settings, horizon, see_moves = split_game(text)
+    head, settings, ours = split_game(text)
     origin, _, name = head.partition(":")
     if head in REGISTERED or ".py:" in head:
         build = _brought(head)
+        settings |= {name: ours[name] for name in ours if _requires(build, name)}
         adapter, made = _told_apart(head, build, settings)
         if adapter is None:
-            theirs = {"horizon": horizon} if horizon else {}
-            theirs |= settings if see_moves else {**settings, "see_moves": False}
-            return built(head, build, theirs) if theirs else made
+            return built(head, build, settings | ours) if ours else made
         with suppress(Exception):  # it was made to see what it is
             made.close()
     elif origin == "pettingzoo":
@@ -195,15 +195,16 @@ def make_hosted(text: str) -> Any:
     else:
         adapter = _adapter("gymnasium", head)
         build = adapter.registered(name, head, ("lbforaging",) if origin == "lbforaging" else ())
-    return adapter.describe(head, build, settings, horizon, see_moves)
+    return adapter.describe(
+        head, build, settings, ours.get("horizon"), bool(ours.get("see_moves", True))
+    )
 
 
-def split_game(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
-    """The name of a game of others, and what follows it after commas.
+def split_game(text: str) -> tuple[str, dict[str, Value], dict[str, Any]]:
+    """The name of a game of others, its settings, and those of ours that are given.
 
-    Settings are passed on to the game. Two are ours, unless it is a native one: ``horizon``
-    declares the longest episode, in moves, and ``see_moves=false`` hides from everyone what the
-    others did.
+    Two are ours, unless it is a native game: ``horizon`` declares the longest episode, in moves,
+    and ``see_moves=false`` hides from everyone what the others did.
     """
     head, *pieces = (part.strip() for part in text.split(","))
     settings: dict[str, Value] = {}
@@ -211,13 +212,13 @@ def split_game(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
         if name in settings:
             raise ValueError(f"{head}: setting {name!r} is given twice")
         settings[name] = value
-    horizon = settings.pop("horizon", None)
-    if horizon is not None and (type(horizon) is not int or horizon < 1):
+    ours = {name: settings.pop(name) for name in ("horizon", "see_moves") if name in settings}
+    horizon, see_moves = ours.get("horizon", 1), ours.get("see_moves", True)
+    if type(horizon) is not int or horizon < 1:
         raise ValueError(f"{head}: horizon is a number of moves, at least 1, found {horizon!r}")
-    see_moves = settings.pop("see_moves", True)
     if type(see_moves) is not bool:
         raise ValueError(f"{head}: see_moves wants true or false, found {see_moves!r}")
-    return head, settings, horizon, see_moves
+    return head, settings, ours
 
 
 def _setting(piece: str, owner: str) -> tuple[str, Value]:
@@ -259,6 +260,15 @@ def _brought(head: str) -> Any:
         return from_module(REGISTERED[head], head)
     path, _, name = head.rpartition(":")
     return from_file(path, name, "a game")
+
+
+def _requires(build: Any, name: str) -> bool:
+    """Whether nothing can be made without this setting, whose it may be."""
+    try:
+        asked = signature(build).parameters.get(name)
+    except (TypeError, ValueError):  # no function, or one that does not tell
+        return False
+    return asked is not None and asked.default is asked.empty
 
 
 def _told_apart(text: str, build: Any, settings: dict[str, Value]) -> tuple[Any, Any]:

@@ -171,12 +171,12 @@ class JaxMarl:
 
 def make_jaxmarl(text: str) -> JaxMarl:
     """The game that the text names, read and checked."""
-    head, settings, horizon, see_moves = split_game(text)
+    head, settings, ours = split_game(text)
     shaped = settings.pop("shaped", 0)
     if not isinstance(shaped, int | float):
         raise ValueError(f"{head}: shaped is a weight, found {shaped!r}")
     game = make(head.partition(":")[2], head, settings)
-    moves = [limit for limit in (limit_of(game), horizon) if limit is not None]
+    moves = [limit for limit in (limit_of(game), ours.get("horizon")) if limit is not None]
     if not moves:
         raise ValueError(
             f"{head} does not say how long an episode may last: give the most moves an episode "
@@ -185,5 +185,5 @@ def make_jaxmarl(text: str) -> JaxMarl:
     sizes = sizes_of(game, head)
     if shaped and not sizes.shaped:
         raise ValueError(f"{head}: shaped is {shaped}, but the game tells no rewards on the way")
-    options = (tuple(settings.items()), min(moves), see_moves, float(shaped))
+    options = (tuple(settings.items()), min(moves), ours.get("see_moves", True), float(shaped))
     return JaxMarl(head, *options, game, sizes)
