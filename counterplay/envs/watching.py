@@ -59,6 +59,12 @@ class Watch:
             signal.signal(signal.SIGALRM, self._before or signal.SIG_DFL)
             self.rest()
 
+    def begin(self, seconds: float) -> None:
+        """Says that a call begins now which is given so many seconds, at most those of others."""
+        self.began = monotonic() - max(self.seconds - seconds, 0.0)
+        if self.on:
+            signal.setitimer(signal.ITIMER_REAL, min(seconds, self.seconds))
+
     def put_off(self) -> None:
         """Says that the process is well; to be called now and then while games are played."""
         if self.on and (now := monotonic()) >= self.due:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from functools import cache
 from typing import Any, ClassVar
 
@@ -15,7 +16,8 @@ from faulty import ALONE, FAULTS, LENGTH, ODD, Alone, Pair
 from counterplay import opponents
 from counterplay.algos import guards
 from counterplay.envs import gymnasium, pettingzoo, running, watching
-from counterplay.envs.running import IN_A_ROW, Breaks
+from counterplay.envs.hosting import blank
+from counterplay.envs.running import IN_A_ROW, Breaks, Running, close_all
 from counterplay.errors import GameError
 from counterplay.host_slots import LEFT_OUT
 from counterplay.rollout_host import HostSeat, collect_host, open_host
@@ -167,6 +169,57 @@ def test_bots_sit_in_games_that_break(restart):
         return
     _, chunk = collect_host(game, seating, (kind.policy,), lanes, 0, slots=SLOTS)
     assert breaks.count == 2 and (~np.asarray(chunk.slots["filled"])).sum() == 2 * LENGTH
+
+
+class Clinging(Alone):
+    """Closing it hangs, and so does every move if it is told to."""
+
+    closing: ClassVar[list[float]] = []
+    moves: ClassVar[bool] = True
+
+    def step(self, action):
+        return super().step(action) if self.moves else faulty.hang()
+
+    def close(self):
+        began = time.monotonic()
+        try:
+            faulty.hang()
+        finally:
+            Clinging.closing.append(time.monotonic() - began)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_many_copies_that_hang_as_they_are_closed_take_the_time_of_one(moves, monkeypatch):
+    monkeypatch.setattr(Clinging, "close", lambda self: None)  # one is made to be read
+    game, _, _ = described(Clinging)
+    monkeypatch.undo()
+    monkeypatch.setattr(Clinging, "moves", moves)
+    Clinging.closing.clear()
+    several = []
+    for _ in range(2):
+        shown, slots = blank(game, 3), np.zeros(3, np.int32)
+        several.append(Running(game, shown, slots, 0, breaks=Breaks(timeout=1.5)))
+    if not moves:
+        with pytest.raises(GameError, match=r"lane 0 .*within 1\.5 s"), several[0].watch:
+            several[0].step(np.zeros((3, 1), int), np.zeros(3, bool))
+    close_all(several)
+    assert len(Clinging.closing) == 6 and all(copy is None for s in several for copy in s.copies)
+    patient = [took for took in Clinging.closing if took > 0.8]
+    assert len(patient) == moves and sum(Clinging.closing) < 5  # each its own time: nine seconds
+
+
+def test_a_copy_that_takes_its_time_is_closed_all_the_same():
+    closed = []
+
+    class Saving(Alone):
+        def close(self):
+            time.sleep(0.4)  # longer than is given once one has hung
+            closed.append(self)
+
+    game, _, _ = described(Saving)
+    closed.clear()
+    Running(game, blank(game, 2), np.zeros(2, np.int32), 0, breaks=Breaks(timeout=9.0)).close()
+    assert len(closed) == 2
 
 
 STUCK = """
