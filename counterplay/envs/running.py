@@ -58,7 +58,7 @@ class Running:
         self.game, self.shown, self.time, self.pictures = game, shown, time, pictures
         self.breaks = breaks or Breaks()
         ours = isinstance(game, NativeHost)  # it cannot hang, and compiling takes its time
-        self.watch = Watch(0 if ours else self.breaks.timeout)
+        self.watch = Watch(0 if ours else self.breaks.timeout, name_of(game))
         self.copies: list[Any] = [None] * len(time)
         self.random = np.random.default_rng(seed)
         self.broken = np.zeros(len(time), bool)
