@@ -24,7 +24,6 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from counterplay.envs.hosting import split_game
 from counterplay.envs.jaxmarl_games import (
     Sizes,
     flat,
@@ -35,6 +34,7 @@ from counterplay.envs.jaxmarl_games import (
     own_end,
     sizes_of,
 )
+from counterplay.envs.making import split_game
 from counterplay.names import Value
 from counterplay.types import NO_EVENT, Picture, TimeStep
 
