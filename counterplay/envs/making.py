@@ -15,13 +15,10 @@ def make_hosted(text: str) -> Any:
     head, settings, ours = split_game(text)
     origin, _, name = head.partition(":")
     if head in REGISTERED or ".py:" in head:
-        build = _brought(head)
-        settings |= {name: ours[name] for name in ours if _requires(build, name)}
-        adapter, made = _told_apart(head, build, settings)
+        build, settings, adapter, made = _looked_at(head, settings, ours)
         if adapter is None:
             return built(head, build, settings | ours) if ours else made
-        with suppress(Exception):  # it was made to see what it is
-            made.close()
+        _put_away(made)
     elif origin == "pettingzoo":
         adapter = _adapter("pettingzoo", head)
         build = adapter.factory(name, head)
@@ -31,6 +28,14 @@ def make_hosted(text: str) -> Any:
     return adapter.describe(
         head, build, settings, ours.get("horizon"), bool(ours.get("see_moves", True))
     )
+
+
+def is_hosted(text: str) -> bool:
+    """Whether a game from a file, or of a registered name, runs in ordinary Python."""
+    head, *given = split_game(text)
+    _, _, adapter, made = _looked_at(head, *given)
+    _put_away(made)
+    return adapter is not None or hasattr(made, "open")
 
 
 def split_game(text: str) -> tuple[str, dict[str, Value], dict[str, Any]]:
@@ -70,6 +75,18 @@ def _setting(piece: str, owner: str) -> tuple[str, Value]:
 
 def _adapter(kind: str, owner: str) -> Any:
     return needed(f"counterplay.envs.{kind}", owner)
+
+
+def _looked_at(head: str, settings: dict[str, Value], ours: dict[str, Any]) -> tuple:
+    """(maker, all its settings, adapter module, game) of a game that was made to see what it is."""
+    build = _brought(head)
+    settings = settings | {name: ours[name] for name in ours if _requires(build, name)}
+    return build, settings, *_told_apart(head, build, settings)
+
+
+def _put_away(made: Any) -> None:
+    with suppress(Exception):
+        made.close()
 
 
 def _brought(head: str) -> Any:
