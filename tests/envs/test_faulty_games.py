@@ -127,8 +127,8 @@ def test_nobody_remembers_an_episode_that_was_dropped():
     slots, _ = play(Pair, "raises", restart=True, match=2)
     lane = {name: x[0].tolist() for name, x in slots.items()}
     assert lane["filled"][3:6] == [False, False, True]
-    # the second episode of the first match is played again, by players who meet anew
-    assert [t for t, new in enumerate(lane["contact"]) if new][:4] == [0, 5, 8, 14]
+    # in place of the first match another is played, of two episodes, by players who meet anew
+    assert [t for t, new in enumerate(lane["contact"]) if new][:4] == [0, 5, 11, 17]
 
 
 def test_a_lane_that_breaks_again_and_again_ends_it_all(monkeypatch):
