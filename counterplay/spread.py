@@ -115,6 +115,7 @@ def placed(spread: Spread, tree: Any) -> Any:
     return jax.tree.map(lambda x: jax.device_put(x, lay(x)), tree)  # programs return the empty so
 
 
+@jax.jit  # one program: to slice sixty small arrays one by one takes longer than many an iteration
 def first_shard(tree: Any) -> Any:
     """[seeds, shards, ...] -> [seeds, ...], for leaves that are equal on all shards."""
     return jax.tree.map(lambda x: x[:, 0], tree)

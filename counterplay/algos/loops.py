@@ -152,9 +152,9 @@ def train_jitted(
         training, (metrics, episodes) = run(training, others, jnp.bool_(cut))
         if cut:
             others = shuffle(others, jr.fold_in(key, i))
-        nets = tuple(agent.net for agent in algorithm.policy(config, first_shard(training.state)))
-        steps = (i + 1) * lanes * config.slots
-        told = steps, nets, first_shard(metrics), compile_seconds
+        nets = tuple(agent.net for agent in algorithm.policy(config, training.state))
+        nets, metrics = first_shard((nets, metrics))
+        told = (i + 1) * lanes * config.slots, nets, metrics, compile_seconds
         yield Update(*told, i + 1, (training, others), episodes)
 
 

@@ -20,6 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import Options, Update, loops
+from counterplay.algos.folding import Reading, with_constants_folded
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows, rows_of, unroll
 from counterplay.maths import (
@@ -168,16 +169,16 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
 
 def loss(
     config: Config,
-    env: Env,
+    reading: Reading,
     bonus: Float[Array, ""],
     count: Float[Array, ""],
     net: ActorCritic,
     rows: Rows,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Sum of the PPO loss over live decisions, divided by ``count``, which spans all shards."""
-    obs = jax.vmap(jax.vmap(env.encode))(rows.obs)
+    obs = jax.vmap(jax.vmap(reading.encode))(rows.obs)
     logits, value = jax.vmap(unroll, (None, 0, 0, 0, 0))(
-        net, obs, rows.contact, rows.alive, rows.memory
+        reading.through(net), obs, rows.contact, rows.alive, rows.memory
     )
     log_pi = masked_log_softmax(logits, rows.legal)
     change = chosen(log_pi, rows.action) - rows.log_pi
@@ -196,9 +197,9 @@ def loss(
 
 def fit(
     config: Config,
-    env: Env,
-    learner: Learner,
+    reading: Reading,
     rows: Rows,
+    learner: Learner,
     progress: Float[Array, ""],
     key: PRNGKeyArray,
     axis: str | None,
@@ -213,7 +214,7 @@ def fit(
 
     def member(net, opt, batch: Rows, count):
         found = eqx.filter_value_and_grad(
-            lambda n: loss(config, env, bonus, count, n, batch), has_aux=True
+            lambda n: loss(config, reading, bonus, count, n, batch), has_aux=True
         )(net)
         flat, back = ravel_pytree(found)  # shards wait for each other once, not for every array
         (value, info), grad = back(total(flat))
@@ -273,7 +274,8 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
         learning, state.learners, jr.split(learn_key, len(learning)), strict=True
     ):
         rows = rows_of(learner.net, seating, i, chunk, config.gamma, config.lam, total)
-        learner, info = fit(config, spec.env, learner, rows, progress, k, axis)
+        fitted = partial(fit, config, learner=learner, progress=progress, key=k, axis=axis)
+        learner, info = with_constants_folded(spec.env, rows, axis is not None, fitted)
         after.append(learner)
         bad.append(info.pop("bad_updates"))
         infos.append(jax.tree.map(jnp.mean, info))

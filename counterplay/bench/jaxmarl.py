@@ -108,8 +108,8 @@ def _ours(chosen: Ippo, task: str, scratch: str) -> dict[str, Any]:
     from counterplay.pools import roster_alone
 
     training, scoring = TASKS[task]
+    env = envs.make(scoring)  # imports JaxMARL, which is no part of either's speed
     done = run_training("ppo", Train(_settings(chosen), env=training, out=f"{scratch}/{task}"))
-    env = envs.make(scoring)
     runs = tuple(f"run:{done.folder}#{seed}" for seed in range(chosen.seeds))
     found = evaluate(env, roster_alone(env, runs), chosen.episodes, seed=chosen.seed)
     speed = done.steps * chosen.seeds / (done.seconds - done.compile_seconds)

@@ -1,7 +1,7 @@
 """A recorded chunk of play by fresh networks, for tests of what an update makes of it."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from probes import Leavers
 
 from counterplay.algos import ppo
+from counterplay.algos.folding import plain
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import rows_of
 from counterplay.models.nets import ActorCritic
@@ -54,8 +55,9 @@ class Played(NamedTuple):
         count = jnp.full(rows.alive.shape[0], rows.alive.sum() / rows.alive.shape[0])
         count = count.astype(rows.target.dtype)
         bonus = jnp.asarray(0.1, rows.target.dtype)
-        judge = lambda net, count, rows: ppo.loss(self.config, self.env, bonus, count, net, rows)[0]
-        return jax.jit(jax.vmap(jax.grad(judge)))(self.net, count, rows)
+        judge = partial(ppo.loss, self.config, plain(self.env), bonus)
+        grad = jax.grad(lambda net, count, rows: judge(count, net, rows)[0])
+        return jax.jit(jax.vmap(grad))(self.net, count, rows)
 
     def improved(self, chunk: Chunk) -> Any:
         return _improve(self.config, self.env, self.seating)(

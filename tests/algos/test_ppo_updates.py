@@ -16,6 +16,7 @@ import pytest
 from recorded import LANES, SEATS, Played, played, same
 
 from counterplay.algos import ppo
+from counterplay.algos.folding import plain
 from counterplay.rollout import Chunk
 from counterplay.seats import Chair, Roster
 
@@ -139,7 +140,7 @@ def test_the_loss_by_hand():
     net = eqx.tree_at(lambda n: n.policy.weight, net, 40 * net.policy.weight)
     rows = jax.tree.map(lambda x: x[0], rows)
     count, bonus = jnp.float32(rows.alive.sum()), jnp.float32(0.1)
-    total, parts = ppo.loss(here.config, here.env, bonus, count, net, rows)
+    total, parts = ppo.loss(here.config, plain(here.env), bonus, count, net, rows)
     live = np.asarray(rows.alive[:, 0])
     x = jax.tree.map(lambda x: np.asarray(x, np.float64)[live][:, 0], rows)
     logits, value = jax.vmap(lambda obs: net(obs, jnp.zeros(0))[:2])(rows.obs[live][:, 0])
@@ -165,13 +166,13 @@ def batches(here: Played, rows: Any, monkeypatch: pytest.MonkeyPatch) -> list[tu
     take = lambda *x: seen.append(tuple(map(np.asarray, x)))
     real = ppo.loss
 
-    def spy(config, env, bonus, count, net, rows):
+    def spy(config, reading, bonus, count, net, rows):
         jax.debug.callback(take, rows.alive, rows.target, count)
-        return real(config, env, bonus, count, net, rows)
+        return real(config, reading, bonus, count, net, rows)
 
     monkeypatch.setattr(ppo, "loss", spy)
-    run = jax.jit(partial(ppo.fit, here.config, here.env, axis=None))
-    after = run(here.learners[0], rows, jnp.float32(0), jr.key(0))
+    run = jax.jit(partial(ppo.fit, here.config, plain(here.env), axis=None))
+    after = run(rows, here.learners[0], jnp.float32(0), jr.key(0))
     jax.block_until_ready(after)
     jax.effects_barrier()
     return seen
