@@ -75,9 +75,9 @@ class State(eqx.Module):
 
     learners: tuple[Learner, ...]
     replay: Replay
-    steps: Float[Array, ""]
+    steps: Float[Array, "*seeds"]
     """Environment steps so far, over all shards."""
-    updates: Int[Array, ""]
+    updates: Int[Array, "*seeds"]
     """Learning steps so far."""
     key: PRNGKeyArray
     spec: Spec = eqx.field(static=True)
@@ -200,12 +200,12 @@ def shards_of(spec: Spec) -> int:
     return lax.axis_size(spec.axis) if spec.axis else 1
 
 
-def progress_of(config: Config, state: State) -> Float[Array, ""]:
+def progress_of(config: Config, state: State) -> Float[Array, "*seeds"]:
     """From 0 at the start of the training to 1 at its end."""
     return jnp.minimum(state.steps / float(config.steps), 1.0)
 
 
-def epsilon_of(config: Config, state: State) -> Float[Array, ""]:
+def epsilon_of(config: Config, state: State) -> Float[Array, "*seeds"]:
     """Falls in a line from 1 over the share of the training that is for exploration."""
     gone = progress_of(config, state) / max(config.explore, 1e-9)
     return jnp.maximum(1 - (1 - config.epsilon) * gone, config.epsilon)
