@@ -149,12 +149,13 @@ class Beside:
         batch, slots = self.batch_of(1), episode.slots
         moves = len(slots["obs"]) - (not episode.terminated)
         once = ("matchup", "opponent_id")
-        batch.update({name: slots[name][-1] for name in once}, 0)
+        batch.update({k: slots[k][-1].reshape(1, *_axes(k)) for k in once}, 0)
         fields = [name for name in THEIRS if name not in once]
         batch.update({k: slots[k][:moves].reshape(1, moves, *_axes(k)) for k in fields}, 0,
                      slice(0, moves))  # fmt: skip
         last = slots["obs"][-1] if not episode.terminated else np.full((AGENTS, 2), -1)
-        batch.update({"obs": last, "actions": np.zeros((AGENTS, 1), np.int64)}, 0, moves)
+        shown = {"obs": last[None, None], "actions": np.zeros((1, 1, AGENTS, 1), np.int64)}
+        batch.update(shown, 0, moves)
         return batch
 
     def held(self) -> int:
