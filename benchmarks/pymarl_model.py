@@ -146,9 +146,9 @@ class Run:
         if self.chance(0.1):
             shape = (1, *shape)
         if key in ("terminated", "filled"):
-            return self.rng.integers(0, 2, shape)
+            return self.rng.integers(0, 3, shape)
         if key == "actions":
-            value = self.rng.integers(0, self.values + self.chance(0.03), shape)
+            value = self.rng.integers(-self.chance(0.03), self.values + self.chance(0.03), shape)
             return value.tolist() if self.chance(0.3) else value + 0.5 * self.chance(0.2)
         return self.rng.normal(size=shape).astype(np.float32)
 
