@@ -57,9 +57,13 @@ def _ends(replay: "Replay", chunk: Slots) -> Bool[Array, "L K"]:
 def write(replay: "Replay", chunk: Slots) -> "Replay":
     scheme, lead = replay.scheme, (replay.lanes, replay.chunk)
     filled = chunk.get("filled", jnp.ones(lead, bool))
-    left = chunk.get("left", jnp.zeros((*lead, replay.goes.left.shape[1]), bool))
+    nobody = jnp.zeros((*lead, replay.goes.left.shape[1]), bool)
+    of_all = filled[:, :, None]
+    left = chunk.get("left", nobody) & of_all
+    alive = chunk.get("alive", nobody)
+    alive = alive & of_all if alive.shape == nobody.shape else nobody
     ends = _ends(replay, chunk)
-    goes, ended, time = follow(replay.goes, replay.written, filled, ends, left & filled[:, :, None])
+    goes, ended, time = follow(replay.goes, replay.written, filled, ends, left, alive)
     given = {**chunk, "filled": filled, "time": jnp.minimum(time, replay.span)}
     at = replay.written % replay.capacity  # capacity is a multiple of a chunk: never split
 
