@@ -117,14 +117,16 @@ class Scheme:
         for name in chunk:
             if name not in self.fields and name not in OWN:
                 raise unknown("field of the scheme", name, [*self.fields, *OWN])
-        for name, one in self.fields.items():
-            wanted = f"{np.dtype(one.dtype)}{[*lead, *self.shape(name)]}"
+        fields = {**self.fields, "filled": Field((), np.bool_, fill=True)}
+        for name, one in fields.items():
+            shape = () if name in OWN else self.shape(name)
+            wanted = f"{np.dtype(one.dtype)}{[*lead, *shape]}"
             if name not in chunk:
                 if one.fill is None:
                     raise ValueError(f"field {name!r}: the scheme wants {wanted}, found nothing")
                 continue
             found = chunk[name]
-            fits = tuple(found.shape) == (*lead, *self.shape(name))
+            fits = tuple(found.shape) == (*lead, *shape)
             if not fits or not _goes_into(found.dtype, one.dtype):
                 raise ValueError(
                     f"field {name!r}: the scheme wants {wanted}, found "
