@@ -6,9 +6,6 @@ python benchmarks/pymarl_buffer.py --peer PATH --scheme stag_hunt --obs 100 --le
 PATH is a checkout of PyMARL; the Python that runs this needs torch and NumPy. The buffer is full of
 episodes; ``trimmed`` is a sample cut to its longest episode, as PyMARL's training loop cuts it.
 Prints one JSON object.
-
-Memory that one sample frees serves the next, which is four times as fast as asking the system for
-it each time; ``MALLOC_MMAP_THRESHOLD_=131072`` in the environment shows the latter.
 """
 
 import json
