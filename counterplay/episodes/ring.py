@@ -131,8 +131,8 @@ def at_entries(
     length = jnp.where(ok, index.length[entry], 0)
     where = Where(index.lane[entry], index.start[entry])
     filled = jnp.arange(replay.span)[None] < length[:, None]
-    data = gather(replay, where, replay.span, filled)
-    filled = data.pop("filled")
+    data = gather(replay, where, replay.span, filled, [*replay.scheme.slotwise])
+    data["time"] = jnp.where(filled, jnp.arange(replay.span, dtype=jnp.int32)[None], 0)
     return EpisodeBatch(
         data=data,
         constants={name: x[entry] for name, x in index.constants.items()},

@@ -50,7 +50,7 @@ def test_first_draws_and_pairs_of_distinct(size):
 def test_all_of_a_draw_from_thousands():
     size, n = 5000, 32
     found = many(lambda k: draw.distinct(k, n, jnp.int32(size)), 31_250)
-    assert (np.diff(np.sort(found, axis=1), axis=1) > 0).all()
+    assert all(len(set(row)) == n for row in found.tolist())
     counts = np.bincount(found.reshape(-1), minlength=size)
     # without replacement counts vary less
     assert within(p_value(counts, np.ones(size), (size - n) / (size - 1)))
