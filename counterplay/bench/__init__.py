@@ -19,6 +19,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "cartpole": ("counterplay.bench.cartpole:main", "PPO on CartPole through that loop, ten seeds"),
     "ippo": ("counterplay.bench.jaxmarl:main", "PPO in JaxMARL's games, beside its own IPPO"),
     "wrapped": ("counterplay.bench.wrapped:main", "JaxMARL's games, bare against wrapped"),
+    "buffer": ("counterplay.bench.buffer:main", "episodes a second in and out of the store"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 

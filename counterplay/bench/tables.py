@@ -191,6 +191,33 @@ def _wrapped(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _buffer(found: Any) -> list[dict[str, Any]]:
+    ours = {row["task"]: row for row in found["rows"] if "copy" in row}
+
+    def speed(row: Any, name: str) -> str:
+        mine = ours[row["task"]]
+        times = "" if row is mine else f" (ours {mine[name] / row[name]:.1f} x)"
+        return f"{row[name]:,.0f}{times}"
+
+    return [
+        {
+            "episodes": row["task"] if row["task"] == "stag_hunt" else f"of {row['task']} steps",
+            "who": row["who"],
+            "sampled a second": speed(row, "sample"),
+            "inserted a second": speed(row, "insert"),
+            "sampled, of a copy": f"{row['sample'] * row['payload'] / copied(ours, row):.0%}",
+            "inserted, of a copy": f"{row['insert'] * row['payload'] / copied(ours, row):.0%}",
+            "memory, MB": f"{row['bytes'] / 1e6:,.1f}",
+        }
+        for row in found["rows"]
+    ]
+
+
+def copied(ours: Any, row: Any) -> float:
+    """Bytes a second of a plain copy, measured in the same run."""
+    return ours[row["task"]]["copy"] * 1e9
+
+
 def _tests(found: Any) -> list[dict[str, Any]]:
     return [
         {key: str(found[key]) for key in ("passed", "skipped")}
@@ -227,6 +254,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "ippo": _ippo,
     "wrapped": _wrapped,
     "study_buffer": _study_buffer,
+    "buffer": _buffer,
     "demo": _demo,
     "tests": _tests,
 }

@@ -24,7 +24,7 @@ def distinct(key: PRNGKeyArray, n: int, size: Int[Array, ""]) -> Int[Array, " n"
     salts = jr.bits(salt_key, (ROUNDS,), jnp.uint32)
     x = jnp.arange(n, dtype=jnp.uint32) % whole
     for i in range(ROUNDS):
-        partner = (offsets[i] + whole - x) % whole
+        partner = jnp.where(x > offsets[i], offsets[i] + (whole - x), offsets[i] - x)  # mod whole
         swap = counter_hash(jnp.maximum(x, partner) ^ salts[i]) & 1
         x = jnp.where(swap == 1, partner, x)
     return x.astype(jnp.int32)

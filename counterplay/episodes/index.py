@@ -56,7 +56,8 @@ class Open(eqx.Module):
 
     start: Int[Array, " L"]
     left: Int[Array, "L N"]
-    """The last slot in which an agent left; of an earlier episode where it is before ``start``."""
+    """The slot after which an agent was gone, NEVER where it was there since; of an earlier episode
+    where it is before ``start``."""
 
 
 def follow(
@@ -65,17 +66,21 @@ def follow(
     filled: Bool[Array, "L K"],
     ends: Bool[Array, "L K"],
     left: Bool[Array, "L K N"],
+    alive: Bool[Array, "L K N"],
 ) -> tuple[Open, Ended, Int[Array, "L K"]]:
     """Where episodes end in a chunk, and for every slot how many its episode had before it.
 
-    A slot that is not filled belongs to no episode, and cuts off the one before it.
+    A slot that is not filled belongs to no episode, and cuts off the one before it. An agent that
+    is ``alive`` after it left has come back.
     """
     slot = written + jnp.arange(ends.shape[1], dtype=jnp.int32)[None]
     after = jnp.where(ends | ~filled, slot + 1, 0)  # the next episode's first slot
     before = jnp.concatenate([goes.start[:, None], after[:, :-1]], 1)
     start = lax.cummax(before, axis=1)
-    gone = lax.cummax(jnp.where(left, slot[:, :, None], NEVER), axis=1)
-    gone = jnp.maximum(gone, goes.left[:, None])
+    twice = 2 * jnp.arange(ends.shape[1], dtype=jnp.int32)[None, :, None]
+    last = lax.cummax(jnp.where(left, twice + 1, jnp.where(alive, twice, -1)), axis=1)
+    here = jnp.where(last % 2 == 1, written + last // 2, NEVER)
+    gone = jnp.where(last < 0, goes.left[:, None], here)
     in_this = gone >= start[:, :, None]
     ended = Ended(
         here=ends & filled,

@@ -148,7 +148,7 @@ class Replay(eqx.Module):
         ``half_life``: an episode counts half as much as one that ended so many later. ``strata``:
         all values of a constant, such as "matchup" or ("opponent_id", seat), come equally often.
         """
-        self._need(n, self.ended, "episodes", self.index.size)
+        need(n, self.ended, "episodes", self.index.size)
         return ring.episodes(self, key, n, half_life, strata)
 
     sample = episodes
@@ -163,7 +163,7 @@ class Replay(eqx.Module):
         negative priorities count as the largest there is. ``relabel`` writes new ones.
         """
         have = self.lanes * (self.held - 1)
-        self._need(n, have, "transitions", self.lanes * (self.capacity - 1))
+        need(n, have, "transitions", self.lanes * (self.capacity - 1))
         if priority is None:
             return ring.transitions(self, key, n)
         if priority not in self.scheme.slotwise or self.scheme.shape(priority):
@@ -176,7 +176,7 @@ class Replay(eqx.Module):
         if not 1 <= length <= self.capacity:
             raise ValueError(f"windows: length must be 1 to {self.capacity}, found {length}")
         have = self.lanes * jnp.maximum(self.held - length + 1, 0)
-        self._need(n, have, "windows", self.lanes * (self.capacity - length + 1))
+        need(n, have, "windows", self.lanes * (self.capacity - length + 1))
         return ring.windows(self, key, n, length)
 
     def relabel(self, where: Where, name: str, values: Array, ok: Any = True) -> "Replay":
@@ -211,14 +211,16 @@ class Replay(eqx.Module):
     def describe(self) -> str:
         return describe(self.scheme, self.lanes, self.capacity, self.index.size)
 
-    def _need(self, n: int, have: Array, what: str, most: int) -> None:
-        if not 1 <= n <= most:
-            raise ValueError(f"replay: {what} to draw must be 1 to {most}, its capacity; found {n}")
-        if not isinstance(have, Tracer) and n > int(have):
-            raise ValueError(
-                f"replay: asked for {n} {what}, holds {int(have)}: ask can_sample first, or write "
-                "more before drawing"
-            )
+
+def need(n: int, have: Array, what: str, most: int) -> None:
+    """ValueError where so many cannot be drawn; inside jit only where they never could."""
+    if not 1 <= n <= most:
+        raise ValueError(f"replay: {what} to draw must be 1 to {most}, its capacity; found {n}")
+    if not isinstance(have, Tracer) and n > int(have):
+        raise ValueError(
+            f"replay: asked for {n} {what}, holds {int(have)}: ask can_sample first, or write "
+            "more before drawing"
+        )
 
 
 def bytes_needed(scheme: Scheme, lanes: int, slots: int, episodes: int) -> int:

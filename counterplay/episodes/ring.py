@@ -57,9 +57,13 @@ def _ends(replay: "Replay", chunk: Slots) -> Bool[Array, "L K"]:
 def write(replay: "Replay", chunk: Slots) -> "Replay":
     scheme, lead = replay.scheme, (replay.lanes, replay.chunk)
     filled = chunk.get("filled", jnp.ones(lead, bool))
-    left = chunk.get("left", jnp.zeros((*lead, replay.goes.left.shape[1]), bool))
+    nobody = jnp.zeros((*lead, replay.goes.left.shape[1]), bool)
+    of_all = filled[:, :, None]
+    left = chunk.get("left", nobody) & of_all
+    alive = chunk.get("alive", nobody)
+    alive = alive & of_all if alive.shape == nobody.shape else nobody
     ends = _ends(replay, chunk)
-    goes, ended, time = follow(replay.goes, replay.written, filled, ends, left & filled[:, :, None])
+    goes, ended, time = follow(replay.goes, replay.written, filled, ends, left, alive)
     given = {**chunk, "filled": filled, "time": jnp.minimum(time, replay.span)}
     at = replay.written % replay.capacity  # capacity is a multiple of a chunk: never split
 
@@ -127,8 +131,8 @@ def at_entries(
     length = jnp.where(ok, index.length[entry], 0)
     where = Where(index.lane[entry], index.start[entry])
     filled = jnp.arange(replay.span)[None] < length[:, None]
-    data = gather(replay, where, replay.span, filled)
-    filled = data.pop("filled")
+    data = gather(replay, where, replay.span, filled, [*replay.scheme.slotwise])
+    data["time"] = jnp.where(filled, jnp.arange(replay.span, dtype=jnp.int32)[None], 0)
     return EpisodeBatch(
         data=data,
         constants={name: x[entry] for name, x in index.constants.items()},

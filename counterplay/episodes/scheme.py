@@ -6,6 +6,7 @@ agents, and ``filled`` tells which slots happened.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +32,9 @@ class Field(NamedTuple):
     """The same in all slots of an episode, as who plays: stored once, as it is where it ends."""
     fill: float | None = None
     """What a chunk without this field gets, for what is written back later; None: it must come."""
+
+
+FILLED = Field((), np.bool_, fill=True)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class Scheme:
                 raise ValueError(f"view {name!r}: there is a field of this name")
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Asked for at every call of a jitted function that takes a store."""
         parts = ((k, *map(str, v)) for k, v in self.fields.items())
         return hash((*parts, *self.groups.items(), *self.views.items()))
 
@@ -117,19 +126,19 @@ class Scheme:
         for name in chunk:
             if name not in self.fields and name not in OWN:
                 raise unknown("field of the scheme", name, [*self.fields, *OWN])
-        for name, one in self.fields.items():
-            wanted = f"{np.dtype(one.dtype)}{[*lead, *self.shape(name)]}"
-            if name not in chunk:
-                if one.fill is None:
-                    raise ValueError(f"field {name!r}: the scheme wants {wanted}, found nothing")
-                continue
-            found = chunk[name]
-            fits = tuple(found.shape) == (*lead, *self.shape(name))
-            if not fits or not _goes_into(found.dtype, one.dtype):
-                raise ValueError(
-                    f"field {name!r}: the scheme wants {wanted}, found "
-                    f"{np.dtype(found.dtype)}{list(found.shape)}"
-                )
+        for name, one in (*self.fields.items(), ("filled", FILLED)):
+            found, shape = (
+                chunk.get(name),
+                (*lead, *(one.shape if one is FILLED else self.shape(name))),
+            )
+            if found is None:
+                fits, told = one.fill is not None, "nothing"
+            else:
+                fits = tuple(found.shape) == shape and _goes_into(found.dtype, one.dtype)
+                told = "" if fits else f"{np.dtype(found.dtype)}{list(found.shape)}"
+            if not fits:
+                wanted = f"{np.dtype(one.dtype)}{[*shape]}"
+                raise ValueError(f"field {name!r}: the scheme wants {wanted}, found {told}")
 
 
 def _goes_into(found: Any, stored: Any) -> bool:
