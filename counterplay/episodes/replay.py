@@ -135,6 +135,26 @@ class Replay(eqx.Module):
         self.scheme.check(chunk, (self.lanes, self.chunk))
         return ring.write(self, dict(chunk))
 
+    def extend(self, batch: EpisodeBatch) -> "Replay":
+        """Writes whole episodes, dealt anew to the lanes; outside jit.
+
+        Where not all fit beside each other, the last ones of the batch are written. What goes on
+        in the lanes is cut off. ValueError, and nothing written, where they are of another scheme
+        or longer than the horizon.
+        """
+        from counterplay.episodes.insert import extended  # which reads a store
+
+        return extended(self, batch)
+
+    def cut(self) -> "Replay":
+        """Cuts off what goes on in the lanes, as for games that begin anew."""
+        start = jnp.broadcast_to(self.written[..., None], self.goes.start.shape)
+        return eqx.tree_at(lambda r: r.goes.start, self, start)
+
+    def whole(self) -> EpisodeBatch:
+        """All whole episodes there are, the oldest first; outside jit."""
+        return ring.at_entries(self, self.index.entry(jnp.arange(int(self.ended))))
+
     def episodes(
         self,
         key: PRNGKeyArray,
