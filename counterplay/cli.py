@@ -20,6 +20,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "counterplay.reporting:report",
         "write a page on runs: curves, returns per opponent, cross-play, an episode",
     ),
+    "study": (
+        "counterplay.studies:main",
+        "answer a question by a program: study --help",
+    ),
     "bench": (
         "counterplay.bench:main",
         "measure the documentation's figures; bench --help lists them",

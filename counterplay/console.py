@@ -26,6 +26,8 @@ T = TypeVar("T")
 QUIET_SECONDS = 10.0
 """Between two lines of progress where there is no terminal to redraw."""
 MOST_COLUMNS = 10_000
+NAMED = "NPROC" in os.environ
+"""The environment names the number of XLA's threads."""
 
 
 def use_all_cores(game: str = "") -> None:
@@ -41,13 +43,32 @@ def use_all_cores(game: str = "") -> None:
     import jax
 
     jax.config.update("jax_num_cpu_devices", cores())
+    if _is_hosted(game):
+        with suppress(RuntimeError):  # its file has used JAX by now, and so chosen for itself
+            run_where_called()
+
+
+def _is_hosted(game: str) -> bool:
+    """Whether a game of one's own is in ordinary Python, which only making it tells.
+
+    What is wrong with it is told where it is made to be played.
+    """
+    try:
+        if not game or game.startswith(envs.JAXMARL) or envs.look_up(game) is not None:
+            return False
+        from counterplay.envs.making import is_hosted
+
+        return is_hosted(game)
+    except Exception:
+        return False
 
 
 def run_where_called() -> None:
     """Runs every program on the thread that calls it, on one device.
 
     Handing a small one to another thread and waiting takes longer than it runs. With several
-    devices that sum over each other this must not be: they would wait for one another.
+    devices that sum over each other this must not be: they would wait for one another. JAX raises
+    RuntimeError once it has been used.
     """
     set_threads(1)
     import jax
@@ -57,11 +78,12 @@ def run_where_called() -> None:
 
 
 def set_threads(count: int | None = None) -> None:
-    """XLA's threads, unless the environment names a number; read when JAX is imported.
+    """XLA's threads, unless the environment names a number; read when JAX is first used.
 
     As many as cores: more get in each other's way.
     """
-    os.environ.setdefault("NPROC", str(count or cores()))
+    if not NAMED:
+        os.environ["NPROC"] = str(count or cores())
 
 
 def cores() -> int:

@@ -79,9 +79,8 @@ def start(game: HostGame, lanes: int, shapes: tuple[tuple[int, ...], ...]) -> No
 def turn(now: Now, action: np.ndarray, match: int, cut: bool, broken: np.ndarray) -> np.ndarray:
     """The next slot: play on, show where a truncated episode stopped, or begin another.
 
-    Lanes whose game is ``broken``, [L], begin one at first contact: nobody remembers what was
-    dropped. The match goes on to as many whole episodes as it is to have. Returns the lanes whose
-    games have yet to be reset.
+    Lanes whose game is ``broken``, [L], begin another match: nobody remembers what was dropped, or
+    what came before it. Returns the lanes whose games have yet to be reset.
     """
     after, closing = now.shown, now.closing
     moved = action != NO_MOVE
@@ -104,12 +103,11 @@ def turn(now: Now, action: np.ndarray, match: int, cut: bool, broken: np.ndarray
     np.copyto(now.visible, after.visible, where=stepped[:, :, None])
     if cut:
         truncated = ~done
-        now.episode[...] = np.where(broken, 0, match - 1)
+        now.episode[...] = match - 1
     over = done & ~broken
-    last = over & (now.episode + 1 >= match)
-    contact = last | broken
+    contact = over & (now.episode + 1 >= match) | broken
     now.first[...], now.contact[...], now.closing[...] = done, contact, truncated
-    now.episode[...] = np.where(last, 0, now.episode + over)
+    now.episode[...] = np.where(contact, 0, now.episode + over)
     now.time[done], now.returns[done] = 0, 0
     now.moves[contact], now.reward[contact] = NO_MOVE, 0
     now.event[contact], now.visible[contact] = NO_EVENT, False

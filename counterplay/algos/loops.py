@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from counterplay.algos import Options, Update, guards
-from counterplay.envs.running import RESTART, Breaks
+from counterplay.envs.running import RESTART, Breaks, close_all
 from counterplay.errors import GameError
 from counterplay.rollout import blame, collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
@@ -209,8 +209,7 @@ def train_hosted(
             going = _going(trainings, others)
             yield Update(steps, nets, metrics, compile_seconds, i + 1, going, episodes)
     finally:
-        for training in trainings:
-            training.lanes.close()
+        close_all(training.lanes.games for training in trainings)
 
 
 def _going(trainings: list[Training], others: tuple) -> tuple:

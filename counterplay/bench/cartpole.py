@@ -5,13 +5,17 @@ Each seed is a training of its own; the cores share the seeds, a process each.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 from counterplay import envs
 from counterplay.console import cores, read, run_where_called, table
@@ -20,6 +24,8 @@ from counterplay.verbs import Train, run_training
 
 GAME = "gymnasium:CartPole-v1"
 SOLVED = 475.0
+GRACE = 15.0
+"""Seconds in which a process that is told to end may leave nothing behind; compiling takes some."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,12 @@ def main(args: list[str]) -> int:
     began = time.perf_counter()
     chosen = read(CartPole, args, "bench cartpole")
     at_once = min(chosen.at_once or cores(), chosen.seeds)
-    if at_once > 1:
-        rows = share(chosen, at_once)
-    else:
-        run_where_called()
-        rows = [train(chosen, chosen.seed + i) for i in range(chosen.seeds)]
+    with leaving_in_order():
+        if at_once > 1:
+            rows = share(chosen, at_once)
+        else:
+            run_where_called()
+            rows = [train(chosen, chosen.seed + i) for i in range(chosen.seeds)]
     solved = sum(row["greedy"] >= SOLVED for row in rows)
     seconds = round(time.perf_counter() - began, 1)
     found = {"env": GAME, "seconds": seconds, "solved": solved, "solved_from": SOLVED}
@@ -74,18 +81,51 @@ def share(chosen: CartPole, at_once: int) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "counterplay", "bench", "cartpole", "--json", "--at-once=1"]
     command += [f"--steps={chosen.steps}", f"--episodes={chosen.episodes}"]
     ends = [chosen.seed + i * chosen.seeds // at_once for i in range(at_once + 1)]
-    working = [
-        subprocess.Popen(  # noqa: S603
-            [*command, f"--seed={first}", f"--seeds={end - first}"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for first, end in pairwise(ends)
-    ]
-    told = [process.communicate()[0] for process in working]
+    working: list[subprocess.Popen[str]] = []
+    try:
+        for first, end in pairwise(ends):
+            part = [*command, f"--seed={first}", f"--seeds={end - first}"]
+            working.append(subprocess.Popen(part, stdout=subprocess.PIPE, text=True))  # noqa: S603
+        told = [process.communicate()[0] for process in working]
+    except BaseException:
+        end_all(working)
+        raise
     if any(process.returncode for process in working):
         raise ValueError("bench cartpole: a training failed, see above")
     return [row for text in told for row in json.loads(text)["rows"]]
+
+
+@contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """SIGTERM ends this as an interrupt does: processes that were begun end, and folders go."""
+
+    def leave(number: int, frame: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # it is not ours to handle
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_all(working: list[subprocess.Popen[str]]) -> None:
+    """Ends processes that take an interrupt for a wish to save, after which they would go on."""
+    try:
+        for process in working:
+            process.terminate()
+        until = time.monotonic() + GRACE
+        for process in working:
+            process.wait(max(until - time.monotonic(), 0))
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        for process in working:
+            process.kill()
+            process.wait()
 
 
 def train(chosen: CartPole, seed: int) -> dict[str, Any]:
@@ -107,6 +147,8 @@ def train(chosen: CartPole, seed: int) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory() as scratch:
         done = run_training("ppo", Train(config, GAME, out=f"{scratch}/run"), quiet=True)
+        if done.stopped:
+            raise SystemExit(128 + done.stopped)
         for name, greedy in (("greedy", True), ("sampled", False)):
             roster = roster_of(env, {0: f"run:{done.folder}"})
             (row,) = evaluate(env, roster, chosen.episodes, seed=seed, greedy=greedy)

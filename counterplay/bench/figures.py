@@ -38,6 +38,7 @@ SUITE: dict[str, str] = {
     "runs": "bench runs",
     "xplay": "bench xplay",
     "faults": "bench faults",
+    "study_buffer": "study buffer",
     "demo": "demo",
     "tests": "python -m pytest -q",
 }
@@ -63,7 +64,7 @@ class Figures:
     """Names of tables to measure again; all by default."""
     results: str = "benchmarks"
     """Folder of the JSON results."""
-    write: tuple[str, ...] = ("README.md", "docs/figures.md")
+    write: tuple[str, ...] = ("README.md", "docs/figures.md", "docs/buffer.md")
     """Markdown files whose tables are replaced."""
     peer: str | None = None
     """A checkout of JaxMARL, trained beside us in the table ippo; see counterplay bench ippo."""

@@ -198,6 +198,19 @@ def _tests(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _study_buffer(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "store": row["store"],
+            "memory, MB": f"{row['bytes'] / 1e6:.1f}",
+            "episodes in/s": f"{row['inserted_per_second']:,}",
+            "episodes out/s": f"{row['sampled_per_second']:,}",
+            "lines of glue": row["lines"],
+        }
+        for row in found["rows"]
+    ]
+
+
 TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "rules": _rules,
     "snowdrift": _snowdrift,
@@ -213,6 +226,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "faults": _faults,
     "ippo": _ippo,
     "wrapped": _wrapped,
+    "study_buffer": _study_buffer,
     "demo": _demo,
     "tests": _tests,
 }

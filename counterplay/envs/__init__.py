@@ -97,7 +97,7 @@ def make(text: str) -> "counterplay.types.Env":
 
         return make_jaxmarl(text)
     if found is None:
-        from counterplay.envs.hosting import make_hosted
+        from counterplay.envs.making import make_hosted
 
         return make_hosted(text)
     name, preset = found

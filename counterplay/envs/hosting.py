@@ -1,4 +1,4 @@
-"""Games that run in ordinary Python beside the jitted ones: what they promise, and their names.
+"""Games that run in ordinary Python beside the jitted ones: what they promise.
 
 A hosted game is hashable and holds settings only; ``open`` starts one running copy of it. It has
 the same static properties as a native game, so everything that learns treats the two alike.
@@ -6,7 +6,6 @@ the same static properties as a native game, so everything that learns treats th
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
@@ -17,9 +16,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from counterplay.envs import REGISTERED
 from counterplay.names import Value
-from counterplay.outside import from_file, from_module
 from counterplay.types import NO_EVENT, Env, Picture
 
 
@@ -176,68 +173,6 @@ def host_native(env: Env) -> HostGame:
     return cast(HostGame, NativeHost(env))
 
 
-def make_hosted(text: str) -> Any:
-    """The game that the text names; one from a file or a registered name may be native."""
-    head, settings, horizon, see_moves = split_game(text)
-    origin, _, name = head.partition(":")
-    if head in REGISTERED or ".py:" in head:
-        build = _brought(head)
-        adapter, made = _told_apart(head, build, settings)
-        if adapter is None:
-            theirs = {"horizon": horizon} if horizon else {}
-            theirs |= settings if see_moves else {**settings, "see_moves": False}
-            return built(head, build, theirs) if theirs else made
-        with suppress(Exception):  # it was made to see what it is
-            made.close()
-    elif origin == "pettingzoo":
-        adapter = _adapter("pettingzoo", head)
-        build = adapter.factory(name, head)
-    else:
-        adapter = _adapter("gymnasium", head)
-        build = adapter.registered(name, head, ("lbforaging",) if origin == "lbforaging" else ())
-    return adapter.describe(head, build, settings, horizon, see_moves)
-
-
-def split_game(text: str) -> tuple[str, dict[str, Value], int | None, bool]:
-    """The name of a game of others, and what follows it after commas.
-
-    Settings are passed on to the game. Two are ours, unless it is a native one: ``horizon``
-    declares the longest episode, in moves, and ``see_moves=false`` hides from everyone what the
-    others did.
-    """
-    head, *pieces = (part.strip() for part in text.split(","))
-    settings: dict[str, Value] = {}
-    for name, value in (_setting(piece, head) for piece in pieces):
-        if name in settings:
-            raise ValueError(f"{head}: setting {name!r} is given twice")
-        settings[name] = value
-    horizon = settings.pop("horizon", None)
-    if horizon is not None and (type(horizon) is not int or horizon < 1):
-        raise ValueError(f"{head}: horizon is a number of moves, at least 1, found {horizon!r}")
-    see_moves = settings.pop("see_moves", True)
-    if type(see_moves) is not bool:
-        raise ValueError(f"{head}: see_moves wants true or false, found {see_moves!r}")
-    return head, settings, horizon, see_moves
-
-
-def _setting(piece: str, owner: str) -> tuple[str, Value]:
-    name, equals, value = (part.strip() for part in piece.partition("="))
-    if not equals or not name.isidentifier():
-        raise ValueError(f"{owner}: a setting is written name=value, found {piece!r}")
-    if value.lower() in ("true", "false"):
-        return name, value.lower() == "true"
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, value
-
-
-def _adapter(kind: str, owner: str) -> Any:
-    return needed(f"counterplay.envs.{kind}", owner)
-
-
 def needed(module: str, owner: str) -> Any:
     """Imports a module, or says which package is missing and what brings it."""
     try:
@@ -251,32 +186,6 @@ def needed(module: str, owner: str) -> Any:
             f"{owner} needs the package {missing!r}, which is not installed; the usual games come "
             f"with: pip install 'counterplay[{extra}]'"
         ) from error
-
-
-def _brought(head: str) -> Any:
-    """What makes a game that is neither ours nor of an installed package."""
-    if head in REGISTERED:
-        return from_module(REGISTERED[head], head)
-    path, _, name = head.rpartition(":")
-    return from_file(path, name, "a game")
-
-
-def _told_apart(text: str, build: Any, settings: dict[str, Value]) -> tuple[Any, Any]:
-    """(adapter module, game): the adapter is None where the game is written as ours are."""
-    made = built(text, build, settings) if callable(build) else build
-    if hasattr(made, "num_seats") and (hasattr(made, "open") or hasattr(made, "encode")):
-        return None, made
-    if made is build:
-        raise ValueError(f"{text} is a single object: name the class or function that makes it, so "
-                         "that several copies can run side by side")  # fmt: skip
-    if hasattr(made, "possible_agents"):
-        return _adapter("pettingzoo", text), made
-    if hasattr(made, "action_space") and hasattr(made, "observation_space"):
-        return _adapter("gymnasium", text), made
-    raise ValueError(
-        f"{text} makes a {type(made).__name__}, which is no game: expected a PettingZoo "
-        "ParallelEnv, a gymnasium Env, or a game with num_seats, encode and reset(key) or open()"
-    )
 
 
 def built(name: str, build: Callable[..., Any], settings: dict[str, Value]) -> Any:

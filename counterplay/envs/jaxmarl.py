@@ -24,7 +24,6 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from counterplay.envs.hosting import split_game
 from counterplay.envs.jaxmarl_games import (
     Sizes,
     flat,
@@ -35,6 +34,7 @@ from counterplay.envs.jaxmarl_games import (
     own_end,
     sizes_of,
 )
+from counterplay.envs.making import split_game
 from counterplay.names import Value
 from counterplay.types import NO_EVENT, Picture, TimeStep
 
@@ -47,6 +47,8 @@ class State(NamedTuple):
     """Of the episode; every step folds in its number."""
     time: Int[Array, ""]
     alive: Bool[Array, " N"]
+    idle: Int[Array, " N"]
+    """The first action that the game offers to each, which it is given where a player has left."""
 
 
 @dataclass(frozen=True)
@@ -96,38 +98,44 @@ class JaxMarl:
         reset_key, episode_key = jr.split(key)
         obs, game = self.game.reset(reset_key)
         everyone, no = jnp.ones(self.num_seats, bool), jnp.zeros((), bool)
-        state = State(like(game, self.sizes.state), episode_key, jnp.int32(0), everyone)
-        return state, self._show(state, obs, jnp.zeros(self.num_seats), no, no)
+        game = like(game, self.sizes.state)
+        offered = self._offered(game)
+        state = State(game, episode_key, jnp.int32(0), everyone, offered.argmax(1))
+        return state, self._show(state, obs, offered, jnp.zeros(self.num_seats), no, no)
 
     def step(self, state: State, actions: Int[Array, " N"]) -> tuple[State, TimeStep]:
         """In place of players who have left, the game is given their first legal action."""
         agents, key = self.sizes.agents, jr.fold_in(state.key, state.time)
-        moves = jnp.where(state.alive, actions, self._offered(state.game).argmax(1))
+        moves = jnp.where(state.alive, actions, state.idle)
         told = named(agents, list(moves.astype(jnp.int32)))
         obs, game, paid, done, info = self.game.step_env(key, state.game, told)
         game, time = like(game, self.sizes.state), state.time + 1
+        by_rules = self._by_rules(state.game, moves, game, time)
         over, late = jnp.asarray(done["__all__"], bool), time >= self.horizon
         out = jnp.stack([jnp.asarray(done.get(agent, over), bool) for agent in agents])
-        ended = over & self._by_rules(game, time)
+        ended = over & by_rules
         cut = (over | late) & ~ended
         # when time is up everyone may be reported done: those who were there still are
         here = jnp.where(cut & out.all(), state.alive, ~out)
         reward = jnp.stack([jnp.asarray(paid[agent], jnp.float32) for agent in agents])
         if self.shaped:
             reward += self.shaped * jnp.stack([info["shaped_reward"][agent] for agent in agents])
-        after = State(game, state.key, time, here)
-        return after, self._show(after, obs, jnp.where(state.alive, reward, 0.0), ended, cut)
+        offered, reward = self._offered(game), jnp.where(state.alive, reward, 0.0)
+        after = State(game, state.key, time, here, offered.argmax(1))
+        return after, self._show(after, obs, offered, reward, ended, cut)
 
     def render(self, state: State) -> Picture:
         from counterplay.envs.jaxmarl_pictures import picture
 
         return picture(self, state)
 
-    def _by_rules(self, game: Any, time: Int[Array, ""]) -> Bool[Array, ""]:
+    def _by_rules(
+        self, before: Any, moves: Int[Array, " N"], game: Any, time: Int[Array, ""]
+    ) -> Bool[Array, ""]:
         """Whether an end that the game reports is one of its rules, not its time limit."""
         early = jnp.array(True) if self.limit is None else time < self.limit
         asked = own_end(self.game)
-        return early if asked is None else early | asked(game)
+        return early if asked is None else early | asked(before, moves, game)
 
     def _offered(self, game: Any) -> Bool[Array, "N A"]:
         """What the game offers to everyone, also to those who have left."""
@@ -142,6 +150,7 @@ class JaxMarl:
         self,
         state: State,
         obs: Any,
+        offered: Bool[Array, "N A"],
         reward: Float[Array, " N"],
         terminated: Bool[Array, ""],
         truncated: Bool[Array, ""],
@@ -150,7 +159,7 @@ class JaxMarl:
         rows = jnp.stack([flat(obs[agent], self.obs_dtype, width) for agent in self.sizes.agents])
         return TimeStep(
             obs=jnp.where(alive[:, None], rows, 0).astype(self.obs_dtype),
-            legal=self._offered(state.game) & alive[:, None],
+            legal=offered & alive[:, None],
             alive=alive,
             reward=reward,
             event=jnp.full(n, NO_EVENT),
@@ -162,12 +171,12 @@ class JaxMarl:
 
 def make_jaxmarl(text: str) -> JaxMarl:
     """The game that the text names, read and checked."""
-    head, settings, horizon, see_moves = split_game(text)
+    head, settings, ours = split_game(text)
     shaped = settings.pop("shaped", 0)
     if not isinstance(shaped, int | float):
         raise ValueError(f"{head}: shaped is a weight, found {shaped!r}")
     game = make(head.partition(":")[2], head, settings)
-    moves = [limit for limit in (limit_of(game), horizon) if limit is not None]
+    moves = [limit for limit in (limit_of(game), ours.get("horizon")) if limit is not None]
     if not moves:
         raise ValueError(
             f"{head} does not say how long an episode may last: give the most moves an episode "
@@ -176,5 +185,5 @@ def make_jaxmarl(text: str) -> JaxMarl:
     sizes = sizes_of(game, head)
     if shaped and not sizes.shaped:
         raise ValueError(f"{head}: shaped is {shaped}, but the game tells no rewards on the way")
-    options = (tuple(settings.items()), min(moves), see_moves, float(shaped))
+    options = (tuple(settings.items()), min(moves), ours.get("see_moves", True), float(shaped))
     return JaxMarl(head, *options, game, sizes)

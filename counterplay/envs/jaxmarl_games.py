@@ -21,6 +21,8 @@ from counterplay.names import Value, unknown
 PARTICLES = "jaxmarl.environments.mpe.simple.SimpleMPE"
 SCENARIO = "jaxmarl.environments.smax.smax_env.SMAX"
 SCRIPTED = "jaxmarl.environments.smax.heuristic_enemy_smax_env.EnemySMAX"
+RIDDLE = "jaxmarl.environments.switch_riddle.switch_riddle.SwitchRiddle"
+ROBOTS = "jaxmarl.environments.jaxnav.jaxnav_env.JaxNav"
 MORE_SETTINGS = ("damping", "contact_force", "contact_margin")
 """Of the particle games, besides those that their signatures name."""
 MASKS = ("get_avail_actions", "get_legal_moves")
@@ -107,12 +109,23 @@ def limit_of(game: Any) -> int | None:
     return int(most) + any(is_a(game, kind) for kind in (PARTICLES, SCENARIO, SCRIPTED))
 
 
-def own_end(game: Any) -> Callable[[Any], Bool[Array, ""]] | None:
-    """Tells whether a state ended by the game's rules, where that can be told at the time limit."""
+def own_end(game: Any) -> Callable[[Any, Any, Any], Bool[Array, ""]] | None:
+    """Tells of a state, moves [N] and the next state whether the game's rules ended it.
+
+    None where that cannot be told at the time limit, or where nothing but the limit ends a game.
+    """
     if is_a(game, SCENARIO):
-        return lambda state: one_side_is_dead(game, state)
+        return lambda before, moves, after: one_side_is_dead(game, after)
     if is_a(game, SCRIPTED):
-        return lambda state: one_side_is_dead(game, state.state)
+        return lambda before, moves, after: one_side_is_dead(game, after.state)
+    if is_a(game, RIDDLE):
+        # what was said is not in a state, and what it pays may be set to nothing
+        tell = game.game_actions["TELL"]
+        return lambda before, moves, after: moves[before.agent_in_room] == tell
+    if is_a(game, ROBOTS):  # ``term`` are those who were out before this move
+        return lambda before, moves, after: (
+            after.goal_reached | after.move_term | after.term
+        ).all()
     return None
 
 

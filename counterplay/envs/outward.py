@@ -2,7 +2,8 @@
 
 Legal moves come in ``infos[agent]["action_mask"]``, which PettingZoo's own tests read, and so does
 ``counterplay.envs.pettingzoo``. A player who leaves is terminated by the move with which it left;
-one who comes, or comes back, is among the agents from then on.
+one who comes, or comes back, is among the agents from then on. Where nobody is there the game moves
+on by itself until somebody is: to PettingZoo's programs an episode without agents is over.
 """
 
 from typing import Any
@@ -69,7 +70,7 @@ class Exported(ParallelEnv[str, Any, Any]):
             self._random = np.random.default_rng(seed)
         else:
             raise ValueError(f"{self}: a seed is 0 to {MOST_SEED}, found {seed}")
-        self._shown = self._copy.reset(seed)
+        self._shown = self._until_somebody_is_there(self._copy.reset(seed))
         everyone = zip(self.possible_agents, self._shown.alive.tolist(), strict=True)
         self.agents = [agent for agent, here in everyone if here]
         return self._tell(self.agents)
@@ -83,9 +84,11 @@ class Exported(ParallelEnv[str, Any, Any]):
         if not movers:
             return {}, {}, {}, {}, {}
         moves = [int(actions.get(agent, NO_MOVE)) for agent in self.possible_agents]
-        shown = self._shown = self._copy.step(moves)
-        alive = dict(zip(self.possible_agents, shown.alive.tolist(), strict=True))
+        shown = self._copy.step(moves)
+        # what is paid while nobody is there is nobody's
         paid = dict(zip(self.possible_agents, shown.reward.tolist(), strict=True))
+        shown = self._shown = self._until_somebody_is_there(shown)
+        alive = dict(zip(self.possible_agents, shown.alive.tolist(), strict=True))
         ended, cut = shown.terminated.item(), shown.truncated.item()
         self.agents = [] if ended or cut else [a for a in self.possible_agents if alive[a]]
         observations, infos = self._tell(list(dict.fromkeys([*movers, *self.agents])))
@@ -113,6 +116,18 @@ class Exported(ParallelEnv[str, Any, Any]):
     def close(self) -> None:
         self._copy.close()
         self.agents, self._shown = [], None
+
+    def _until_somebody_is_there(self, shown: HostStep) -> HostStep:
+        """What the game shows once there is somebody to move, or once it is over.
+
+        Who was away in between only, and moved before, has not left to those who watch.
+        """
+        nobody = [NO_MOVE] * len(self.possible_agents)
+        for _ in range(self.horizon):  # longer than that no game lasts
+            if shown.alive.any() or shown.terminated or shown.truncated:
+                break
+            shown = self._copy.step(nobody)
+        return shown
 
     def _need_episode(self) -> HostStep:
         if self._shown is None:

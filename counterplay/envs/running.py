@@ -1,7 +1,6 @@
 """Copies of one hosted game side by side, stepped together, with every fault named."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -19,6 +18,8 @@ STOP, RESTART = "stop", "restart"
 """What may be done about it."""
 IN_A_ROW = 3
 """Faults in one lane, with no episode played to its end between them, that are too many."""
+BRIEF = 0.2
+"""Seconds in which a copy is closed that hung before, or any once one has hung in that."""
 TOLD = 3
 """Faults that a line on standard error tells of; more are counted only."""
 
@@ -34,6 +35,8 @@ class Breaks:
     finite: bool = True
     """What games show as they are opened must be finite; else it spoils that episode only."""
     count: int = 0
+    hung_closing: bool = False
+    """A copy hung as it was closed: nobody waits as long for another."""
 
 
 class Running:
@@ -55,7 +58,7 @@ class Running:
         self.game, self.shown, self.time, self.pictures = game, shown, time, pictures
         self.breaks = breaks or Breaks()
         ours = isinstance(game, NativeHost)  # it cannot hang, and compiling takes its time
-        self.watch = Watch(0 if ours else self.breaks.timeout)
+        self.watch = Watch(0 if ours else self.breaks.timeout, name_of(game))
         self.copies: list[Any] = [None] * len(time)
         self.random = np.random.default_rng(seed)
         self.broken = np.zeros(len(time), bool)
@@ -63,6 +66,7 @@ class Running:
         self.any_broken = False
         """Spares the others a look at each of them."""
         self._in_a_row = np.zeros(len(time), int)
+        self._hung = np.zeros(len(time), bool)
         try:
             with self.watch:
                 self.reset(range(len(time)), self.breaks.finite)
@@ -130,6 +134,7 @@ class Running:
         """Ends it all with GameError, or closes the copy; the lane is to be reset."""
         self.watch.began = FOREVER
         self._in_a_row[lane] += 1
+        self._hung[lane] = isinstance(error, Hung)
         told = self._told(lane, when, error)
         if not self.breaks.restart:
             raise told from error
@@ -168,7 +173,10 @@ class Running:
         return ValueError(f"{where} answered {answer!r}; legal are the whole numbers {legal}")
 
     def close(self) -> None:
-        """Ends every copy; what goes wrong in that is nobody's loss."""
+        """Ends every copy; what goes wrong in that is nobody's loss.
+
+        Those that hang take the time of one call between them, and BRIEF each.
+        """
         with self.watch:
             for lane in range(len(self.copies)):
                 self.watch.put_off()
@@ -176,11 +184,18 @@ class Running:
 
     def _shut(self, lane: int) -> None:
         copy, self.copies[lane] = self.copies[lane], None
-        if copy is not None:
-            self.watch.began = monotonic()
-            with suppress(*FAULTS):
-                copy.close()
-            self.watch.began = FOREVER
+        if copy is None:
+            return
+        brief = self._hung[lane] or self.breaks.hung_closing
+        self.watch.begin(BRIEF if brief else self.watch.seconds)
+        self._hung[lane] = False
+        try:
+            copy.close()
+        except Hung:
+            self.breaks.hung_closing = True
+        except FAULTS:
+            pass
+        self.watch.began = FOREVER
 
     def _copy_in(self, lane: int, step: HostStep) -> None:
         """Copies what a game shows that did not write it where it belongs."""
@@ -216,6 +231,15 @@ class Running:
     def _who(self, seat: int) -> str:
         seats = getattr(self.game, "seats", None)
         return f"seat {seat}" + (f" (agent {seats[seat].agent!r})" if seats else "")
+
+
+def close_all(several: Iterable[Running]) -> None:
+    """Closes them in turn; where one hangs nobody waits as long for another."""
+    hung = False
+    for games in several:
+        games.breaks.hung_closing |= hung
+        games.close()
+        hung = games.breaks.hung_closing
 
 
 def name_of(game: HostGame) -> str:

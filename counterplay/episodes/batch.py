@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
@@ -116,6 +117,11 @@ class EpisodeBatch(eqx.Module):
         inside = self.filled.at[:, at].get(mode="fill", fill_value=False)
         field = self[name].at[:, at].get(mode="fill", fill_value=0)
         return jnp.where(inside.reshape(inside.shape + (1,) * (field.ndim - 2)), field, 0), inside
+
+    def futures(self, horizon: int, name: str = "obs") -> tuple[Array, Bool[Array, "B T H"]]:
+        """``future`` of every slot, [B, T, H, ...]."""
+        each = jax.vmap(lambda t: self.future(t, horizon, name), out_axes=1)
+        return each(jnp.arange(self.max_seq_length))
 
     def segments(self, agent: int, group: str = "agents") -> "EpisodeBatch":
         """One agent's own episodes, from the slot where it came to the one after which it left.

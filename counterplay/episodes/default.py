@@ -62,12 +62,12 @@ def matchup(opponent_id: Int[Array, "*b N"]) -> Int[Array, "*b"]:
     return total & 0x7FFFFFFF
 
 
-def from_rollout(scheme: Scheme, slots: Mapping[str, Array], **more: Array) -> dict[str, Array]:
+def from_rollout(scheme: Scheme, slots: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What a scheme wants of the slots of a rollout; ``more`` are fields [L, T, ...] besides.
 
     Slots of an episode that a guard dropped count as never filled.
     """
-    given = {**slots, "matchup": matchup(slots["opponent_id"]), **more}
+    given = {**slots, "matchup": matchup(jnp.asarray(slots["opponent_id"])), **more}
     if "dropped" in slots:
         given["filled"] = given["filled"] & ~slots["dropped"]
     wanted = (*scheme.fields, "filled")

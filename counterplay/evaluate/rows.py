@@ -56,7 +56,10 @@ class EpisodeRows:
         self._lanes, self._match = self._lanes + lanes, match
 
     def add(self, chunk: Ended, order: np.ndarray | None = None) -> None:
-        """Takes over a chunk; its lane i is ``order[i]`` of the evaluation."""
+        """Takes over a chunk; its lane i is ``order[i]`` of the evaluation.
+
+        An episode of the same number as an earlier one of its lane is in its place.
+        """
         number, length, returns, ids = (np.asarray(x) for x in chunk)
         seats, slots = returns.shape[-1], number.shape[-1]
         at = np.flatnonzero(number)
@@ -90,7 +93,9 @@ class EpisodeRows:
         if not self._parts:
             raise ValueError("no episode has been collected: give this to an evaluation first")
         whole = {name: np.concatenate([part[name] for part in self._parts]) for name in names}
-        order = np.lexsort((whole["episode"], whole["match"], whole["lane"]))
+        order = np.lexsort((whole["episode"], whole["match"], whole["lane"]))  # keeps ties in order
+        place = np.stack([whole[name][order] for name in ("lane", "match", "episode")])
+        order = order[np.append((place[:, 1:] != place[:, :-1]).any(0), True)]
         whole = {name: x[order] for name, x in whole.items()}
         labels, returns, ids = list(self._labels), whole.pop("returns"), whole.pop("ids")
         seats = range(returns.shape[1])

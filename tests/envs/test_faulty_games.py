@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import time
 from functools import cache
 from typing import Any, ClassVar
 
@@ -15,7 +17,8 @@ from faulty import ALONE, FAULTS, LENGTH, ODD, Alone, Pair
 from counterplay import opponents
 from counterplay.algos import guards
 from counterplay.envs import gymnasium, pettingzoo, running, watching
-from counterplay.envs.running import IN_A_ROW, Breaks
+from counterplay.envs.hosting import blank
+from counterplay.envs.running import IN_A_ROW, Breaks, Running, close_all
 from counterplay.errors import GameError
 from counterplay.host_slots import LEFT_OUT
 from counterplay.rollout_host import HostSeat, collect_host, open_host
@@ -124,8 +127,8 @@ def test_nobody_remembers_an_episode_that_was_dropped():
     slots, _ = play(Pair, "raises", restart=True, match=2)
     lane = {name: x[0].tolist() for name, x in slots.items()}
     assert lane["filled"][3:6] == [False, False, True]
-    # the second episode of the first match is played again, by players who meet anew
-    assert [t for t, new in enumerate(lane["contact"]) if new][:4] == [0, 5, 8, 14]
+    # in place of the first match another is played, of two episodes, by players who meet anew
+    assert [t for t, new in enumerate(lane["contact"]) if new][:4] == [0, 5, 11, 17]
 
 
 def test_a_lane_that_breaks_again_and_again_ends_it_all(monkeypatch):
@@ -169,13 +172,66 @@ def test_bots_sit_in_games_that_break(restart):
     assert breaks.count == 2 and (~np.asarray(chunk.slots["filled"])).sum() == 2 * LENGTH
 
 
+class Clinging(Alone):
+    """Closing it hangs, and so does every move if it is told to."""
+
+    closing: ClassVar[list[float]] = []
+    moves: ClassVar[bool] = True
+
+    def step(self, action):
+        return super().step(action) if self.moves else faulty.hang()
+
+    def close(self):
+        began = time.monotonic()
+        try:
+            faulty.hang()
+        finally:
+            Clinging.closing.append(time.monotonic() - began)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_many_copies_that_hang_as_they_are_closed_take_the_time_of_one(moves, monkeypatch):
+    monkeypatch.setattr(Clinging, "close", lambda self: None)  # one is made to be read
+    game, _, _ = described(Clinging)
+    monkeypatch.undo()
+    monkeypatch.setattr(Clinging, "moves", moves)
+    Clinging.closing.clear()
+    several = []
+    for _ in range(2):
+        shown, slots = blank(game, 3), np.zeros(3, np.int32)
+        several.append(Running(game, shown, slots, 0, breaks=Breaks(timeout=1.5)))
+    if not moves:
+        with pytest.raises(GameError, match=r"lane 0 .*within 1\.5 s"), several[0].watch:
+            several[0].step(np.zeros((3, 1), int), np.zeros(3, bool))
+    close_all(several)
+    assert len(Clinging.closing) == 6 and all(copy is None for s in several for copy in s.copies)
+    patient = [took for took in Clinging.closing if took > 0.8]
+    assert len(patient) == moves and sum(Clinging.closing) < 5  # each its own time: nine seconds
+
+
+def test_a_copy_that_takes_its_time_is_closed_all_the_same():
+    closed = []
+
+    class Saving(Alone):
+        def close(self):
+            time.sleep(0.4)  # longer than is given once one has hung
+            closed.append(self)
+
+    game, _, _ = described(Saving)
+    closed.clear()
+    Running(game, blank(game, 2), np.zeros(2, np.int32), 0, breaks=Breaks(timeout=9.0)).close()
+    assert len(closed) == 2
+
+
+LOCKED = "import ctypes; kept = bytes(64); lock = ctypes.CDLL(None).pthread_mutex_lock"
+LOCKED += "; lock(kept); lock(kept)"
 STUCK = """
 from time import monotonic
 from counterplay.envs import watching
 watching.GRACE = 0.3
-watch = watching.Watch(0.2)
+watch = watching.Watch(0.2, "faulty")
 def a_game_in_compiled_code():
-    sum(range(10**12))
+    {code}
 with watch:
     watch.put_off()
     watch.began = monotonic()
@@ -213,7 +269,31 @@ def test_a_slow_call_has_its_time_after_slow_calls_in_other_lanes(monkeypatch):
     assert len(Slow.began) == 2 * CHUNKS * SLOTS + 2 and {*Slow.began} <= {*put_off}
 
 
-def test_a_call_that_never_comes_back_to_python_ends_the_process_and_is_told():
-    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize(("code", "named"), [("sum(range(10**12))", False), (LOCKED, True)])
+def test_a_call_that_never_comes_back_to_python_ends_the_process_and_is_told(code, named):
+    """Which game it is only where compiled code lets other threads run."""
+    words = [sys.executable, "-c", STUCK.format(code=code)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "Timeout" in done.stderr and "in a_game_in_compiled_code" in done.stderr
+    said = (
+        "counterplay: faulty did not return within 0.2 s (--env-timeout): it is stuck in compiled"
+    )
+    assert done.stderr.startswith(said) is named
+
+
+def test_nothing_is_said_of_games_that_go_on_or_of_none(monkeypatch, capfd):
+    monkeypatch.setattr(watching, "GRACE", 0.2)
+    for _ in range(3):
+        with watching.Watch(0.2, "faulty") as watch:
+            for _ in range(8):
+                watch.put_off()
+                watch.began = time.monotonic()
+                time.sleep(0.1)
+            watch.began = watching.FOREVER
+            watch.rest()
+            time.sleep(0.6)
+    assert capfd.readouterr().err == ""
+    left = [thread for thread in threading.enumerate() if "_tell" in thread.name]
+    time.sleep(0.1)
+    assert not any(thread.is_alive() for thread in left)

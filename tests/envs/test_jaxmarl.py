@@ -150,7 +150,8 @@ def battle(alive, step, health=45.0):
     game = state.game.replace(
         unit_alive=alive, unit_health=jnp.where(alive, health, 0.0), step=jnp.asarray(step)
     )
-    return advance, state._replace(game=game, alive=alive, time=jnp.int32(step))
+    idle = jnp.where(alive, 0, 4)  # the dead may only stop
+    return advance, state._replace(game=game, alive=alive, idle=idle, time=jnp.int32(step))
 
 
 def test_the_dead_have_left_and_earn_nothing():
@@ -169,6 +170,61 @@ def test_at_the_time_limit_the_games_own_end_counts(alive, terminated):
     _, shown = advance(state, jnp.where(jnp.asarray(alive, bool), 4, -1))
     assert bool(shown.terminated) is terminated and bool(shown.truncated) is not terminated
     assert shown.alive.tolist() == [bool(here) for here in alive]
+
+
+@pytest.mark.parametrize(("said", "terminated"), [("in the room", True), ("outside", False)])
+@pytest.mark.parametrize(
+    "text", ["jaxmarl:switch_riddle", "jaxmarl:switch_riddle,reward_all_die=0"]
+)
+def test_a_riddle_told_with_the_last_move_has_ended(text, said, terminated):
+    env, reset, step = made(text)
+    state, shown = reset(jr.key(0))
+    for _ in range(5):
+        assert not shown.terminated and not shown.truncated
+        state, shown = step(state, jnp.zeros(3, jnp.int32))
+    inside = jnp.arange(3) == state.game.agent_in_room
+    tell = env.game.game_actions["TELL"]
+    _, shown = step(state, jnp.where(inside == (said == "in the room"), tell, 0))
+    assert bool(shown.terminated) is terminated and bool(shown.truncated) is not terminated
+
+
+@pytest.mark.filterwarnings("ignore:max_dist_to_goal", "ignore:scatter inputs")  # of its own doing
+@pytest.mark.parametrize("evaporating", ["false", "true"])
+def test_robots_who_are_all_out_with_the_last_move_have_ended(evaporating):
+    """With a limit at the move that ends a long game, and with one a move before it."""
+    text = f"jaxmarl:jaxnav,act_type=Discrete,evaporating={evaporating},max_steps="
+    ahead = jnp.full(2, 12)
+
+    def last(limit):
+        env: Any = envs.make(f"{text}{limit}")
+        state, shown = env.reset(jr.key(1))
+        for moves in range(1, limit + 1):
+            state, shown = step_of(env)(state, ahead)
+            if shown.terminated or shown.truncated:
+                return moves, bool(shown.terminated)
+        raise AssertionError("the limit is no end")
+
+    step_of = cache(lambda env: jax.jit(env.step))
+    end, by_rules = last(300)
+    assert by_rules and 1 < end < 300
+    assert last(end) == (end, True) and last(end - 1) == (end - 1, False)
+
+
+def test_a_game_is_asked_once_a_move_what_it_offers(monkeypatch):
+    """And whoever has left is given the first of that."""
+    env, reset, step = made(BATTLE)
+    state, shown = reset(jr.key(0))
+    slot = 0
+    while shown.alive.all():
+        state, shown = step(state, random_moves(env, shown, slot))
+        slot += 1
+    gone = ~np.asarray(shown.alive)
+    assert not shown.terminated and (np.asarray(state.idle)[gone] == 4).all()
+    offers, asked = env.game.get_avail_actions, []
+    count = lambda state: (asked.append(1), offers(state))[1]
+    monkeypatch.setattr(env.game, "get_avail_actions", count)
+    jax.eval_shape(lambda *now: env.step(*now), state, jnp.zeros(6, jnp.int32))  # traced anew
+    assert len(asked) == 1
 
 
 def test_a_shorter_horizon_truncates():
@@ -249,7 +305,8 @@ def test_a_team_is_trained_and_evaluated_from_the_command_line(tmp_path, monkeyp
 def test_a_game_that_does_not_tell_what_is_seen_is_drawn_without_it():
     env: Any = envs.make("jaxmarl:hanabi,horizon=9")
     alive = jnp.array([True, True])
-    drawn = env.render(jaxmarl.State(jnp.int32(0), jr.key(0), jnp.int32(0), alive))
+    idle = jnp.zeros(2, jnp.int32)
+    drawn = env.render(jaxmarl.State(jnp.int32(0), jr.key(0), jnp.int32(0), alive, idle))
     assert drawn.text.splitlines() == ["jaxmarl:hanabi: move 0 of 9", "0 sees ", "1 sees "]
 
 

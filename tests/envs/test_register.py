@@ -35,6 +35,38 @@ def test_a_setting_of_a_native_game_is_its_own_even_if_foreign_games_leave_it_to
     assert make("mine,horizon=7") == Matrix(horizon=7)
     with pytest.raises(ValueError, match=r"mine cannot be made with .'see_moves': False."):
         make("mine,see_moves=false")
+    with pytest.raises(ValueError, match=r"mine cannot be made with .'see_moves': True."):
+        make("mine,see_moves=true")
+
+
+REQUIRING = """
+from faulty import Pair
+from probes import Clock
+
+class Timed(Clock):
+    def __init__(self, horizon, see_moves):
+        self.horizon, self.see_moves = horizon, see_moves
+
+class Foreign(Pair):
+    def __init__(self, horizon):
+        super().__init__()
+        self.max_cycles = horizon + 1
+"""
+
+
+def test_a_setting_without_which_a_game_cannot_be_made_reaches_it(tmp_path):
+    (tmp_path / "requiring.py").write_text(REQUIRING)
+    here = f"{tmp_path}/requiring.py"
+    native, foreign = (
+        make(f"{here}:Timed,horizon=7,see_moves=true"),
+        make(f"{here}:Foreign,horizon=4"),
+    )
+    assert (native.horizon, native.see_moves, type(native).__name__) == (7, True, "Timed")
+    assert foreign.settings == (("horizon", 4),) and foreign.horizon == 4 and foreign.open()
+    with pytest.raises(ValueError, match=r"Timed cannot be made with .*missing .* 'horizon'"):
+        make(f"{here}:Timed,see_moves=false")
+    with pytest.raises(ValueError, match=r"Foreign cannot be made with no settings.*'horizon'"):
+        make(f"{here}:Foreign")
 
 
 def test_what_was_registered_is_named_in_suggestions_and_can_go_out():
