@@ -102,6 +102,50 @@ def clipped_surrogate(
     return -jnp.minimum(ratio * advantage, clipped * advantage)
 
 
+def n_step_returns(
+    reward: Float[Array, " T"],
+    discount: Float[Array, " T"],
+    acts: Bool[Array, " T"],
+    closing: Bool[Array, " T"],
+    n: int,
+) -> tuple[Float[Array, " T"], Float[Array, " T"], Int[Array, " T"], Bool[Array, " T"]]:
+    """Parts of G[t] = paid[t] + weight[t] value[at[t]], over n slots from t on: paid, weight, at.
+
+    ``at[t]`` is t + n, or earlier a closing slot or the last of the row; ``weight`` is 0 where the
+    player did not play on till then. ``discount[t]`` is gamma where he plays on after t, else 0.
+    The fourth array tells which of them are known: where he ``acts`` in every slot on the way, and
+    there is one. Sutton & Barto (2018), eq. 7.1.
+    """
+    number = jnp.arange(reward.shape[0])
+    at, weight, paid = number, jnp.ones_like(reward), jnp.zeros_like(reward)
+    known = acts & ~closing & (number < number[-1])
+    for _ in range(n):
+        goes = (at < number[-1]) & ~closing[at] & (weight > 0)
+        known &= acts[at] | ~goes
+        paid = jnp.where(goes, paid + weight * reward[at], paid)
+        weight = jnp.where(goes, weight * discount[at], weight)
+        at = at + goes
+    return paid, weight, at, known
+
+
+def huber(x: Float[Array, "*b"]) -> Float[Array, "*b"]:
+    """Half the square, but with slope 1 beyond 1 (Huber, 1964)."""
+    size = abs(x)
+    return jnp.where(size <= 1, 0.5 * x**2, size - 0.5)
+
+
+def epsilon_soft(
+    q: Float[Array, " A"], legal: Bool[Array, " A"], epsilon: Float[Array, ""]
+) -> Float[Array, " A"]:
+    """Log-probabilities: the best legal action, or with chance epsilon any legal one.
+
+    All are -inf where none is legal.
+    """
+    best = jnp.arange(q.shape[0]) == jnp.argmax(jnp.where(legal, q, -jnp.inf))
+    share = epsilon / jnp.maximum(legal.sum(), 1)
+    return jnp.where(legal, jnp.log(jnp.where(best, 1 - epsilon + share, share)), -jnp.inf)
+
+
 def counter_hash(counter: UInt32[Array, "*s"]) -> UInt32[Array, "*s"]:
     """Scrambles a counter into 32 bits that pass for random: chance inside games, at little cost.
 

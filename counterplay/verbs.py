@@ -208,6 +208,10 @@ def run_training(
     if not learners_of(roster):
         raise ValueError("nobody learns: put self or own in a seat")
     config = loops.resolved(chosen.config, env)
+    if hasattr(module, "describe"):  # what cannot fit is refused before there is a folder
+        held = module.describe(config, env, roster)
+        if not (quiet or chosen.json):
+            say(held)
     session, resume = _open(name, chosen, config, roster, hasattr(env, "open"), began)
     title, total = f"{name} on {chosen.env}", config.steps * config.seeds
     try:

@@ -7,6 +7,7 @@ from counterplay.names import unknown
 
 ALGORITHMS: dict[str, str] = {
     "ppo": "counterplay.algos.ppo",
+    "dqn": "counterplay.algos.dqn",
 }
 """Name -> module with ``Config``, ``init``, ``learn``, ``policy`` and ``train``."""
 

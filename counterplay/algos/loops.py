@@ -54,10 +54,9 @@ class Training(NamedTuple):
 
 
 def resolved(config: Any, env: Any) -> Any:
-    """The configuration with the lanes and slots that suit the game filled in."""
-    lanes, slots = (16, 128) if hasattr(env, "open") else (512, 16)
-    filled = {"lanes": config.lanes or lanes, "slots": config.slots or slots}
-    return replace(config, **filled)
+    """The configuration with what suits the game filled in, such as lanes and slots."""
+    usual = config.HOSTED if hasattr(env, "open") else config.JITTED
+    return replace(config, **{n: x for n, x in usual.items() if getattr(config, n) is None})
 
 
 def rounds_of(config: Any, lanes: int) -> int:

@@ -32,4 +32,5 @@ def row_of(update: Update, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
     if "env_errors" in metrics:  # of games in ordinary Python
         row["env_errors"] = metrics["env_errors"].tolist()
     learned = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
+    learned += ("td_loss", "q", "grad_norm", "epsilon", "updates")
     return row | {name: metrics[name].tolist() for name in learned if name in metrics}

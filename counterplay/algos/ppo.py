@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -85,6 +85,9 @@ class Config:
     """Longer gradients are shortened to this norm."""
     redeal: int = 50
     """Iterations after which frozen opponents change lanes."""
+
+    JITTED: ClassVar[dict[str, int]] = {"lanes": 512, "slots": 16}
+    HOSTED: ClassVar[dict[str, int]] = {"lanes": 16, "slots": 128}
 
     def __post_init__(self):
         for name in ("seeds", "steps", "match", "epochs", "minibatches", "redeal"):
