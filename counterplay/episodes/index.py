@@ -55,6 +55,7 @@ class Open(eqx.Module):
     """The episodes that go on, one a lane."""
 
     start: Int[Array, " L"]
+    """Below 0 where the beginning is not in the store."""
     left: Int[Array, "L N"]
     """The last slot in which an agent left; of an earlier episode where it is before ``start``."""
 
@@ -71,7 +72,8 @@ def follow(
     A slot that is not filled belongs to no episode, and cuts off the one before it.
     """
     slot = written + jnp.arange(ends.shape[1], dtype=jnp.int32)[None]
-    after = jnp.where(ends | ~filled, slot + 1, 0)  # the next episode's first slot
+    # the next episode's first slot; that of one whose beginning was not kept is below 0
+    after = jnp.where(ends | ~filled, slot + 1, jnp.iinfo(jnp.int32).min)
     before = jnp.concatenate([goes.start[:, None], after[:, :-1]], 1)
     start = lax.cummax(before, axis=1)
     gone = lax.cummax(jnp.where(left, slot[:, :, None], NEVER), axis=1)

@@ -68,8 +68,8 @@ def check_ends(export: Export) -> None:
         )
 
 
-def extended(replay: "Replay", batch: EpisodeBatch) -> "Replay":
-    """The store with the newest episodes of a batch that fit into it beside each other."""
+def fitting(replay: "Replay", batch: EpisodeBatch) -> Export:
+    """Copies of the episodes; ValueError where they are none of this store, which may be shapes."""
     if told := difference(replay.scheme, batch.scheme):
         raise ValueError(f"replay: these episodes are of another scheme: {told}")
     export = exported(batch)
@@ -80,6 +80,12 @@ def extended(replay: "Replay", batch: EpisodeBatch) -> "Replay":
             f"replay: an episode has at most {replay.span} slots here, found episode {row} of "
             f"{export.length[row]}; a longer horizon takes it"
         )
+    return export
+
+
+def extended(replay: "Replay", batch: EpisodeBatch) -> "Replay":
+    """The store with the newest episodes of a batch that fit into it beside each other."""
+    export = fitting(replay, batch)
     rows = _newest(export.length, replay)
     chosen = Export(
         {name: x[rows:] for name, x in export.data.items()},
@@ -100,7 +106,7 @@ def _newest(length: np.ndarray, replay: "Replay") -> int:
 
     def fits(first: int) -> bool:
         some = length[first:]
-        if len(some) > replay.index.size:
+        if len(some) > replay.index.size > 1:  # 1: nobody asks it for episodes
             return False
         _, start = dealt(some, replay.lanes)
         stop = start + some

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ OF_AGENTS = ("obs", "actions", "avail_actions", "actions_onehot", "probs", "aliv
 AGENTS = "agents"
 
 
-def write_npz(path: Path, batch: EpisodeBatch) -> None:
+def write_npz(path: str | PathLike, batch: EpisodeBatch) -> None:
     """Fields [B, T, ...], ``filled`` [B, T, 1] as PyMARL has it, constants [B, ...], the scheme.
 
     OSError where the file cannot be written, ValueError where the episodes are not as their
     scheme says.
     """
-    export = exported(batch)
+    path, export = Path(path), exported(batch)
     if taken := [name for name in ("scheme", "left_at") if name in export.scheme.fields]:
         raise ValueError(f"{path}: field {taken[0]!r}: the file has an array of that name itself")
     arrays = {**export.data, **export.constants, "left_at": export.left_at}
@@ -42,13 +43,14 @@ def write_npz(path: Path, batch: EpisodeBatch) -> None:
                 npy.write_array(part, np.asarray(array, order="C"))
 
 
-def read_npz(path: Path) -> EpisodeBatch:
+def read_npz(path: str | PathLike) -> EpisodeBatch:
     """The episodes of such a file, or of arrays [B, T, ...] and ``filled`` of anybody's.
 
     Without a scheme one is inferred: arrays [B, T, ...] are fields, other arrays [B, ...] are
     constants; numbers of 64 bits become those of 32. ValueError names file, field, what was
     expected and found.
     """
+    path = Path(path)
     arrays = _arrays(path)
     scheme_text = arrays.pop("scheme", None)
     if "filled" not in arrays:

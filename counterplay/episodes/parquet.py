@@ -1,6 +1,7 @@
 """Episodes in Parquet files: one row a slot, for pandas, DuckDB and the like."""
 
 import math
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ SCHEME, SLOTS, AGENTS = "counterplay_scheme", "counterplay_slots", "counterplay_
 """Notes of the file: the scheme, slots of a row of the batch, and agents that may leave."""
 
 
-def write_parquet(path: Path, batch: EpisodeBatch) -> None:
+def write_parquet(path: str | PathLike, batch: EpisodeBatch) -> None:
     """One row a slot: ``episode``, ``time``, a column a field; constants once in every row.
 
     Fields of more than one number are lists of one length, in the order of C. OSError where the
     file cannot be written, ValueError where the episodes are not as their scheme says.
     """
-    export = exported(batch)
+    path, export = Path(path), exported(batch)
     if taken := [name for name in ("episode", "left_at") if name in export.scheme.fields]:
         raise ValueError(f"{path}: field {taken[0]!r}: the file has a column of that name itself")
     episode, slot = np.nonzero(export.filled)
@@ -43,8 +44,9 @@ def _flat(column: np.ndarray) -> np.ndarray:
     return column if column.ndim == 1 else column.reshape(len(column), width)
 
 
-def read_parquet(path: Path) -> EpisodeBatch:
+def read_parquet(path: str | PathLike) -> EpisodeBatch:
     """The episodes of such a file; ValueError names file, field, what was expected and found."""
+    path = Path(path)
     columns, notes = read_noted(path)
     if SCHEME not in notes:
         raise ValueError(

@@ -15,6 +15,7 @@ from test_replay import CHUNK, HORIZON, LANES, SPAN, filled_to
 
 from counterplay.episodes import EpisodeBatch, Field, Replay, Scheme
 from counterplay.episodes.insert import dealt, streamed
+from counterplay.episodes.ring import at_entries
 
 
 def store(lanes: int = LANES, slots: int = 200, episodes: int = 200) -> Replay:
@@ -54,6 +55,29 @@ def test_every_episode_can_be_read_again_exactly(lanes):
     assert int(replay.written) % CHUNK == 0
     assert episodes_of(replay.whole()) == episodes_of(batch)
     assert int(replay.overlong) == 0
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("chunks", [0, 1, 3, 6, 7, 20])
+def test_all_whole_episodes_are_those_of_the_index(gaps, chunks):
+    """And where there is no index worth the name, those of which every slot is there."""
+    replay, stream = filled_to(chunks, seed=chunks, gaps=gaps)
+    found = replay.whole()
+    rows = at_entries(replay, replay.index.entry(jnp.arange(int(replay.ended))))
+    assert found.length.tolist() == rows.length.tolist()
+    assert episodes_of(found) == episodes_of(rows)
+    scheme = SCHEME.only(*SCHEME.slotwise)
+    bare = Replay.empty(scheme, lanes=LANES, slots=24, chunk=CHUNK, horizon=HORIZON, episodes=1)
+    for i in range(chunks):
+        chunk = stream.chunk(i, CHUNK)
+        bare = bare.write(
+            {name: chunk[name] for name in (*scheme.slotwise, "filled") if name in chunk}
+        )
+    written = chunks * CHUNK
+    there = [e for e in stream.episodes if e.stop <= written and e.start >= written - 24]
+    assert bare.whole().length.tolist() == [e.length for e in there]
+    marks = [stream.slots["obs"][e.lane, e.start, 0, 0] for e in there]
+    assert np.asarray(bare.whole()["obs"])[:, :1, 0, 0].flatten().tolist() == marks
 
 
 def test_streams_of_other_lanes_hold_the_same_episodes():
