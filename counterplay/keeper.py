@@ -61,6 +61,8 @@ class Keeper:
         for update in updates:
             if waiting is not None:
                 self._record(waiting)
+            if self.last is None and not self.meter.quiet:
+                self.session.announce(update)
             waiting = self.last = update
             stop = over()
             if stop or self.session.due():

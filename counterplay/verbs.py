@@ -1,6 +1,7 @@
 """``train``: from settings to a run folder."""
 
 import json
+import re
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,11 +23,14 @@ from counterplay.console import (
     use_all_cores,
 )
 from counterplay.keeper import Keeper, Trained
+from counterplay.rosters import learners_of, opponents_of, same_opponents
 from counterplay.settings import check, misspelt
 from counterplay.terminal import say
 
 C = TypeVar("C")
-FREE = ("save_seconds", "keep", "keep_every", "on_env_error", "env_timeout")
+FREE = (
+    "save_seconds", "keep", "keep_every", "checkpoint_buffer", "on_env_error", "env_timeout",
+)  # fmt: skip
 """Settings that a run goes on with and that may be others from now on."""
 LONGEST_TIMEOUT = 1_000_000
 Seats = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -55,6 +59,11 @@ class Train(Generic[C]):
     """Checkpoints that stay: the latest so many."""
     keep_every: int | None = None
     """Beside those, the first checkpoint at or after each multiple of so many steps stays."""
+    checkpoint_buffer: str = "full"
+    """What checkpoints hold of the episodes that a learner keeps: full, none, or last:K, the newest
+    K slots of every lane."""
+    buffer_from: str | None = None
+    """Begin with the episodes of another run, or of a .npz or .parquet file."""
     on_nonfinite: Literal["stop", "drop-episode"] = "stop"
     """Where a game shows a reward or an observation that is not finite: end the training before
     anything is learnt from it, or leave the episode out and count it."""
@@ -73,6 +82,11 @@ class Train(Generic[C]):
         for name, number in (("keep", self.keep), ("keep-every", self.keep_every)):
             if number is not None and number < 1:
                 raise ValueError(f"--{name} must be at least 1, found {number}")
+        if not re.fullmatch(r"full|none|last:0*[1-9]\d{0,8}", self.checkpoint_buffer):
+            raise ValueError(
+                "--checkpoint-buffer must be full, none, or last:K with K slots of every lane, "
+                f"found {self.checkpoint_buffer!r}"
+            )
 
 
 def check_timeout(seconds: float) -> None:
@@ -118,14 +132,15 @@ def _asked_again(name: str, folder: Path, rest: list[str]) -> Train:
     use_all_cores(row["env"])
     config = runs.config_of(folder, row)
     lists = {"seat": tuple(row.get("seat", ())), "against": tuple(row.get("against", ()))}
-    was = Train(config, row["env"], on_nonfinite=row.get("on_nonfinite", "stop"))
+    fixed = {"on_nonfinite": row.get("on_nonfinite", "stop"), "buffer_from": row.get("buffer_from")}
+    was = Train(config, row["env"], **fixed)
     was = replace(was, **lists, **{name: row[name] for name in FREE if name in row})
     # a list is added to: so what was given is compared with what was there
     asked = read(Train[type(config)], rest, f"train {name}", default=replace(was, seat=()))
     if not asked.seat:
         asked = replace(asked, seat=was.seat)
     pairs = [(f, getattr(was.config, f), getattr(asked.config, f)) for f in row["config"]]
-    pairs += [(f, getattr(was, f), getattr(asked, f)) for f in ("env", *lists, "on_nonfinite")]
+    pairs += [(f, getattr(was, f), getattr(asked, f)) for f in ("env", *lists, *fixed)]
     for field, old, new in pairs:
         if old != new:
             flag = field.replace("_", "-")
@@ -212,12 +227,13 @@ def run_training(
         held = module.describe(config, env, roster)
         if not (quiet or chosen.json):
             say(held)
+    lend = _lent(name, chosen, config, env, roster, module)
     session, resume = _open(name, chosen, config, roster, hasattr(env, "open"), began)
     title, total = f"{name} on {chosen.env}", config.steps * config.seeds
     try:
         with Meter(title, total, quiet=quiet or chosen.json) as meter, Stop() as stop:
             fixes = chosen.on_env_error, chosen.env_timeout
-            options = Options(chosen.on_nonfinite, resume, *fixes)
+            options = Options(chosen.on_nonfinite, resume, *fixes, lend)
             updates = module.train(config, env, roster, options)
             check_update = partial(loops.check, env, roster, options)
             keeper = Keeper(session, meter, config, check_update)
@@ -227,6 +243,20 @@ def run_training(
     finally:
         session.close()
     return keeper.trained(stop.signal, time.perf_counter() - began)
+
+
+def _lent(name: str, chosen: Train, config: Any, env: Any, roster: Any, module: Any) -> Any:
+    """What fills the buffers of a fresh training, once it is known to fit; None without any."""
+    from counterplay.algos import loops
+    from counterplay.runs import checkpoints, lent
+
+    goes_on = chosen.resume and checkpoints.steps_of(Path(chosen.resume))
+    if chosen.buffer_from is None or goes_on:
+        return None
+
+    found = lent.held_by(Path(chosen.buffer_from))
+    lent.check(found, loops.state_shapes(config, env, roster, module), name, opponents_of(roster))
+    return partial(lent.lend, found)
 
 
 def _open(
@@ -247,11 +277,12 @@ def _open(
         if chosen.resume is None:
             asked = {"seat": chosen.seat, "against": chosen.against, "cores": cores()}
             asked |= {"on_nonfinite": chosen.on_nonfinite, "opponents": opponents_of(roster)}
-            asked |= {name: getattr(chosen, name) for name in FREE}
+            asked |= {name: getattr(chosen, name) for name in (*FREE, "buffer_from")}
             save_config(folder, name, chosen.env, learners_of(roster), config, **asked)
         else:
-            _same_opponents(folder, roster)
-        saving = Saving(chosen.save_seconds, chosen.keep, chosen.keep_every)
+            same_opponents(folder, roster)
+        kept = chosen.keep, chosen.keep_every, chosen.checkpoint_buffer
+        saving = Saving(chosen.save_seconds, *kept)
         session = Session(folder, lock, saving, began)
         if chosen.resume and session.found is None:
             say(f"{folder} has no checkpoint yet: the training begins anew")
@@ -261,31 +292,3 @@ def _open(
     except BaseException:
         lock.release()
         raise
-
-
-def _same_opponents(folder: Path, roster: Any) -> None:
-    """ValueError where a pool file or a list names others than when the run began."""
-    from counterplay.runs import read_config
-
-    old, new = read_config(folder).get("opponents"), opponents_of(roster)
-    if old is not None and old != new:
-        raise ValueError(
-            f"--resume {folder}: opponents were {', '.join(filter(None, old))} in that run, found "
-            f"{', '.join(filter(None, new))}: did a pool file change? Put it back as it was"
-        )
-
-
-def learners_of(roster: Any) -> list[dict[str, Any]]:
-    """What config.json says of each kind of learner: its name, members and seats."""
-    kinds = []
-    for i, kind in enumerate(roster.kinds):
-        if kind.learner:
-            seats = {seat for table in roster.tables for seat, c in enumerate(table) if c.kind == i}
-            kinds.append({"name": kind.name, "members": kind.members, "seats": sorted(seats)})
-    return kinds
-
-
-def opponents_of(roster: Any) -> list[str]:
-    """Names by opponent_id."""
-    names = roster.ids
-    return [names.get(i, "") for i in range(max(names) + 1)]

@@ -88,6 +88,14 @@ def test_the_export_of_the_guide_plays_to_the_end(tmp_path):
     assert held["picture"].dtype == np.uint8 and any(held["terminations"].values())
 
 
+def test_the_files_of_the_data_page_are_written_and_read(tmp_path, monkeypatch):
+    (code,) = python_blocks(ROOT / "docs/data.md")
+    (tmp_path / "out.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    held = runpy.run_path("out.py")
+    assert (tmp_path / "episodes.npz").exists() and held["other"].lanes == 3
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
 def test_tables_are_the_measured_ones(path):
     text = path.read_text()

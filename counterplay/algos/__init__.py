@@ -49,6 +49,9 @@ class Options(NamedTuple):
     """Where a game in ordinary Python breaks: stop, or restart that game."""
     env_timeout: float = 0.0
     """Seconds that one call of such a game may take; 0 for as long as it likes."""
+    lend: Callable[..., Any] | None = None
+    """Fills the stores of episodes in a fresh training: ``lend(trees [seeds, shards, ...])``, or
+    ``lend(tree, seed)`` for that of the seed-th alone."""
 
 
 def module_of(name: str) -> str:

@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from counterplay.algos import Options, Update, guards
 from counterplay.envs.running import RESTART, Breaks, close_all
+from counterplay.episodes.replay import Replay, in_stores
 from counterplay.errors import GameError
 from counterplay.rollout import blame, collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
@@ -57,6 +58,12 @@ def resolved(config: Any, env: Any) -> Any:
     """The configuration with what suits the game filled in, such as lanes and slots."""
     usual = config.HOSTED if hasattr(env, "open") else config.JITTED
     return replace(config, **{n: x for n, x in usual.items() if getattr(config, n) is None})
+
+
+def state_shapes(config: Any, env: Any, roster: Roster, algorithm: Any) -> Any:
+    """Shapes of what learning carries, of one seed with all its lanes."""
+    spec = Spec(env, roster.seating(roster.lanes_for(config.lanes)), None)
+    return jax.eval_shape(partial(algorithm.init, config, spec), jr.key(0))
 
 
 def rounds_of(config: Any, lanes: int) -> int:
@@ -142,6 +149,8 @@ def train_jitted(
         training, others = placed(spread, training), jax.tree.map(jnp.asarray, others)
     else:
         training = fresh()
+        if options.lend:
+            training = placed(spread, options.lend(training))
     run = over_cores(spread, partial(iteration, *parts, options.on_nonfinite))
     run = run.lower(training, others, jnp.bool_(False)).compile()
     compile_seconds = time.perf_counter() - began
@@ -177,9 +186,12 @@ def train_hosted(
     try:
         for seed in range(config.seed, config.seed + config.seeds):
             begun = _begin_hosted(algorithm, config, spec, others, options, seed, first)
+            if options.lend and not options.resume:
+                begun = begun._replace(state=options.lend(begun.state, seed - config.seed))
             trainings.append(begun)
         if options.resume:
             saved, kept = options.resume.fill(_going(trainings, others))
+            saved = in_stores(Replay.cut, saved)  # the games begin anew
             trainings = [t._replace(**s) for t, s in zip(trainings, saved, strict=True)]
             others = tuple(p if a is None else a for p, a in zip(others, kept, strict=True))
         for i in range(first, rounds_of(config, lanes)):

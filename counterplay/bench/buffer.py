@@ -31,7 +31,7 @@ RATES = ("sample", "insert")
 
 @dataclass(frozen=True)
 class Buffer:
-    """Measure insertion and samples of whole episodes, beside other buffers where they are given."""
+    """Measure insertion and samples of whole episodes, beside other buffers where given."""
 
     tasks: tuple[str, ...] = ("50", "100", "stag_hunt")
     """Steps of an episode (4 players, observations of 64 numbers, a state of 256), or stag_hunt for

@@ -23,13 +23,14 @@ from typing import Any, NamedTuple
 from counterplay.console import cores, read, table
 from counterplay.episodes.files import read_rows
 from counterplay.runs import checkpoints
-from counterplay.runs.checkpoints import MANIFEST, POLICY, STATE
+from counterplay.runs.checkpoints import BUFFER, MANIFEST, POLICY, STATE
 from counterplay.runs.logbook import EPISODES, METRICS
 
 TRAINING = (
     "train ppo --env matrix:pd,horizon=4 --lanes 16 --slots 8 --widths 8 --minibatches 2 "
     "--steps 7680 --save-seconds 0 --json"
 )
+FILES = (POLICY, STATE, BUFFER)
 LONGEST_LIFE = 0.4
 """Seconds, at most, that a process lives after it was seen to save something."""
 PATIENCE = 120.0
@@ -78,13 +79,15 @@ class Kills(NamedTuple):
 
 def left_by(run: Path) -> Left:
     """The state at the end as a hash, the metrics of every iteration, and every episode."""
-    found = checkpoints.latest(run, None, (POLICY, STATE), print)
+    found = checkpoints.latest(run, None, FILES, print)
     if found is None:
         raise ValueError(f"{run} has no checkpoint")
     rows = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
     told = [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
-    state = checkpoints.digest(checkpoints.arrays_of(found, STATE))
-    return Left(state, told, checkpoints.digest(read_rows(run / EPISODES)))
+    arrays = checkpoints.arrays_of(found, STATE)
+    if BUFFER in found.about["files"]:
+        arrays |= checkpoints.arrays_of(found, BUFFER)
+    return Left(checkpoints.digest(arrays), told, checkpoints.digest(read_rows(run / EPISODES)))
 
 
 def environment(cache: Path) -> dict[str, str]:
@@ -147,7 +150,7 @@ def _lost(run: Path) -> int:
     steps = checkpoints.steps_of(run)
     if not steps:
         return told
-    found = checkpoints.open_checkpoint(checkpoints.folder_of(run, steps[0]), None, (POLICY, STATE))
+    found = checkpoints.open_checkpoint(checkpoints.folder_of(run, steps[0]), None, FILES)
     return max(told - found.about["iteration"], 0)
 
 
@@ -205,17 +208,23 @@ def changed(path: Path, data: bytes) -> Iterator[None]:
 def noticed(checkpoint: Path, run_id: str) -> bool:
     """Whether a checkpoint is refused."""
     try:
-        checkpoints.open_checkpoint(checkpoint, run_id, (POLICY, STATE))
+        checkpoints.open_checkpoint(checkpoint, run_id, FILES)
     except ValueError:
         return True
     return False
 
 
+def _files(checkpoint: Path) -> list[str]:
+    """Names of all files of a checkpoint."""
+    return sorted(path.name for path in checkpoint.iterdir())
+
+
 def flipped(checkpoint: Path, run_id: str, count: int, seed: int) -> int:
     """How many of so many single flipped bits, all over its files, are noticed."""
     chance, found = random.Random(seed), 0  # noqa: S311
+    names = _files(checkpoint)
     for _ in range(count):
-        path = checkpoint / chance.choice((MANIFEST, POLICY, STATE))
+        path = checkpoint / chance.choice(names)
         data = bytearray(path.read_bytes())
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         with changed(path, bytes(data)):
@@ -226,10 +235,10 @@ def flipped(checkpoint: Path, run_id: str, count: int, seed: int) -> int:
 def cut(checkpoint: Path, run_id: str, count: int, seed: int) -> tuple[int, int]:
     """How many files were cut, the manifest at every place, and how many of them were noticed."""
     chance = random.Random(seed)  # noqa: S311
-    whole = {name: (checkpoint / name).read_bytes() for name in (MANIFEST, POLICY, STATE)}
+    whole = {name: (checkpoint / name).read_bytes() for name in _files(checkpoint)}
     places = [(MANIFEST, size) for size in range(len(whole[MANIFEST]))]
     for _ in range(count):
-        name = chance.choice((POLICY, STATE))
+        name = chance.choice([name for name in whole if name != MANIFEST])
         places.append((name, chance.randrange(len(whole[name]))))
     found = 0
     for name, size in places:

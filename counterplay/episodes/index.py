@@ -55,6 +55,7 @@ class Open(eqx.Module):
     """The episodes that go on, one a lane."""
 
     start: Int[Array, " L"]
+    """Below 0 where the beginning is not in the store."""
     left: Int[Array, "L N"]
     """The slot after which an agent was gone, NEVER where it was there since; of an earlier episode
     where it is before ``start``."""
@@ -74,7 +75,8 @@ def follow(
     is ``alive`` after it left has come back.
     """
     slot = written + jnp.arange(ends.shape[1], dtype=jnp.int32)[None]
-    after = jnp.where(ends | ~filled, slot + 1, 0)  # the next episode's first slot
+    # the next episode's first slot; that of one whose beginning was not kept is below 0
+    after = jnp.where(ends | ~filled, slot + 1, jnp.iinfo(jnp.int32).min)
     before = jnp.concatenate([goes.start[:, None], after[:, :-1]], 1)
     start = lax.cummax(before, axis=1)
     twice = 2 * jnp.arange(ends.shape[1], dtype=jnp.int32)[None, :, None]

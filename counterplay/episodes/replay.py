@@ -13,7 +13,7 @@ All of them may be called inside jit. A guard band of one episode keeps live epi
 an episode is live while nothing that may belong to it has been written over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -63,8 +63,8 @@ class Replay(eqx.Module):
         """A store of ``slots`` slots a lane, written ``chunk`` at a time.
 
         It holds at most ``episodes`` whole ones, by default as many as fit were each of them
-        half as long as the horizon. ValueError where the sizes cannot work or the memory is not
-        there: nothing has been made then.
+        half as long as the horizon; 1 will do for what is only read by the slot. ValueError where
+        the sizes cannot work or the memory is not there: nothing has been made then.
         """
         span = horizon + 1
         least = {"lanes": 1, "chunk": 1, "horizon": 1, "slots": span + chunk - 1, "episodes": 1}
@@ -83,7 +83,7 @@ class Replay(eqx.Module):
         zeros = lambda name, lead: jnp.full(
             (*lead, *scheme.shape(name)), scheme.fields[name].fill or 0, scheme.fields[name].dtype
         )
-        agents = scheme.shape("left")[0] if "left" in scheme.fields else 0
+        agents = scheme.agents
         number = lambda *shape: jnp.zeros(shape, jnp.int32)
         stored = {name: zeros(name, (lanes, slots)) for name in scheme.slotwise}
         stored |= {"filled": jnp.zeros((lanes, slots), bool), "time": number(lanes, slots)}
@@ -134,6 +134,32 @@ class Replay(eqx.Module):
         """
         self.scheme.check(chunk, (self.lanes, self.chunk))
         return ring.write(self, dict(chunk))
+
+    def extend(self, batch: EpisodeBatch) -> "Replay":
+        """Writes whole episodes, dealt anew to the lanes; outside jit.
+
+        Where not all fit beside each other, the last ones of the batch are written. What goes on
+        in the lanes is cut off. ValueError, and nothing written, where they are of another scheme
+        or longer than the horizon.
+        """
+        from counterplay.episodes.insert import extended  # which reads a store
+
+        return extended(self, batch)
+
+    def cut(self) -> "Replay":
+        """Cuts off what goes on in the lanes, as for games that begin anew."""
+        start = jnp.broadcast_to(self.written[..., None], self.goes.start.shape)
+        return eqx.tree_at(lambda r: r.goes.start, self, start)
+
+    def whole(self) -> EpisodeBatch:
+        """All whole episodes there are, in the order of their ends, as copies; outside jit.
+
+        Also those that do not stand in the index, where no constants are kept.
+        """
+        from counterplay.episodes.export import batch_of
+        from counterplay.episodes.scan import episodes_in
+
+        return batch_of(episodes_in(self))
 
     def episodes(
         self,
@@ -223,10 +249,16 @@ def need(n: int, have: Array, what: str, most: int) -> None:
         )
 
 
+def in_stores(change: Callable[[Replay], Replay], tree: Any) -> Any:
+    """A tree with every store in it changed."""
+    is_store = lambda x: isinstance(x, Replay)
+    return jax.tree.map(lambda x: change(x) if is_store(x) else x, tree, is_leaf=is_store)
+
+
 def bytes_needed(scheme: Scheme, lanes: int, slots: int, episodes: int) -> int:
     """Of all arrays of a store of this size."""
     a_slot = scheme.bytes_of(scheme.slotwise) + OWN_BYTES
-    agents = scheme.shape("left")[0] if "left" in scheme.fields else 0
+    agents = scheme.agents
     an_episode = scheme.bytes_of(scheme.constants) + 4 * (3 + agents)
     return lanes * slots * a_slot + episodes * an_episode
 

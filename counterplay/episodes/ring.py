@@ -1,5 +1,6 @@
 """What is done to a Replay, and read from it, as jitted functions; ``replay.py`` checks first."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from counterplay.episodes import draw
 from counterplay.episodes.batch import EpisodeBatch, Where
 from counterplay.episodes.index import add, follow
-from counterplay.episodes.scheme import OWN
+from counterplay.episodes.scheme import OWN, Scheme
 
 if TYPE_CHECKING:
     from counterplay.episodes.replay import Replay
@@ -40,16 +41,17 @@ class Pairs(eqx.Module):
     now: Slots
     after: Slots
     ok: Bool[Array, " B"]
-    """False for a slot that only shows where a truncated episode stopped, and where the store
-    held fewer than were asked for: these are in no loss."""
+    """False for a slot that only shows where a truncated episode stopped, for the last one of an
+    episode that was cut off, and where the store held fewer than were asked for: these are in no
+    loss."""
     chance: Float[Array, " B"]
     """Of being drawn, over that of a uniform draw: importance weights are made of its inverse."""
     where: Where
 
 
-def _ends(replay: "Replay", chunk: Slots) -> Bool[Array, "L K"]:
+def ends(scheme: Scheme, chunk: Mapping[str, Any]) -> Any:
     """The last slots of episodes: terminated, or where a truncated one only shows."""
-    last = "closing" if "closing" in replay.scheme.fields else "truncated"
+    last = "closing" if "closing" in scheme.fields else "truncated"
     return chunk["terminated"] | chunk[last] if last in chunk else chunk["terminated"]
 
 
@@ -62,8 +64,8 @@ def write(replay: "Replay", chunk: Slots) -> "Replay":
     left = chunk.get("left", nobody) & of_all
     alive = chunk.get("alive", nobody)
     alive = alive & of_all if alive.shape == nobody.shape else nobody
-    ends = _ends(replay, chunk)
-    goes, ended, time = follow(replay.goes, replay.written, filled, ends, left, alive)
+    over = ends(scheme, chunk)
+    goes, ended, time = follow(replay.goes, replay.written, filled, over, left, alive)
     given = {**chunk, "filled": filled, "time": jnp.minimum(time, replay.span)}
     at = replay.written % replay.capacity  # capacity is a multiple of a chunk: never split
 
@@ -75,10 +77,11 @@ def write(replay: "Replay", chunk: Slots) -> "Replay":
         return lax.dynamic_update_slice(ring, new, (0, at) + (0,) * (ring.ndim - 2))
 
     written = replay.written + replay.chunk
-    whole = ended._replace(here=ended.here & (ended.length <= replay.span))
+    fits = ended.length <= replay.span
+    whole = ended._replace(here=ended.here & fits & (ended.start >= 0))  # below 0: not all is here
     guard = written - replay.capacity + replay.span
     constants = {name: given.get(name, _default(replay, name)) for name in scheme.constants}
-    overlong = (ended.here & ~whole.here).sum(dtype=jnp.int32)
+    overlong = (ended.here & ~fits).sum(dtype=jnp.int32)
     changed = (
         {name: put(name, ring) for name, ring in replay.slots.items()},
         add(replay.index, whole, constants, guard),
@@ -191,7 +194,9 @@ def _pairs(
     }
     now, own = one(where, ok), one(later, ok, OWN)
     follows = now["filled"] & own["filled"] & (own["time"] == now["time"] + 1)
-    moved = now["filled"] & ~now["closing"] if "closing" in now else now["filled"]
+    moved = now["filled"] & (follows | ends(replay.scheme, now))
+    if "closing" in now:
+        moved &= ~now["closing"]
     return Pairs(now, one(later, follows), ok & moved, chance, where)
 
 

@@ -87,6 +87,11 @@ class Scheme:
     def constants(self) -> dict[str, Field]:
         return {name: one for name, one in self.fields.items() if one.constant}
 
+    @property
+    def agents(self) -> int:
+        """Those of whom it is stored when they leave."""
+        return self.shape("left")[0] if "left" in self.fields else 0
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Of one entry, the axis of its group included."""
         one = self.fields[name]

@@ -1,9 +1,9 @@
 """Checkpoints: folders of arrays under a manifest that tells every bit of them from damage.
 
 ``checkpoints/000004005888/`` holds policy.safetensors (networks, for play), state.safetensors
-(all that the next iteration starts from) and manifest.json: size and SHA-256 of each file, run,
-iteration, steps, versions, platform and population width. Resuming is bit-identical where the
-last three are the same.
+(all that the next iteration starts from), where a learner keeps episodes buffer.safetensors, and
+manifest.json: size and SHA-256 of each file, run, iteration, steps, versions, platform and
+population width. Resuming is bit-identical where the last three are the same.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from safetensors.numpy import save as pack
 from counterplay.runs.disk import remove_folder, write_folder
 
 FOLDER, MANIFEST = "checkpoints", "manifest.json"
-POLICY, STATE = "policy.safetensors", "state.safetensors"
+POLICY, STATE, BUFFER = "policy.safetensors", "state.safetensors", "buffer.safetensors"
 Arrays = dict[str, np.ndarray]
 
 
@@ -40,9 +40,14 @@ class Checkpoint(NamedTuple):
 
 def named(tree: Any) -> Arrays:
     """Leaves by their place in a tree, as NumPy; keys as the numbers they are made of."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    data = [(_name(path), jr_data(leaf)) for path, leaf in leaves]
+    data = [(name, jr_data(leaf)) for name, leaf in named_leaves(tree)]
     return {name: np.asarray(leaf) for name, leaf in jax.device_get(data)}
+
+
+def named_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[str, Any]]:
+    """Leaves as they are, each with its place."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_leaf)
+    return [(_name(path), leaf) for path, leaf in leaves]
 
 
 def jr_data(leaf: Any) -> Any:
@@ -89,7 +94,9 @@ def folder_of(run: Path, steps: int) -> Path:
     return run / FOLDER / f"{steps:012d}"
 
 
-def save(run: Path, policy: Arrays, state: Arrays, about: dict[str, Any]) -> Checkpoint:
+def save(
+    run: Path, policy: Arrays, state: Arrays, about: dict[str, Any], buffer: Arrays | None = None
+) -> Checkpoint:
     """Writes a checkpoint, whole or not at all; SaveError where the disk will not take it."""
     sums: dict[str, dict[str, Any]] = {}
     manifest: dict[str, Any] = {}
@@ -109,7 +116,9 @@ def save(run: Path, policy: Arrays, state: Arrays, about: dict[str, Any]) -> Che
     path = folder_of(run, about["steps"])
     if path.exists():  # of this step, and damaged: else nobody would have played it again
         remove_folder(path)
-    files = {POLICY: packed(POLICY, policy), STATE: packed(STATE, state), MANIFEST: sealed}
+    files = {POLICY: packed(POLICY, policy), STATE: packed(STATE, state)}
+    files |= {} if buffer is None else {BUFFER: packed(BUFFER, buffer)}
+    files |= {MANIFEST: sealed}
     write_folder(path, files, f"the checkpoint of step {about['steps']:,}")
     return Checkpoint(path, manifest)
 
@@ -124,7 +133,10 @@ def _sealed(body: dict[str, Any]) -> bytes:
 
 
 def open_checkpoint(path: Path, run_id: str | None, files: tuple[str, ...]) -> Checkpoint:
-    """Checks the manifest and these files to the last bit; ValueError says what is wrong."""
+    """Checks the manifest and these files to the last bit; ValueError says what is wrong.
+
+    Where a learner keeps no episodes there is no file of them, and none is missed.
+    """
     try:
         data = (path / MANIFEST).read_bytes()
         body = json.loads(data)["manifest"]
@@ -140,7 +152,8 @@ def open_checkpoint(path: Path, run_id: str | None, files: tuple[str, ...]) -> C
             f"there; expected a checkpoint of {run_id}"
         )
     for name in files:
-        contents(Checkpoint(path, body), name)
+        if name != BUFFER or BUFFER in body["files"]:
+            contents(Checkpoint(path, body), name)
     return Checkpoint(path, body)
 
 

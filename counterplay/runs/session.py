@@ -1,6 +1,7 @@
 """A training at work in its run folder: what it tells is written down, what it is is saved."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,8 +9,8 @@ import numpy as np
 
 from counterplay.algos import Resume, Update
 from counterplay.algos.metrics import numpy_of, row_of
-from counterplay.runs import checkpoints
-from counterplay.runs.checkpoints import POLICY, STATE, Checkpoint, filled, named
+from counterplay.runs import buffers, checkpoints
+from counterplay.runs.checkpoints import BUFFER, POLICY, STATE, Arrays, Checkpoint, named
 from counterplay.runs.disk import need_space, remove_folder, remove_parts
 from counterplay.runs.folder import here, read_config
 from counterplay.runs.lock import Lock
@@ -23,6 +24,8 @@ class Saving(NamedTuple):
     seconds: float = 60.0
     keep: int = 3
     every: int | None = None
+    buffer: str = buffers.FULL
+    """What is kept of stores of episodes: full, none or last:K."""
 
 
 class Session:
@@ -41,7 +44,7 @@ class Session:
         for inside in (folder, folder / checkpoints.FOLDER):
             remove_parts(inside)
         need_space(folder, 0, f"the run {folder}")
-        files = (POLICY, STATE)
+        files = (POLICY, STATE, BUFFER)
         self.found = checkpoints.latest(folder, self.row["run_id"], files, say)
         about = self.found.about if self.found else None
         self.before = about["steps"] if about else 0
@@ -80,11 +83,26 @@ class Session:
         """Where the training goes on; None where it begins."""
         if self.found is None:
             return None
+        kept = self.found.about.get("buffers", {})
+        if lacking := buffers.kept_in_words(kept):
+            say(f"{self.found.path}: {lacking}")
+        return Resume(self.found.about["iteration"], partial(self._fill, self.found))
+
+    def _fill(self, found: Checkpoint, shapes: Any) -> Any:
+        """Reads what a training goes on with; nothing of it stays here."""
         began = time.perf_counter()
-        arrays = checkpoints.arrays_of(self.found, STATE)
-        where = str(self.found.path / STATE)
+        about, state = found.about, checkpoints.arrays_of(found, STATE)
+        there = BUFFER in about["files"]
+        buffer: Arrays = checkpoints.arrays_of(found, BUFFER) if there else {}
+        tree = buffers.put_back(shapes, state, buffer, about.get("buffers", {}), str(found.path))
         self.save_seconds += time.perf_counter() - began
-        return Resume(self.found.about["iteration"], lambda shapes: filled(shapes, arrays, where))
+        return tree
+
+    def announce(self, update: Update) -> None:
+        """Says how much of the buffers checkpoints will hold, where there are any."""
+        said = buffers.described(update.going, buffers.slots_of(self.saving.buffer))
+        if said:
+            say(f"{said} (--checkpoint-buffer {self.saving.buffer})")
 
     def record(self, update: Update) -> dict[str, Any]:
         """Writes down what an iteration told; waits until it has ended."""
@@ -105,12 +123,15 @@ class Session:
         about = {"run_id": self.row["run_id"], "format": 1, "seeds": len(self.seeds)} | here()
         about |= {"iteration": update.iteration, "steps": update.steps}
         about |= {"seconds": round(began - self.began, 3)} | self.logs.settle()
-        policy, state = named(update.nets), named(update.going)
+        policy = named(update.nets)
+        state, buffer, kept = buffers.parted(update.going, buffers.slots_of(self.saving.buffer))
+        about |= {"buffers": kept} if kept else {}
         if not self._sized:
-            size = sum(x.nbytes for x in (*policy.values(), *state.values()))
+            parts = (*policy.values(), *state.values(), *buffer.values())
+            size = sum(x.nbytes for x in parts)
             need_space(self.folder, size, f"the checkpoint of step {update.steps:,}")
             self._sized = True
-        self.found = checkpoints.save(self.folder, policy, state, about)
+        self.found = checkpoints.save(self.folder, policy, state, about, buffer if kept else None)
         for steps in self.damaged:  # passed over, and no longer the latest there are
             if steps != update.steps:
                 remove_folder(checkpoints.folder_of(self.folder, steps))

@@ -96,10 +96,10 @@ def test_what_padding_holds_reaches_no_loss_and_no_gradient(how, rubbish):
         "policy": jr.normal(jr.key(1), (2, ACTIONS)),
         "value": jr.normal(jr.key(2), (2,)),
     }
-    learn = jax.jit(jax.value_and_grad(lambda w, d: loss(w, *d, mask)))
+    learn = jax.jit(jax.value_and_grad(lambda w, o, a, r: loss(w, o, a, r, mask)))
 
     def learnt(data):
-        return learn(weights, (data["obs"], data["actions"], data["reward"]))
+        return learn(weights, data["obs"], data["actions"], data["reward"])
 
     with_rubbish = {name: spoilt(x, mask, rubbish) for name, x in data.items()}
     assert not np.array_equal(data["reward"], with_rubbish["reward"])

@@ -33,7 +33,7 @@ def state_of(seed: int = 0) -> Arrays:
 def save(run: Path, steps: int, run_id: str = RUN_ID) -> Path:
     policy = {"0/weight": np.arange(6, dtype=np.float32).reshape(2, 3) + steps}
     about = {"run_id": run_id, "steps": steps, "iteration": steps // 128}
-    return checkpoints.save(run, policy, state_of(steps), about).path
+    return checkpoints.save(run, policy, state_of(steps), about, state_of(steps + 1)).path
 
 
 def reseal(path: Path, body: dict) -> None:

@@ -11,9 +11,9 @@ from saved import RUN_ID, body_of, reseal, save, state_of
 
 from counterplay.bench import faults
 from counterplay.runs import checkpoints
-from counterplay.runs.checkpoints import MANIFEST, POLICY, STATE, filled
+from counterplay.runs.checkpoints import BUFFER, MANIFEST, POLICY, STATE, filled
 
-FILES = (POLICY, STATE)
+FILES = (POLICY, STATE, BUFFER)
 
 
 def whole(path: Any) -> Any:
@@ -107,7 +107,7 @@ def test_every_flipped_bit_is_noticed(run):
                 assert faults.noticed(path, RUN_ID), (place, bit)
 
 
-@pytest.mark.parametrize("name", [MANIFEST, POLICY, STATE])
+@pytest.mark.parametrize("name", [MANIFEST, POLICY, STATE, BUFFER])
 def test_a_missing_file_is_noticed(name, run):
     path = checkpoints.folder_of(run, 384)
     (path / name).unlink()
@@ -115,7 +115,7 @@ def test_a_missing_file_is_noticed(name, run):
         whole(path)
 
 
-@pytest.mark.parametrize("name", [MANIFEST, POLICY, STATE])
+@pytest.mark.parametrize("name", [MANIFEST, POLICY, STATE, BUFFER])
 def test_a_file_of_another_checkpoint_is_noticed(name, run):
     path = checkpoints.folder_of(run, 384)
     shutil.copy(checkpoints.folder_of(run, 256) / name, path / name)

@@ -12,7 +12,7 @@ from saved import RUN_ID, save
 
 from counterplay.errors import SaveError
 from counterplay.runs import checkpoints, disk
-from counterplay.runs.checkpoints import POLICY, STATE
+from counterplay.runs.checkpoints import BUFFER, POLICY, STATE
 
 
 class PulledError(BaseException):
@@ -52,7 +52,7 @@ def parts(run: Path) -> list[Path]:
 
 
 def latest(run: Path) -> Any:
-    return checkpoints.latest(run, RUN_ID, (POLICY, STATE), lambda text: None)
+    return checkpoints.latest(run, RUN_ID, (POLICY, STATE, BUFFER), lambda text: None)
 
 
 FULL = OSError(28, "No space left on device")
