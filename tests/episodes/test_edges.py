@@ -96,7 +96,7 @@ def test_what_padding_holds_reaches_no_loss_and_no_gradient(how, rubbish):
         "policy": jr.normal(jr.key(1), (2, ACTIONS)),
         "value": jr.normal(jr.key(2), (2,)),
     }
-    learn = jax.jit(jax.value_and_grad(lambda w, d: loss(w, *d, mask)))
+    learn = jax.jit(jax.value_and_grad(lambda w, d: loss(w, d[0], d[1], d[2], mask)))
 
     def learnt(data):
         return learn(weights, (data["obs"], data["actions"], data["reward"]))
