@@ -22,7 +22,6 @@ from counterplay.console import read, table
 
 SCRIPTS = {"PyMARL": "pymarl_buffer.py", "flashbax": "flashbax_buffer.py"}
 OURS = "counterplay"
-GAME = "stag_hunt:4x4"
 KEPT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 """For the GNU C library: freed memory is kept, so that no timing waits for pages of the system."""
 FRESH = {"MALLOC_MMAP_THRESHOLD_": "131072"}
@@ -40,7 +39,7 @@ class Buffer:
     """Episodes held."""
     rows: int = 32
     """Episodes of one sample or insertion."""
-    rounds: int = 3
+    rounds: int = 2
     """Times that each buffer is measured, in turns; medians count."""
     repeats: int = 5
     """Timings of each round; the median counts."""
@@ -110,15 +109,18 @@ def _compared(chosen: Buffer, task: str) -> list[dict[str, Any]]:
         for _ in range(chosen.rounds):
             ours = _run(chosen, _own_command(chosen, task, lengths))
             found.setdefault(OURS, []).append(ours)
-            for who, python in (
-                ("PyMARL", chosen.peer_python),
-                ("flashbax", chosen.flashbax_python),
-            ):
-                if chosen.peer if who == "PyMARL" else python:
-                    command = [str(python), f"benchmarks/{SCRIPTS[who]}"]
-                    command += _peer_words(chosen, who, task, lengths, ours)
-                    found.setdefault(who, []).append(_read(_run(chosen, command)))
+            for who, python in _peers(chosen).items():
+                command = [python, f"benchmarks/{SCRIPTS[who]}"]
+                command += _peer_words(chosen, who, task, lengths, ours)
+                found.setdefault(who, []).append(_read(_run(chosen, command)))
     return [{"task": task, "who": who} | _middle(rounds) for who, rounds in found.items()]
+
+
+def _peers(chosen: Buffer) -> dict[str, str]:
+    """Who is measured beside us, and by which Python."""
+    pymarl = {"PyMARL": chosen.peer_python} if chosen.peer else {}
+    flashbax = {"flashbax": chosen.flashbax_python} if chosen.flashbax_python else {}
+    return pymarl | flashbax
 
 
 def _own_command(chosen: Buffer, task: str, lengths: str) -> list[str]:

@@ -37,6 +37,7 @@ SUITE: dict[str, str] = {
     "wrapped": "bench wrapped",
     "runs": "bench runs",
     "xplay": "bench xplay",
+    "buffer": "bench buffer",
     "faults": "bench faults",
     "study_buffer": "study buffer",
     "demo": "demo",
@@ -44,7 +45,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-PEERS = ("ippo",)
+PEERS = ("ippo", "buffer")
 """Tables that may have a peer in them."""
 SETTINGS = {
     "rules": "Rules",
@@ -70,6 +71,12 @@ class Figures:
     """A checkout of JaxMARL, trained beside us in the table ippo; see counterplay bench ippo."""
     peer_python: str = sys.executable
     """The Python that runs it."""
+    pymarl: str | None = None
+    """A checkout of PyMARL, for the table buffer; see counterplay bench buffer."""
+    pymarl_python: str = sys.executable
+    """The Python that runs it."""
+    flashbax_python: str | None = None
+    """A Python with flashbax, for the same table."""
     render: bool = False
     """Measure nothing, only write the tables from the results there are."""
 
@@ -87,14 +94,24 @@ def main(args: list[str]) -> int:
             print("tests: there is no folder tests/ here, so they are left out")
             continue
         print(f"{name}: {command_of(name)}", flush=True)
-        peer = ["--peer", chosen.peer, "--peer-python", chosen.peer_python]
-        row = measure(name, peer if chosen.peer and name in PEERS else [])
+        row = measure(name, peers_of(chosen, name))
         (folder / f"{name}.json").write_text(json.dumps(row, indent=1) + "\n")
         if gif := row["result"].get("gif"):
             shutil.copy(gif, Path("docs") / f"{name}.gif")
         _write(chosen.write, folder)  # at once: the tests compare pages and results
     _write(chosen.write, folder)
     return 0
+
+
+def peers_of(chosen: Figures, name: str) -> list[str]:
+    """The words that name the peers of a table, none where they are not given."""
+    if name == "ippo" and chosen.peer:
+        return ["--peer", chosen.peer, "--peer-python", chosen.peer_python]
+    if name == "buffer" and chosen.pymarl:
+        flashbax = chosen.flashbax_python
+        words = ["--peer", chosen.pymarl, "--peer-python", chosen.pymarl_python]
+        return [*words, *(["--flashbax-python", flashbax] if flashbax else [])]
+    return []
 
 
 def command_of(name: str) -> str:
