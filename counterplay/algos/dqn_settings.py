@@ -15,7 +15,7 @@ class Config:
     """Seed of every random number; with several seeds, the first of them."""
     seeds: int = 1
     """Independent trainings in one program, seeded seed, seed + 1, ..."""
-    steps: int = 5_000_000
+    steps: int = 3_000_000
     """Environment steps of each seed, rounded up to whole iterations."""
     lanes: int | None = None
     """Games side by side, rounded up so that all tables get as many; 512, or 8 outside JAX."""
@@ -36,7 +36,7 @@ class Config:
     """The network picks the action whose value its target network tells."""
     duelling: bool = False
     """Values are a state's value and the actions' advantages."""
-    n_step: int = 1
+    n_step: int = 3
     """Rewards in a target before the rest is estimated."""
     target_every: int = 200
     """Learning steps between updates of the target network."""
@@ -62,7 +62,7 @@ class Config:
     """Slots at its start that only refresh the memory."""
     gamma: float = 0.99
     """Discount a step."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Step size of Adam at the start."""
     anneal: bool = True
     """The step size falls to 0."""

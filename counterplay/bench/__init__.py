@@ -7,6 +7,7 @@ from counterplay.names import unknown
 
 BENCHES: dict[str, tuple[str, str]] = {
     "selfplay": ("counterplay.bench.learning:selfplay", "PPO self-play on 4x4 stag hunt, timed"),
+    "dqn": ("counterplay.bench.learning:dqn", "DQN self-play on 4x4 stag hunt, timed"),
     "focal": ("counterplay.bench.learning:focal", "PPO against three opponents of one kind"),
     "rules": ("counterplay.bench.learning:rules", "what rules earn on 4x4 stag hunt"),
     "snowdrift": ("counterplay.bench.learning:snowdrift", "what rules earn on 4x4 snowdrift"),
@@ -16,7 +17,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "runs": ("counterplay.bench.runs:main", "what checkpoints, resuming and logs cost"),
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
     "faults": ("counterplay.bench.faults:main", "kills and damage, and what is made good again"),
-    "cartpole": ("counterplay.bench.cartpole:main", "PPO on CartPole through that loop, ten seeds"),
+    "cartpole": ("counterplay.bench.cartpole:main", "PPO or DQN on CartPole through that loop"),
     "ippo": ("counterplay.bench.jaxmarl:main", "PPO in JaxMARL's games, beside its own IPPO"),
     "wrapped": ("counterplay.bench.wrapped:main", "JaxMARL's games, bare against wrapped"),
     "buffer": ("counterplay.bench.buffer:main", "episodes a second in and out of the store"),

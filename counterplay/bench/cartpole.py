@@ -1,7 +1,9 @@
-"""``counterplay bench cartpole``: whether PPO solves CartPole through the hosted loop, by seed.
+"""``counterplay bench cartpole``: whether PPO or DQN solves CartPole through the hosted loop.
 
 500 is the most there is; 475 is where the game counts as solved. Its limit of 500 steps truncates.
-Each seed is a training of its own; the cores share the seeds, a process each.
+Each seed is a training of its own; the cores share the seeds, a process each. What PPO earns is
+that of its last networks; DQN's go up and down to the end, so of it the best of its last five
+checkpoints counts, and that one is played anew, on fresh games.
 """
 
 import json
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from counterplay import envs
 from counterplay.console import cores, read, run_where_called, table
@@ -26,20 +28,24 @@ GAME = "gymnasium:CartPole-v1"
 SOLVED = 475.0
 GRACE = 15.0
 """Seconds in which a process that is told to end may leave nothing behind; compiling takes some."""
+LAST = 5
+"""Checkpoints of DQN among which the best counts."""
 
 
 @dataclass(frozen=True)
 class CartPole:
-    """PPO on CartPole, which a game outside JAX steps; a training for each seed."""
+    """PPO or DQN on CartPole, which a game outside JAX steps; a training for each seed."""
 
+    algorithm: Literal["ppo", "dqn"] = "ppo"
+    """Who learns."""
     seed: int = 0
     """First seed of training; evaluation derives its own."""
     seeds: int = 10
     """Trainings."""
     at_once: int | None = None
     """Processes that share them; by default one a core."""
-    steps: int = 300_000
-    """Environment steps of each training."""
+    steps: int | None = None
+    """Environment steps of each training; 300,000 for PPO, 200,000 for DQN."""
     episodes: int = 100
     """Episodes of each evaluation, at least."""
     json: bool = False
@@ -51,6 +57,11 @@ class CartPole:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, found {number}")
         if not 0 <= self.seed <= MOST - self.seeds:
             raise ValueError(f"--seed must be 0 to {MOST - self.seeds}, found {self.seed}")
+
+
+def steps_of(chosen: CartPole) -> int:
+    """Of each training."""
+    return chosen.steps or {"ppo": 300_000, "dqn": 200_000}[chosen.algorithm]
 
 
 def main(args: list[str]) -> int:
@@ -67,11 +78,17 @@ def main(args: list[str]) -> int:
     solved = sum(row["greedy"] >= SOLVED for row in rows)
     seconds = round(time.perf_counter() - began, 1)
     found = {"env": GAME, "seconds": seconds, "solved": solved, "solved_from": SOLVED}
-    found |= {"steps": chosen.steps, "episodes": chosen.episodes, "rows": rows}
+    found |= {
+        "algorithm": chosen.algorithm,
+        "steps": steps_of(chosen),
+        "episodes": chosen.episodes,
+        "rows": rows,
+    }
     if chosen.json:
         print(json.dumps(found))
         return 0
-    title = f"PPO on {GAME}: {solved} of {chosen.seeds} seeds at {SOLVED:g} or more, greedy play"
+    who = chosen.algorithm.upper()
+    title = f"{who} on {GAME}: {solved} of {chosen.seeds} seeds at {SOLVED:g} or more, greedy play"
     table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
     return 0
 
@@ -79,7 +96,8 @@ def main(args: list[str]) -> int:
 def share(chosen: CartPole, at_once: int) -> list[dict[str, Any]]:
     """The rows of so many processes, each with the next few of the seeds."""
     command = [sys.executable, "-m", "counterplay", "bench", "cartpole", "--json", "--at-once=1"]
-    command += [f"--steps={chosen.steps}", f"--episodes={chosen.episodes}"]
+    command += [f"--steps={steps_of(chosen)}", f"--episodes={chosen.episodes}"]
+    command += [f"--algorithm={chosen.algorithm}"]
     ends = [chosen.seed + i * chosen.seeds // at_once for i in range(at_once + 1)]
     working: list[subprocess.Popen[str]] = []
     try:
@@ -128,29 +146,58 @@ def end_all(working: list[subprocess.Popen[str]]) -> None:
             process.wait()
 
 
+def config_of(chosen: CartPole, seed: int) -> Any:
+    """Settings of the training of one seed: DQN has its own, PPO some for this game."""
+    from counterplay.algos import dqn, ppo
+
+    steps = steps_of(chosen)
+    if chosen.algorithm == "dqn":
+        return dqn.Config(seed=seed, steps=steps)
+    small = {"lanes": 8, "slots": 128, "widths": (64, 64), "epochs": 8}
+    return ppo.Config(seed=seed, steps=steps, learning_rate=1e-3, entropy=0.0, **small)
+
+
 def train(chosen: CartPole, seed: int) -> dict[str, Any]:
     """What one seed earns after its training, and how long that took."""
-    from counterplay.algos import ppo
+    with tempfile.TemporaryDirectory() as scratch:
+        every: dict[str, Any] = {"save_seconds": 0.0, "keep": 1, "keep_every": apart(chosen)}
+        every = every if chosen.algorithm == "dqn" else {}
+        asked = Train(config_of(chosen, seed), GAME, out=f"{scratch}/run", **every)
+        done = run_training(chosen.algorithm, asked, quiet=True)
+        if done.stopped:
+            raise SystemExit(128 + done.stopped)
+        best = done.steps
+        if chosen.algorithm == "dqn":
+            best = max(
+                steps_of_checkpoints(done.folder),
+                key=lambda step: earned(chosen, f"{done.folder}@{step}", seed + 1, True),
+            )
+        means = {
+            name: earned(chosen, f"{done.folder}@{best}", seed, greedy)
+            for name, greedy in (("greedy", True), ("sampled", False))
+        }
+    row = {"seed": seed} | {name: round(mean, 1) for name, mean in means.items()}
+    return row | {"step": best, "seconds": round(done.seconds, 1)}
+
+
+def apart(chosen: CartPole) -> int:
+    """Steps between the checkpoints of DQN that stay: twenty of a training."""
+    return max(steps_of(chosen) // 20, 1)
+
+
+def steps_of_checkpoints(folder: Any) -> list[int]:
+    """Of a run, the latest first."""
+    from counterplay.runs.checkpoints import steps_of
+
+    return sorted(steps_of(folder), reverse=True)[:LAST]
+
+
+def earned(chosen: CartPole, run: str, seed: int, greedy: bool) -> float:
+    """Mean return of a checkpoint."""
     from counterplay.evaluate.returns import evaluate
     from counterplay.pools import roster_of
 
-    env, means = envs.make(GAME), {}
-    config = ppo.Config(
-        seed=seed,
-        steps=chosen.steps,
-        lanes=8,
-        slots=128,
-        widths=(64, 64),
-        epochs=8,
-        learning_rate=1e-3,
-        entropy=0.0,
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        done = run_training("ppo", Train(config, GAME, out=f"{scratch}/run"), quiet=True)
-        if done.stopped:
-            raise SystemExit(128 + done.stopped)
-        for name, greedy in (("greedy", True), ("sampled", False)):
-            roster = roster_of(env, {0: f"run:{done.folder}"})
-            (row,) = evaluate(env, roster, chosen.episodes, seed=seed, greedy=greedy)
-            means[name] = round(float(row.mean[0]), 1)
-    return {"seed": seed} | means | {"seconds": round(done.seconds, 1)}
+    env = envs.make(GAME)
+    roster = roster_of(env, {0: f"run:{run}"})
+    (row,) = evaluate(env, roster, chosen.episodes, seed=seed, greedy=greedy)
+    return float(row.mean[0])

@@ -4,6 +4,7 @@ import json
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -96,16 +97,21 @@ def _report(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], as
 
 
 def _train(
-    bench: Bench, folder: str, began: float | None = None, against: tuple[str, ...] = ()
+    bench: Bench,
+    folder: str,
+    began: float | None = None,
+    against: tuple[str, ...] = (),
+    algorithm: str = "ppo",
 ) -> Trained:
-    """A PPO training with the algorithm's own defaults; see ``run_training`` for ``began``."""
-    from counterplay.algos import ppo
+    """A training with the algorithm's own defaults; see ``run_training`` for ``began``."""
+    from counterplay.algos import module_of
 
-    config = ppo.Config(seed=bench.seed, seeds=bench.seeds)
+    module: Any = import_module(module_of(algorithm))
+    config = module.Config(seed=bench.seed, seeds=bench.seeds)
     if bench.steps:
         config = replace(config, steps=bench.steps)
     chosen = Train(config, env=bench.env, out=folder, against=against)
-    return run_training("ppo", chosen, began=began)
+    return run_training(algorithm, chosen, began=began)
 
 
 def _score(bench: Bench, folder: Any, greedy: bool, against: tuple[str, ...] = ()) -> list[Any]:
@@ -121,11 +127,21 @@ def _score(bench: Bench, folder: Any, greedy: bool, against: tuple[str, ...] = (
 
 def selfplay(args: list[str]) -> int:
     """``counterplay bench selfplay``: wall time with compilation, then sampled and greedy play."""
+    return _selfplay(args, "selfplay", "ppo")
+
+
+def dqn(args: list[str]) -> int:
+    """``counterplay bench dqn``: the same of DQN."""
+    return _selfplay(args, "dqn", "dqn")
+
+
+def _selfplay(args: list[str], name: str, algorithm: str) -> int:
     began = time.perf_counter()
-    bench = read(Bench, args, "bench selfplay")
+    bench = read(Bench, args, f"bench {name}")
     use_all_cores()
     with tempfile.TemporaryDirectory() as scratch:
-        done = _train(bench, bench.out or f"{scratch}/run", began)
+        folder = bench.out or f"{scratch}/run"
+        done = _train(bench, folder, began, algorithm=algorithm)
         styles = [_score(bench, done.folder, greedy) for greedy in (False, True)]
     rows = [
         {
@@ -137,26 +153,16 @@ def selfplay(args: list[str]) -> int:
         for seed, (sampled, greedy) in enumerate(zip(*styles, strict=True))
     ]
     title = (
-        f"PPO self-play on {bench.env}: {bench.seeds} x {done.steps:,} steps in "
+        f"{algorithm.upper()} self-play on {bench.env}: {bench.seeds} x {done.steps:,} steps in "
         f"{done.seconds:.1f} s, {done.compile_seconds:.1f} s of them compiling; "
         f"{bench.episodes:,} episodes"
     )
-    if bench.json:
-        mean = float(np.mean([row["sampled"] for row in rows]))
-        print(
-            json.dumps(
-                {
-                    "bench": "selfplay",
-                    "seconds": done.seconds,
-                    "compile_seconds": done.compile_seconds,
-                    "steps": done.steps,
-                    "sampled_mean": mean,
-                    "rows": rows,
-                }
-            )
-        )
-        return 0
-    return _report(title, ("seed", "sampled", "error", "greedy"), rows, False)
+    if not bench.json:
+        return _report(title, ("seed", "sampled", "error", "greedy"), rows, False)
+    times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds, "steps": done.steps}
+    mean = float(np.mean([row["sampled"] for row in rows]))
+    print(json.dumps({"bench": name, **times, "sampled_mean": mean, "rows": rows}))
+    return 0
 
 
 def focal(args: list[str]) -> int:

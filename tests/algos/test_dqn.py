@@ -21,6 +21,7 @@ CLOSE = 0.02
 SMALL: dict[str, Any] = {
     "lanes": 16, "slots": 8, "widths": (16,), "replay": 2048, "start": 256, "passes": 8,
     "batch": 32, "target_every": 20, "gamma": GAMMA, "learning_rate": 0.02, "explore": 1.0,
+    "n_step": 1,
 }  # fmt: skip
 
 
