@@ -147,12 +147,13 @@ def end_all(working: list[subprocess.Popen[str]]) -> None:
 
 
 def config_of(chosen: CartPole, seed: int) -> Any:
-    """Settings of the training of one seed: DQN has its own, PPO some for this game."""
+    """Settings of the training of one seed: some are for this game."""
     from counterplay.algos import dqn, ppo
 
     steps = steps_of(chosen)
     if chosen.algorithm == "dqn":
-        return dqn.Config(seed=seed, steps=steps)
+        small = {"widths": (256, 256), "target_every": 128, "epsilon": 0.04, "explore": 0.16}
+        return dqn.Config(seed=seed, steps=steps, learning_rate=2.3e-3, **small)
     small = {"lanes": 8, "slots": 128, "widths": (64, 64), "epochs": 8}
     return ppo.Config(seed=seed, steps=steps, learning_rate=1e-3, entropy=0.0, **small)
 

@@ -33,6 +33,8 @@ SUITE: dict[str, str] = {
     "host": "bench host",
     "foraging": "bench foraging --seeds 5",
     "cartpole": "bench cartpole",
+    "cartpole_dqn": "bench cartpole --algorithm dqn",
+    "dqn": "bench dqn --seeds 8",
     "ippo": "bench ippo",
     "wrapped": "bench wrapped",
     "runs": "bench runs",
@@ -51,6 +53,7 @@ SETTINGS = {
     "rules": "Rules",
     "snowdrift": "Snowdrift",
     "selfplay": "Bench",
+    "dqn": "Bench",
     "focal": "Focal",
     "foraging": "Foraging",
 }

@@ -127,33 +127,19 @@ def _score(bench: Bench, folder: Any, greedy: bool, against: tuple[str, ...] = (
 
 def selfplay(args: list[str]) -> int:
     """``counterplay bench selfplay``: wall time with compilation, then sampled and greedy play."""
-    return _selfplay(args, "selfplay", "ppo")
-
-
-def dqn(args: list[str]) -> int:
-    """``counterplay bench dqn``: the same of DQN."""
-    return _selfplay(args, "dqn", "dqn")
-
-
-def _selfplay(args: list[str], name: str, algorithm: str) -> int:
     began = time.perf_counter()
-    bench = read(Bench, args, f"bench {name}")
+    bench = read(Bench, args, "bench selfplay")
     use_all_cores()
     with tempfile.TemporaryDirectory() as scratch:
         folder = bench.out or f"{scratch}/run"
-        done = _train(bench, folder, began, algorithm=algorithm)
+        done = _train(bench, folder, began)
         styles = [_score(bench, done.folder, greedy) for greedy in (False, True)]
     rows = [
-        {
-            "seed": bench.seed + seed,
-            "sampled": float(sampled.mean.mean()),
-            "error": float(np.sqrt((sampled.error**2).sum()) / len(sampled.error)),
-            "greedy": float(greedy.mean.mean()),
-        }
+        {"seed": bench.seed + seed, **_styles(sampled, greedy)}
         for seed, (sampled, greedy) in enumerate(zip(*styles, strict=True))
     ]
     title = (
-        f"{algorithm.upper()} self-play on {bench.env}: {bench.seeds} x {done.steps:,} steps in "
+        f"PPO self-play on {bench.env}: {bench.seeds} x {done.steps:,} steps in "
         f"{done.seconds:.1f} s, {done.compile_seconds:.1f} s of them compiling; "
         f"{bench.episodes:,} episodes"
     )
@@ -161,8 +147,39 @@ def _selfplay(args: list[str], name: str, algorithm: str) -> int:
         return _report(title, ("seed", "sampled", "error", "greedy"), rows, False)
     times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds, "steps": done.steps}
     mean = float(np.mean([row["sampled"] for row in rows]))
-    print(json.dumps({"bench": name, **times, "sampled_mean": mean, "rows": rows}))
+    print(json.dumps({"bench": "selfplay", **times, "sampled_mean": mean, "rows": rows}))
     return 0
+
+
+def dqn(args: list[str]) -> int:
+    """``counterplay bench dqn``: DQN, one training after another, each timed by itself."""
+    began: float | None = time.perf_counter()
+    bench = read(Bench, args, "bench dqn")
+    use_all_cores()
+    rows = []
+    for seed in range(bench.seed, bench.seed + bench.seeds):
+        one = replace(bench, seed=seed, seeds=1)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = f"{bench.out}/{seed}" if bench.out else f"{scratch}/run"
+            done = _train(one, folder, began, algorithm="dqn")
+            ((sampled,), (greedy,)) = (_score(one, done.folder, way) for way in (False, True))
+        began = None  # only the first waits for the program to start
+        times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds}
+        rows.append({"seed": seed, **_styles(sampled, greedy), **times, "steps": done.steps})
+    title = f"DQN self-play on {bench.env}: {rows[0]['steps']:,} steps, {bench.episodes:,} episodes"
+    if not bench.json:
+        return _report(title, ("seed", "sampled", "error", "greedy", "seconds"), rows, False)
+    print(json.dumps({"bench": "dqn", "steps": rows[0]["steps"], "rows": rows}))
+    return 0
+
+
+def _styles(sampled: Any, greedy: Any) -> dict[str, float]:
+    """What all seats earn on average in sampled play, its standard error, and in greedy play."""
+    return {
+        "sampled": float(sampled.mean.mean()),
+        "error": float(np.sqrt((sampled.error**2).sum()) / len(sampled.error)),
+        "greedy": float(greedy.mean.mean()),
+    }
 
 
 def focal(args: list[str]) -> int:

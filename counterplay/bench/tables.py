@@ -99,6 +99,18 @@ def _cartpole(found: Any) -> list[dict[str, Any]]:
     return [*rows, last | {"training, s": f"{found['seconds']:.0f} with evaluation"}]
 
 
+def _dqn(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "seed": row["seed"],
+            "sampled play": _plus(row["sampled"], row["error"]),
+            "greedy play": f"{row['greedy']:.3f}",
+            "training, s": f"{row['seconds']:.0f}, of which compiling {row['compile_seconds']:.0f}",
+        }
+        for row in found["rows"]
+    ]
+
+
 def _demo(found: Any) -> list[dict[str, Any]]:
     return [
         {"player": name}
@@ -248,6 +260,8 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "host": _host,
     "foraging": _foraging,
     "cartpole": _cartpole,
+    "cartpole_dqn": _cartpole,
+    "dqn": _dqn,
     "runs": _runs,
     "xplay": _xplay,
     "faults": _faults,
