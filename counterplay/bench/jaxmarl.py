@@ -42,8 +42,8 @@ class Ippo:
     """Which games: overcooked (cramped room), spread, tag."""
     steps: int = 1_000_000
     """Environment steps of each training."""
-    seeds: int = 5
-    """Trainings of each system in each game."""
+    seeds: int = 6
+    """Trainings of each system in each game; a multiple of the cores lets each train one of ours."""
     seed: int = 0
     """The first seed."""
     episodes: int = 1024
