@@ -43,7 +43,7 @@ class Ippo:
     steps: int = 1_000_000
     """Environment steps of each training."""
     seeds: int = 6
-    """Trainings of each system in each game; a multiple of the cores lets each train one of ours."""
+    """Trainings of each system in each game; of a multiple of the cores, ours train one a core."""
     seed: int = 0
     """The first seed."""
     episodes: int = 1024
