@@ -145,7 +145,7 @@ def test_foraging(answer):
 def test_cartpole(answer):
     found = answer("cartpole --steps 2048 --episodes 2 --seeds 1 --seed 5")
     (row,) = found["rows"]
-    assert set(row) == {"seed", "greedy", "sampled", "seconds"} and row["seed"] == 5
+    assert set(row) == {"seed", "greedy", "sampled", "step", "seconds"} and row["seed"] == 5
     assert 8 <= row["greedy"] <= 500 and 8 <= row["sampled"] <= 500
     solved = int(row["greedy"] >= 475)
     assert (found["solved"], found["steps"], found["episodes"]) == (solved, 2048, 2)
@@ -159,7 +159,7 @@ def test_processes_share_the_seeds_of_cartpole(answer, monkeypatch):
 
     class Process:
         def __init__(self, command, **settings):
-            asked.append(command[-4:])
+            asked.append(command[-5:])
             self.first, self.returncode = int(command[-2][7:]), int("--seeds=9" in command)
 
         def communicate(self):
@@ -168,7 +168,7 @@ def test_processes_share_the_seeds_of_cartpole(answer, monkeypatch):
 
     monkeypatch.setattr(cartpole.subprocess, "Popen", Process)
     found = answer("cartpole --seeds 7 --seed 3 --at-once 3 --steps 9 --episodes 4")
-    size = ["--steps=9", "--episodes=4"]
+    size = ["--steps=9", "--episodes=4", "--algorithm=ppo"]
     parts = [("--seed=3", "--seeds=2"), ("--seed=5", "--seeds=2"), ("--seed=7", "--seeds=3")]
     assert asked == [[*size, *part] for part in parts]
     assert [row["seed"] for row in found["rows"]] == [3, 5, 7] and found["solved"] == 3
