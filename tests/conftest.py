@@ -1,6 +1,7 @@
 """One thread a process, shapes verified at every call, and no silent change of rank."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is first imported
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling is most of the work here
@@ -13,6 +14,9 @@ CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook("counterplay", CHECKER)
 
 import jax
+import pytest
+
+MOST_MAPS = 20_000
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -20,3 +24,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile("full", max_examples=500, deadline=None)
 settings.load_profile("full" if os.environ.get("COUNTERPLAY_FULL") else "quick")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_freed():
+    """Compiled programs hold memory maps; Linux ends a process that asks for too many (65,530)."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+        jax.clear_caches()
