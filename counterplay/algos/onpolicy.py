@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.maths import lambda_returns
@@ -41,17 +40,8 @@ def unroll(
     memory: Float[Array, " H"] | None,
 ) -> tuple[Float[Array, "W A"], Float[Array, " W"]]:
     """Logits and values along a row: the memory is fresh at first contact, frozen while absent."""
-    if memory is None:
-        logits, value, _ = jax.vmap(net, (0, None))(obs, jnp.zeros(0))
-        return logits, value
-
-    def step(memory, slot):
-        obs, contact, alive = slot
-        memory = jnp.where(contact, 0.0, memory)
-        logits, value, after = net(obs, memory)
-        return jnp.where(alive, after, memory), (logits, value)
-
-    return lax.scan(step, memory, (obs, contact, alive))[1]
+    memory = jnp.zeros(0) if memory is None else memory
+    return jax.vmap(net.judge)(obs, net.trunk.along(obs, contact, alive, memory))
 
 
 def normalised(

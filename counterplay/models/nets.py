@@ -1,10 +1,13 @@
 """Small networks for one item; batch them with ``vmap`` at the call."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax import lax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 
 class Dense(eqx.Module):
@@ -30,25 +33,81 @@ ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "tanh": jnp.tanh}
 
 
 class Trunk(eqx.Module):
-    """Layers of units of one kind."""
+    """Layers of units of one kind, and after them a GRU when ``gru`` > 0."""
 
     layers: tuple[Dense, ...]
+    cell: eqx.nn.GRUCell | None
     activation: str = eqx.field(static=True)
 
     def __init__(
-        self, inputs: int, widths: tuple[int, ...], key: PRNGKeyArray, activation: str = "relu"
+        self,
+        inputs: int,
+        widths: tuple[int, ...],
+        key: PRNGKeyArray,
+        activation: str = "relu",
+        gru: int = 0,
     ):
         self.activation = activation
-        sizes = (inputs, *widths)
-        keys = jr.split(key, len(widths))
-        self.layers = tuple(
-            Dense(i, o, 2**0.5, k) for i, o, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
-        )
+        keys, cell_key = jr.split(key, len(widths)), jr.fold_in(key, len(widths))
+        sizes = zip((inputs, *widths[:-1]), widths, keys, strict=True)
+        self.layers = tuple(Dense(i, o, 2**0.5, k) for i, o, k in sizes)
+        self.cell = eqx.nn.GRUCell(widths[-1], gru, key=cell_key) if gru else None
 
-    def __call__(self, x: Float[Array, " I"]) -> Float[Array, " E"]:
+    @property
+    def gru(self) -> int:
+        """Width of the memory, which may be 0."""
+        return self.cell.hidden_size if self.cell else 0
+
+    @property
+    def width(self) -> int:
+        """What comes out."""
+        return self.gru or self.layers[-1].bias.shape[-1]
+
+    def __call__(
+        self, x: Float[Array, " I"], memory: Float[Array, " H"]
+    ) -> tuple[Float[Array, " E"], Float[Array, " H"]]:
+        """What it makes of one observation, and the next memory."""
+        e = self._layered(x)
+        return (e, memory) if self.cell is None else (self.cell(e, memory),) * 2
+
+    def along(
+        self,
+        x: Float[Array, "W I"],
+        contact: Bool[Array, " W"],
+        alive: Bool[Array, " W"],
+        memory: Float[Array, " H"],
+        burn_in: int = 0,
+    ) -> Float[Array, "W E"]:
+        """What it makes of a row; the memory is fresh at first contact, frozen while absent.
+
+        No gradient passes through what the first ``burn_in`` slots leave in it. All but the
+        memory's own part is one matrix product a layer for the whole row.
+        """
+        e = jax.vmap(self._layered)(x)
+        if self.cell is None:
+            return e
+        rows = (e @ self.cell.weight_ih.T, contact, alive)
+        early, late = (jax.tree.map(lambda x, part=part: x[part], rows)
+                       for part in (slice(burn_in), slice(burn_in, None)))  # fmt: skip
+        turn = lambda memory, slot: self._slot(memory, slot)  # a bound method has no hash
+        memory, warm = lax.stop_gradient(lax.scan(turn, memory, early))
+        return jnp.concatenate([warm, lax.scan(turn, memory, late)[1]])
+
+    def _layered(self, x: Float[Array, " I"]) -> Float[Array, " E"]:
         for layer in self.layers:
             x = ACTIVATIONS[self.activation](layer(x))
         return x
+
+    def _slot(self, memory: Array, slot: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        """The cell, when the input's part of its gates is known -> what stays, what it makes."""
+        gates, contact, alive = slot
+        cell: Any = self.cell
+        memory = jnp.where(contact, 0.0, memory)
+        reset, renew, new = jnp.split(gates + cell.bias, 3)
+        kept_reset, kept_renew, kept = jnp.split(cell.weight_hh @ memory, 3)
+        new = jnp.tanh(new + jax.nn.sigmoid(reset + kept_reset) * (kept + cell.bias_n))
+        after = new + jax.nn.sigmoid(renew + kept_renew) * (memory - new)
+        return jnp.where(alive, after, memory), after
 
 
 class ActorCritic(eqx.Module):
@@ -59,10 +118,8 @@ class ActorCritic(eqx.Module):
 
     trunk: Trunk
     critic: Trunk | None
-    cell: eqx.nn.GRUCell | None
     policy: Dense
     value: Dense
-    gru: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -74,21 +131,27 @@ class ActorCritic(eqx.Module):
         activation: str = "relu",
         apart: bool = False,
     ):
-        trunk_key, cell_key, policy_key, value_key = jr.split(key, 4)
-        self.trunk = Trunk(inputs, widths, trunk_key, activation)
-        self.critic = Trunk(inputs, widths, cell_key, activation) if apart else None
-        self.cell = eqx.nn.GRUCell(widths[-1], gru, key=cell_key) if gru else None
-        width = gru or widths[-1]
-        self.policy = Dense(width, actions, 0.01, policy_key)
-        self.value = Dense(width, 1, 1.0, value_key)
-        self.gru = gru
+        trunk_key, critic_key, policy_key, value_key = jr.split(key, 4)
+        self.trunk = Trunk(inputs, widths, trunk_key, activation, gru)
+        self.critic = Trunk(inputs, widths, critic_key, activation) if apart else None
+        self.policy = Dense(self.trunk.width, actions, 0.01, policy_key)
+        self.value = Dense(widths[-1] if apart else self.trunk.width, 1, 1.0, value_key)
+
+    @property
+    def gru(self) -> int:
+        """Width of the memory, which may be 0."""
+        return self.trunk.gru
 
     def __call__(
         self, obs: Float[Array, " F"], memory: Float[Array, " H"]
     ) -> tuple[Float[Array, " A"], Float[Array, ""], Float[Array, " H"]]:
-        """Logits, value and the next memory (width ``gru``, which may be 0)."""
-        e = self.trunk(obs)
-        if self.cell is not None:
-            e = memory = self.cell(e, memory)
-        v = e if self.critic is None else self.critic(obs)
-        return self.policy(e), self.value(v)[0], memory
+        """Logits, value and the next memory."""
+        e, memory = self.trunk(obs, memory)
+        return *self.judge(obs, e), memory
+
+    def judge(
+        self, obs: Float[Array, " F"], e: Float[Array, " E"]
+    ) -> tuple[Float[Array, " A"], Float[Array, ""]]:
+        """Logits and value, from an observation and what the trunk made of it."""
+        v = e if self.critic is None else self.critic(obs, jnp.zeros(0))[0]
+        return self.policy(e), self.value(v)[0]

@@ -4,7 +4,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.models.nets import Dense, Trunk
@@ -18,10 +17,8 @@ class QNetwork(eqx.Module):
     """
 
     trunk: Trunk
-    cell: eqx.nn.GRUCell | None
     action: Dense
     state: Dense | None
-    gru: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -33,25 +30,25 @@ class QNetwork(eqx.Module):
         activation: str = "relu",
         duelling: bool = False,
     ):
-        trunk_key, cell_key, action_key, state_key = jr.split(key, 4)
-        self.trunk = Trunk(inputs, widths, trunk_key, activation)
-        self.cell = eqx.nn.GRUCell(widths[-1], gru, key=cell_key) if gru else None
-        width = gru or widths[-1]
-        self.action = Dense(width, actions, 0.01, action_key)
-        self.state = Dense(width, 1, 1.0, state_key) if duelling else None
-        self.gru = gru
+        trunk_key, _, action_key, state_key = jr.split(key, 4)
+        self.trunk = Trunk(inputs, widths, trunk_key, activation, gru)
+        self.action = Dense(self.trunk.width, actions, 0.01, action_key)
+        self.state = Dense(self.trunk.width, 1, 1.0, state_key) if duelling else None
+
+    @property
+    def gru(self) -> int:
+        """Width of the memory, which may be 0."""
+        return self.trunk.gru
 
     def __call__(
         self, obs: Float[Array, " F"], memory: Float[Array, " H"]
     ) -> tuple[Float[Array, " A"], Float[Array, " H"]]:
-        """Values and the next memory (width ``gru``, which may be 0)."""
-        e = self.trunk(obs)
-        if self.cell is not None:
-            e = memory = self.cell(e, memory)
+        """Values and the next memory."""
+        e, memory = self.trunk(obs, memory)
         return self.rate(e), memory
 
     def rate(self, e: Float[Array, " E"]) -> Float[Array, " A"]:
-        """Values of the actions from what the layers before made of the observation."""
+        """Values of the actions from what the trunk made of the observation."""
         q = self.action(e)
         return q if self.state is None else q - q.mean() + self.state(e)
 
@@ -63,22 +60,5 @@ def unroll(
     alive: Bool[Array, " W"],
     burn_in: int = 0,
 ) -> Float[Array, "W A"]:
-    """Values along a row; the memory is fresh there and at first contact, frozen while absent.
-
-    No gradient passes through what the first ``burn_in`` slots leave in it.
-    """
-    if net.cell is None:
-        return jax.vmap(lambda o: net(o, jnp.zeros(0))[0])(obs)
-    cell = net.cell
-
-    def step(memory, slot):
-        e, contact, alive = slot
-        memory = jnp.where(contact, 0.0, memory)
-        after = cell(e, memory)
-        return jnp.where(alive, after, memory), after
-
-    slots = (jax.vmap(net.trunk)(obs), contact, alive)
-    early = jax.tree.map(lambda x: x[:burn_in], slots)
-    memory, warm = lax.stop_gradient(lax.scan(step, jnp.zeros(net.gru), early))
-    _, e = lax.scan(step, memory, jax.tree.map(lambda x: x[burn_in:], slots))
-    return jax.vmap(net.rate)(jnp.concatenate([warm, e]))
+    """Values along a row that begins with a fresh memory; see ``Trunk.along``."""
+    return jax.vmap(net.rate)(net.trunk.along(obs, contact, alive, jnp.zeros(net.gru), burn_in))
