@@ -28,7 +28,7 @@ class Config:
     start: int | None = None
     """Slots to play before anything is learnt; 32,768, or 1,000 outside JAX."""
     passes: int | None = None
-    """Learning steps an iteration; 32, or 128 outside JAX."""
+    """Learning steps an iteration; 32, or 64 outside JAX: one in four steps."""
     batch: int | None = None
     """Windows drawn a learning step, each with all the learner's seats there; 256, or 64 outside
     JAX."""
@@ -75,7 +75,7 @@ class Config:
         "lanes": 512, "slots": 16, "replay": 2**18, "start": 2**15, "passes": 32, "batch": 256,
     }  # fmt: skip
     HOSTED: ClassVar[dict[str, int]] = {
-        "lanes": 8, "slots": 32, "replay": 100_000, "start": 1_000, "passes": 128, "batch": 64,
+        "lanes": 8, "slots": 32, "replay": 100_000, "start": 1_000, "passes": 64, "batch": 64,
     }  # fmt: skip
 
     def __post_init__(self):

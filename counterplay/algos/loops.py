@@ -213,14 +213,19 @@ def train_hosted(
                 told.append((learned, ended(guards.heeded(chunk, options.on_nonfinite).slots)))
             if cut:
                 others = shuffle(others, jr.fold_in(deal_key, i))
-            stack = lambda trees: jax.tree.map(lambda *x: jnp.stack(x), *trees)
             policies = [algorithm.policy(config, training.state) for training in trainings]
-            nets = stack([tuple(agent.net for agent in agents) for agents in policies])
-            steps, (metrics, episodes) = (i + 1) * lanes * config.slots, stack(told)
+            nets = [tuple(agent.net for agent in agents) for agents in policies]
+            nets, (metrics, episodes) = _stacked(nets), _stacked(told)
             going = _going(trainings, others)
+            steps = (i + 1) * lanes * config.slots
             yield Update(steps, nets, metrics, compile_seconds, i + 1, going, episodes)
     finally:
         close_all(training.lanes.games for training in trainings)
+
+
+@jax.jit  # one program: many small arrays, each stacked by itself, take milliseconds
+def _stacked(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *x: jnp.stack(x), *trees)
 
 
 def _going(trainings: list[Training], others: tuple) -> tuple:

@@ -18,6 +18,7 @@ BENCHES: dict[str, tuple[str, str]] = {
     "figures": ("counterplay.bench.figures:main", "all of them, written into the documentation"),
     "faults": ("counterplay.bench.faults:main", "kills and damage, and what is made good again"),
     "cartpole": ("counterplay.bench.cartpole:main", "PPO or DQN on CartPole through that loop"),
+    "iql": ("counterplay.bench.iql:main", "DQN in foraging, beside EPyMARL's IQL"),
     "ippo": ("counterplay.bench.jaxmarl:main", "PPO in JaxMARL's games, beside its own IPPO"),
     "wrapped": ("counterplay.bench.wrapped:main", "JaxMARL's games, bare against wrapped"),
     "buffer": ("counterplay.bench.buffer:main", "episodes a second in and out of the store"),

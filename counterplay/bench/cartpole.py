@@ -153,7 +153,7 @@ def config_of(chosen: CartPole, seed: int) -> Any:
     steps = steps_of(chosen)
     if chosen.algorithm == "dqn":
         small = {"widths": (256, 256), "target_every": 128, "epsilon": 0.04, "explore": 0.16}
-        return dqn.Config(seed=seed, steps=steps, learning_rate=2.3e-3, **small)
+        return dqn.Config(seed=seed, steps=steps, passes=128, learning_rate=2.3e-3, **small)
     small = {"lanes": 8, "slots": 128, "widths": (64, 64), "epochs": 8}
     return ppo.Config(seed=seed, steps=steps, learning_rate=1e-3, entropy=0.0, **small)
 

@@ -1,7 +1,5 @@
 """Small networks for one item; batch them with ``vmap`` at the call."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -80,34 +78,30 @@ class Trunk(eqx.Module):
     ) -> Float[Array, "W E"]:
         """What it makes of a row; the memory is fresh at first contact, frozen while absent.
 
-        No gradient passes through what the first ``burn_in`` slots leave in it. All but the
-        memory's own part is one matrix product a layer for the whole row.
+        No gradient passes through what the first ``burn_in`` slots leave in it.
         """
         e = jax.vmap(self._layered)(x)
-        if self.cell is None:
+        if (cell := self.cell) is None:
             return e
-        rows = (e @ self.cell.weight_ih.T, contact, alive)
-        early, late = (jax.tree.map(lambda x, part=part: x[part], rows)
-                       for part in (slice(burn_in), slice(burn_in, None)))  # fmt: skip
-        turn = lambda memory, slot: self._slot(memory, slot)  # a bound method has no hash
-        memory, warm = lax.stop_gradient(lax.scan(turn, memory, early))
-        return jnp.concatenate([warm, lax.scan(turn, memory, late)[1]])
+
+        # the input's part of the gates stays in the loop: outside it the memory it fills, on a
+        # CPU, costs more than one large product saves
+        def step(memory, slot):
+            e, contact, alive = slot
+            memory = jnp.where(contact, 0.0, memory)
+            after = cell(e, memory)
+            return jnp.where(alive, after, memory), after
+
+        slots = (e, contact, alive)
+        early = jax.tree.map(lambda x: x[:burn_in], slots)
+        memory, warm = lax.stop_gradient(lax.scan(step, memory, early))
+        _, e = lax.scan(step, memory, jax.tree.map(lambda x: x[burn_in:], slots))
+        return jnp.concatenate([warm, e])
 
     def _layered(self, x: Float[Array, " I"]) -> Float[Array, " E"]:
         for layer in self.layers:
             x = ACTIVATIONS[self.activation](layer(x))
         return x
-
-    def _slot(self, memory: Array, slot: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        """The cell, when the input's part of its gates is known -> what stays, what it makes."""
-        gates, contact, alive = slot
-        cell: Any = self.cell
-        memory = jnp.where(contact, 0.0, memory)
-        reset, renew, new = jnp.split(gates + cell.bias, 3)
-        kept_reset, kept_renew, kept = jnp.split(cell.weight_hh @ memory, 3)
-        new = jnp.tanh(new + jax.nn.sigmoid(reset + kept_reset) * (kept + cell.bias_n))
-        after = new + jax.nn.sigmoid(renew + kept_renew) * (memory - new)
-        return jnp.where(alive, after, memory), after
 
 
 class ActorCritic(eqx.Module):
