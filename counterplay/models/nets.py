@@ -66,7 +66,9 @@ class Trunk(eqx.Module):
     ) -> tuple[Float[Array, " E"], Float[Array, " H"]]:
         """What it makes of one observation, and the next memory."""
         e = self._layered(x)
-        return (e, memory) if self.cell is None else (self.cell(e, memory),) * 2
+        if self.cell is not None:
+            e = memory = self.cell(e, memory)
+        return e, memory
 
     def along(
         self,
