@@ -17,7 +17,7 @@ import jax.random as jr
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from counterplay.algos import Options, Update, loops
 from counterplay.algos.dqn_settings import Config
@@ -219,8 +219,31 @@ def policy(config: Config, state: State) -> tuple[Agent, ...]:
     return tuple(Agent(learner.net, alike(kind)) for learner, (_, kind) in each)
 
 
+def pass_of(
+    config: Config,
+    spec: Spec,
+    index: int,
+    learner: Learner,
+    replay: Replay,
+    keys: Key[Array, " K"],
+    rate: Array,
+    exponent: Array,
+    renew: Array,
+) -> tuple[Learner, Replay, dict[str, Float[Array, " K"]]]:
+    """Every member of a kind draws with its key, keys [K], and learns once."""
+    number = -(-config.sized("batch") // shards_of(spec))
+    own = partial(draw, replay, n=number, length=window_of(config), alpha=config.priority)
+    drawn = jax.vmap(lambda key: own(key=key))(keys)
+    cut = config.gamma, config.n_step, exponent, config.gru > 0, config.burn_in
+    rows = rows_of(drawn, spec.seating, index, *cut)
+    learner, info, errors = improve(config, spec, learner, rows, rate, renew)
+    if config.priority:
+        replay = reprioritised(replay, drawn, *errors)
+    return learner, replay, info
+
+
 def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, Array]]:
-    """Stores a chunk; every kind of learner learns from its own seats of what is drawn."""
+    """Stores a chunk; every learner draws for itself, and learns from its own seats there."""
     spec, (key, draw_key) = state.spec, jr.split(state.key)
     shards, length, progress = shards_of(spec), window_of(config), progress_of(config, state)
     replay = state.replay.write(from_rollout(state.replay.scheme, chunk.slots))
@@ -228,24 +251,24 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     passes = jnp.where(ready, config.sized("passes"), 0)
     rate = config.learning_rate * (1 - progress * config.anneal)
     exponent = config.correction + (1 - config.correction) * progress
-    number = -(-config.sized("batch") // shards)
+    kinds = learning(spec.seating)
+    members = sum(kind.members for _, kind in kinds)
 
     def once(i, carry):
         learners, replay, infos = carry
-        drawn = draw(replay, jr.fold_in(draw_key, i), number, length, config.priority)
         renew = (state.updates + i + 1) % config.target_every == 0
-        found = []
-        for (index, _), learner in zip(learning(spec.seating), learners, strict=True):
-            cut = (config.gamma, config.n_step, exponent, config.gru > 0, config.burn_in)
-            rows = rows_of(drawn, spec.seating, index, *cut)
-            found.append(improve(config, spec, learner, rows, rate, renew))
-        learners, new, errors = zip(*found, strict=True)
-        if config.priority:
-            replay = reprioritised(replay, drawn, errors)
+        found, number = [], i * members
+        for (index, kind), learner in zip(kinds, learners, strict=True):
+            keys = jax.vmap(partial(jr.fold_in, draw_key))(number + jnp.arange(kind.members))
+            parts = config, spec, index, learner, replay, keys, rate, exponent, renew
+            learner, replay, info = pass_of(*parts)
+            found.append((learner, info))
+            number += kind.members
+        learners, new = zip(*found, strict=True)
         return learners, replay, jax.tree.map(jnp.add, infos, new)
 
     names = ("td_loss", "q", "grad_norm", "bad_updates")
-    none = tuple({n: jnp.zeros(kind.members) for n in names} for _, kind in learning(spec.seating))
+    none = tuple({n: jnp.zeros(kind.members) for n in names} for _, kind in kinds)
     learners, replay, infos = lax.fori_loop(0, passes, once, (state.learners, replay, none))
     infos = jax.tree.map(lambda x: x / jnp.maximum(passes, 1), infos)
     bad = jnp.concatenate([info.pop("bad_updates") for info in infos])

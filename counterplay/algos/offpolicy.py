@@ -66,7 +66,7 @@ def store_of(scheme: Scheme, env: Env, lanes: int, chunk: int, slots: int, windo
 
 
 class Drawn(NamedTuple):
-    """Windows of W slots of B lanes, as they were stored."""
+    """Windows of W slots of B lanes, as they were stored; of several members [K, B, ...]."""
 
     slots: dict[str, Array]
     """Name -> [B, W, ...]."""
@@ -133,25 +133,29 @@ def rows_of(
 ) -> Rows:
     """The rows of one kind of learner, leaves [K, R, ...], from those seats of a lane it sits at.
 
-    Targets reach over n slots. ``whole`` is for nets with memory; what they do in the first
-    ``burn_in`` slots is not learnt from.
+    Every member has windows of its own: leaves of ``drawn`` are [K, B, ...]. Targets reach over n
+    slots. ``whole`` is for nets with memory; what they do in the first ``burn_in`` slots is not
+    learnt from.
     """
-    seats, sits = (jnp.asarray(x)[:, drawn.where.lane] for x in seats_of(seating, index))
-    row = jnp.arange(len(drawn.ok))[:, None]
-
-    def at_seats(x: Array) -> Array:  # [B], [B, W] or [B, W, N, ...] -> [K, R, W, ...]
-        if x.ndim < 3:
-            x = jnp.broadcast_to(jnp.expand_dims(x, (0, 2)), (*seats.shape, *x.shape[1:]))
-        else:
-            x = jax.vmap(lambda seat: x[row, :, seat])(seats)
-        return x.reshape(x.shape[0], -1, *x.shape[3:])
-
-    weight = drawn.chance**-exponent
-    weight = weight / jnp.where(drawn.ok, weight, 0.0).max()
-    slots = {name: at_seats(x) for name, x in drawn.slots.items() if name in READ}
-    real = sits.reshape(sits.shape[0], -1) & at_seats(drawn.ok)
     each = partial(_row, gamma=gamma, n=n, whole=whole, burn_in=burn_in * whole)
-    return jax.vmap(jax.vmap(each))(slots, real, at_seats(weight))
+
+    def of_member(drawn: Drawn, seats: Int[Array, "L S"], sits: Bool[Array, "L S"]) -> Rows:
+        seats, sits = seats[drawn.where.lane], sits[drawn.where.lane]
+        row = jnp.arange(len(seats))[:, None]
+
+        def at_seats(x: Array) -> Array:  # [B], [B, W] or [B, W, N, ...] -> [R, W, ...]
+            if x.ndim < 3:
+                x = jnp.broadcast_to(x[:, None], (*seats.shape, *x.shape[1:]))
+            else:
+                x = x[row, :, seats]
+            return x.reshape(-1, *x.shape[2:])
+
+        weight = drawn.chance**-exponent
+        weight = weight / jnp.where(drawn.ok, weight, 0.0).max()
+        slots = {name: at_seats(x) for name, x in drawn.slots.items() if name in READ}
+        return jax.vmap(each)(slots, sits.reshape(-1) & at_seats(drawn.ok), at_seats(weight))
+
+    return jax.vmap(of_member)(drawn, *map(jnp.asarray, seats_of(seating, index)))
 
 
 def _row(
@@ -188,13 +192,13 @@ def _row(
     return rows._replace(at=jnp.zeros_like(at[:1]), **both, **first)
 
 
-def reprioritised(replay: Replay, drawn: Drawn, found: tuple) -> Replay:
-    """What was drawn gets the largest error of its seats as its priority, and a little more.
+def reprioritised(replay: Replay, drawn: Drawn, error: Array, valid: Array) -> Replay:
+    """What a kind of learner drew gets the largest error of its seats as priority, and some more.
 
-    ``found`` holds errors and which of them count, [K, R, 1], of each kind.
+    ``error`` and whether it counts are [K, R, 1]; members write one after another.
     """
-    largest = jnp.zeros(len(drawn.ok))
-    for error, valid in found:
-        sizes = jnp.where(valid, error, 0.0).reshape(error.shape[0], len(drawn.ok), -1)
-        largest = jnp.maximum(largest, sizes.max((0, 2)))
-    return replay.relabel(drawn.where, PRIORITY, largest + LEAST, drawn.ok[:, None])
+    sizes = jnp.where(valid, error, 0.0).reshape(*drawn.ok.shape, -1).max(-1) + LEAST
+    for k in range(len(sizes)):
+        where, ok = jax.tree.map(lambda x, k=k: x[k], (drawn.where, drawn.ok))
+        replay = replay.relabel(where, PRIORITY, sizes[k], ok[:, None])
+    return replay

@@ -44,6 +44,9 @@ class Stored(NamedTuple):
         return self.cut(drawn)
 
     def cut(self, drawn: Drawn) -> Rows:
+        """The rows of every member, when all draw the same."""
+        members = self.seating.kinds[0].members
+        drawn = jax.tree.map(lambda x: jnp.broadcast_to(x[None], (members, *x.shape)), drawn)
         config, one = self.config, jnp.float32(1)
         more = (config.gamma, config.n_step, one, config.gru > 0, config.burn_in)
         return rows_of(drawn, self.seating, 0, *more)

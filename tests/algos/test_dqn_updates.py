@@ -269,7 +269,7 @@ def test_large_errors_are_drawn_more_often_and_weigh_less():
     count = len(drawn.ok)
     error = jnp.where(drawn.where.lane == 0, 5.0, 0.5)
     each = jnp.broadcast_to(error[None, :, None], (1, count, SEATS)).reshape(1, -1, 1)
-    replay = reprioritised(state.replay, drawn, ((each, each > 0),))
+    replay = reprioritised(state.replay, jax.tree.map(lambda x: x[None], drawn), each, each > 0)
     written = replay.slots["priority"][drawn.where.lane, drawn.where.slot % replay.capacity]
     np.testing.assert_allclose(written, error + 1e-3)
     many = draw(replay, jr.key(1), 170, 3, 1.0)
@@ -290,3 +290,18 @@ def test_windows_that_reach_beyond_the_newest_slot_are_not_learnt_from():
     valid = np.asarray(rows.valid).reshape(170, SEATS)
     reaches = np.asarray(rows.weight > 0).reshape(170, SEATS)
     assert not (valid & reaches)[beyond].any() and valid[~beyond].any()
+
+
+def test_independent_learners_each_draw_with_a_key_of_their_own():
+    here = stored("own")
+    state = here.learned()
+    one = jnp.float32(1)
+    fixed = here.config, state.spec, 0, state.learners[0], state.replay
+    once = jax.jit(lambda keys: dqn.pass_of(*fixed, keys, 0.01 * one, one, jnp.bool_(False))[0].net)
+    keys = jr.split(jr.key(3), SEATS)
+    apart = once(keys)
+    for k in range(SEATS):
+        alike = once(jnp.broadcast_to(keys[k], SEATS))
+        pairs = list(zip(jax.tree.leaves(apart), jax.tree.leaves(alike), strict=True))
+        same = [all(np.array_equal(x[i], y[i]) for x, y in pairs) for i in range(SEATS)]
+        assert same == [i == k for i in range(SEATS)]
