@@ -102,19 +102,14 @@ def add(index: Index, ended: Ended, constants: Mapping[str, Array], guard: Int[A
     lanes, slots = ended.here.shape
     flat = lambda x: jnp.swapaxes(x, 0, 1).reshape(lanes * slots, *x.shape[2:])
     here = flat(ended.here)
+    before = jnp.cumsum(here, dtype=jnp.int32) - here
     count = here.sum(dtype=jnp.int32)
-    room = min(here.shape[0], index.size)
-    last = here & (jnp.cumsum(here) > count - room)  # where all cannot stand, the later ones do
-    at = jnp.nonzero(last, size=room, fill_value=0)[0]
-    kept = jnp.minimum(count, room)
-    number = jnp.arange(room, dtype=jnp.int32)
-    to = jnp.where(number < kept, (index.head + number) % index.size, index.size)
-    lane, slot = at % lanes, at // lanes
-
-    def put(old, new):
-        rows = new[lane, slot].astype(old.dtype)
-        return old.at[to].set(rows, mode="drop", unique_indices=True)
-
+    kept = jnp.minimum(count, index.size)
+    number = before - (count - kept)  # where all cannot stand, the later ones do
+    to = jnp.where(here & (number >= 0), (index.head + number) % index.size, index.size)
+    put = lambda old, new: old.at[to].set(
+        flat(new).astype(old.dtype), mode="drop", unique_indices=True
+    )
     head = index.head + kept
     lane_of = jnp.broadcast_to(jnp.arange(lanes, dtype=jnp.int32)[:, None], ended.here.shape)
     after = Index(
