@@ -94,25 +94,31 @@ def fill(asked: argparse.Namespace, insert: Callable[[int], None]) -> None:
         insert(i)
 
 
-def rates(asked: argparse.Namespace, acts: dict[str, Callable[[int], None]]) -> dict[str, Any]:
+def rates(
+    asked: argparse.Namespace,
+    acts: dict[str, Callable[[int], None]],
+    each: dict[str, int] | None = None,
+) -> dict[str, Any]:
     """Episodes a second of every act, its repeats taken in turn with those of the others.
+
+    A call of an act moves as many episodes as ``each`` says, or ``--rows`` of them.
 
     Those per second of processor time say more where other programs run at the same time.
     """
     calls, found, busy = {}, {name: [] for name in acts}, {name: [] for name in acts}
     for name, act in acts.items():
-        for i in range(5):
+        for i in range(3):
             act(i)
         began = time.perf_counter()
-        for i in range(20):
+        for i in range(5):
             act(i)
-        calls[name] = max(int(20 * asked.seconds / (time.perf_counter() - began)), 20)
+        calls[name] = max(int(5 * asked.seconds / (time.perf_counter() - began)), 1)
     for _ in range(asked.repeats):
         for name, act in acts.items():
             cpu, began = time.process_time(), time.perf_counter()
             for i in range(calls[name]):
                 act(i)
-            many = calls[name] * asked.rows
+            many = calls[name] * (each or {}).get(name, asked.rows)
             found[name].append(many / (time.perf_counter() - began))
             busy[name].append(many / (time.process_time() - cpu))
     told = {f"{name}_episodes_per_s": round(median(x)) for name, x in found.items()}

@@ -5,7 +5,8 @@ NPROC=1 python benchmarks/flashbax_buffer.py --kind item --length 50
 The Python that runs this needs flashbax. An item is an episode of the same fields as
 ``pymarl_buffer.py`` times, without the one-hot, which a learner makes, and with the mask of what is
 filled; ``--kind trajectory`` puts episodes one after another in as many rows as are inserted at
-once. Both functions are jitted, the buffer is donated to insertion. Prints one JSON object.
+once. Both functions are jitted, the buffer is donated to insertion. ``_inside`` is one program that
+draws or inserts many times, a sample in the place of the one before. Prints one JSON object.
 """
 
 import json
@@ -19,6 +20,8 @@ import jax.numpy as jnp
 from buffer_episodes import batches, fill, options, rates, read, row
 
 KEYS = 1024
+SEVERAL = 32
+"""Samples that one program draws, as a learner's does."""
 
 
 def main() -> None:
@@ -45,6 +48,32 @@ def main() -> None:
     fill(asked, insert)
     told = row(asked, sum(x.nbytes for x in jax.tree.leaves(state.experience)))
     told |= rates(asked, {"insert": insert, "sample": sample})
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *news)
+    draws = jax.jit(
+        lambda state, key, last: jax.lax.fori_loop(
+            0, SEVERAL, lambda i, last: buffer.sample(state, jax.random.fold_in(key, i)), last
+        ),
+        donate_argnums=2,
+    )
+    adds = jax.jit(
+        lambda state, stacked: jax.lax.fori_loop(
+            0, len(news), lambda i, s: buffer.add(s, jax.tree.map(lambda x: x[i], stacked)), state
+        ),
+        donate_argnums=0,
+    )
+    last = draw(state, keys[0])
+
+    def insert_inside(i: int) -> None:
+        nonlocal state
+        state = jax.block_until_ready(adds(state, stacked))
+
+    def sample_inside(i: int) -> None:
+        nonlocal last
+        last = jax.block_until_ready(draws(state, keys[i % KEYS], last))
+
+    inside = {"insert_inside": insert_inside, "sample_inside": sample_inside}
+    each = {"insert_inside": len(news) * asked.rows, "sample_inside": SEVERAL * asked.rows}
+    told |= rates(asked, inside, each)
     versions = {name: version(name) for name in ("flashbax", "jax")}
     print(json.dumps({"peer": "flashbax", "kind": asked.kind} | told | versions))
 

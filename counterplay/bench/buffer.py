@@ -2,8 +2,9 @@
 
 ``counterplay bench buffer --peer PATH --peer-python PY --flashbax-python PY`` measures all three in
 turns, each in a process of its own on the same core: 5,000 episodes are held, 32 are inserted or
-sampled at once, the one-hot of the moves included where a buffer makes one. Freed memory serves
-again in all of them, or with ``--fresh`` in none: that alone is a factor of four.
+sampled at once, the one-hot of the moves included where a buffer makes one. Two things make a
+factor of four or more each, so both ways are measured: whether freed memory serves again or the
+system gives it anew, and whether a program that learns draws for itself or is called for each draw.
 """
 
 import json
@@ -19,13 +20,16 @@ from typing import Any
 from counterplay.bench.step import take_one_core
 from counterplay.bench.tables import TABLES
 from counterplay.console import read, table
+from counterplay.names import unknown
 
 SCRIPTS = {"PyMARL": "pymarl_buffer.py", "flashbax": "flashbax_buffer.py"}
 OURS = "counterplay"
-KEPT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
-"""For the GNU C library: freed memory is kept, so that no timing waits for pages of the system."""
-FRESH = {"MALLOC_MMAP_THRESHOLD_": "131072"}
-RATES = ("sample", "insert")
+MEMORY = {
+    "kept": {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "4294967296"},
+    "fresh": {"MALLOC_MMAP_THRESHOLD_": "131072"},
+}
+"""Settings of the GNU C library: what is freed is kept, or large pieces go back to the system."""
+RATES = ("sample", "insert", "sample_inside", "insert_inside")
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ class Buffer:
     """The Python that runs it, with torch."""
     flashbax_python: str | None = None
     """A Python with flashbax."""
-    fresh: bool = False
-    """Ask the system for all memory anew."""
+    memory: tuple[str, ...] = ("kept", "fresh")
+    """Freed memory is kept for the next sample, or fresh from the system."""
     alone: str | None = None
     """Measure ours only, of one task, in this process."""
     lengths: str | None = None
@@ -66,6 +70,9 @@ class Buffer:
         for task in (*self.tasks, *([self.alone] if self.alone else ())):
             if task != "stag_hunt" and not (task.isdigit() and int(task) >= 1):
                 raise ValueError(f"a task is stag_hunt or a number of steps, found {task!r}")
+        for name in self.memory:
+            if name not in MEMORY:
+                raise unknown("memory", name, MEMORY)
         for name in ("episodes", "rows", "rounds", "repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
@@ -83,13 +90,13 @@ def main(args: list[str]) -> int:
 
         print(json.dumps(measure(chosen, chosen.alone)))
         return 0
-    rows = [row for task in chosen.tasks for row in _compared(chosen, task)]
+    each = [(task, memory) for task in chosen.tasks for memory in chosen.memory]
+    rows = [row for task, memory in each for row in _compared(chosen, task, memory)]
     told = {
         "bench": "buffer",
         "seed": chosen.seed,
         "held": chosen.episodes,
         "at_once": chosen.rows,
-        "fresh": chosen.fresh,
         "rows": rows,
     }
     if chosen.json:
@@ -101,19 +108,20 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def _compared(chosen: Buffer, task: str) -> list[dict[str, Any]]:
+def _compared(chosen: Buffer, task: str, memory: str) -> list[dict[str, Any]]:
     """Every buffer in every round, by turns; medians over the rounds."""
     found: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         lengths = f"{scratch}/lengths.npz"
         for _ in range(chosen.rounds):
-            ours = _run(chosen, _own_command(chosen, task, lengths))
+            ours = _run(memory, _own_command(chosen, task, lengths))
             found.setdefault(OURS, []).append(ours)
             for who, python in _peers(chosen).items():
                 command = [python, f"benchmarks/{SCRIPTS[who]}"]
                 command += _peer_words(chosen, who, task, lengths, ours)
-                found.setdefault(who, []).append(_read(_run(chosen, command)))
-    return [{"task": task, "who": who} | _middle(rounds) for who, rounds in found.items()]
+                found.setdefault(who, []).append(_read(_run(memory, command)))
+    about = {"task": task, "memory": memory}
+    return [about | {"who": who} | _middle(rounds) for who, rounds in found.items()]
 
 
 def _peers(chosen: Buffer) -> dict[str, str]:
@@ -142,10 +150,9 @@ def _peer_words(chosen: Buffer, who: str, task: str, lengths: str, ours: Any) ->
     return [str(word) for word in words]
 
 
-def _run(chosen: Buffer, command: list[str]) -> dict[str, Any]:
+def _run(memory: str, command: list[str]) -> dict[str, Any]:
     """What a program prints last, as JSON."""
-    memory = FRESH if chosen.fresh else KEPT
-    environment = {**os.environ, **memory, "NPROC": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **MEMORY[memory], "NPROC": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, env=environment
     )
@@ -155,10 +162,14 @@ def _run(chosen: Buffer, command: list[str]) -> dict[str, Any]:
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:
-    """A peer's row in our words."""
-    found = {name: row[f"{name}_episodes_per_s"] for name in RATES}
-    found |= {f"{name}_busy": row[f"{name}_episodes_per_cpu_s"] for name in RATES}
-    return found | {"bytes": row["bytes_held"], "payload": row["bytes_per_episode"]}
+    """A peer's row in our words; what has no programs is called for each draw there too."""
+    found = {}
+    for name in RATES:
+        there = name if f"{name}_episodes_per_s" in row else name.removesuffix("_inside")
+        found[name] = row[f"{there}_episodes_per_s"]
+        found[f"{name}_busy"] = row[f"{there}_episodes_per_cpu_s"]
+    payload = row["bytes_per_episode"]
+    return found | {"bytes": row["bytes_held"], "payload": payload, "payload_read": payload}
 
 
 def _middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,15 @@ FIELDS = ("obs", "actions", "avail_actions", "reward", "terminated")
 CHUNK = 32
 """Slots that are written at once of the games that rules play."""
 COPIED = 512 * 2**20
+SEVERAL = 32
+"""Samples that one program draws, as learning does."""
 Chunks = list[dict[str, Any]]
 
 
 def measure(chosen: "Buffer", task: str) -> dict[str, Any]:
     """Episodes a second in and out, wall time and processor time, bytes, and a plain copy."""
+    import jax
+
     made = _played if task == "stag_hunt" else _numbers
     replay, chunks, about = made(chosen, task)
     for i in range(-(-replay.capacity // replay.chunk) + 1):
@@ -34,39 +39,69 @@ def measure(chosen: "Buffer", task: str) -> dict[str, Any]:
     steps = np.asarray(replay.index.length)
     if chosen.lengths:
         np.savez(chosen.lengths, lengths=steps)
-    found = _timed(chosen, replay, chunks)
+    read = jax.tree.leaves(
+        jax.eval_shape(partial(_drawn, rows=chosen.rows), replay, jax.random.key(0))
+    )
+    of_slots = [x for x in read if x.shape[:2] == (chosen.rows, replay.span)]
+    a_read = sum(x.size * x.dtype.itemsize for x in of_slots) / chosen.rows / replay.span
     a_slot = replay.scheme.bytes_of(replay.scheme.slotwise)
-    return about | found | {"bytes": replay.nbytes(), "payload": float(steps.mean()) * a_slot}
+    found = {"bytes": replay.nbytes(), "payload": float(steps.mean()) * a_slot}
+    found |= {"payload_read": float(steps.mean()) * a_read}
+    return about | found | _timed(chosen, replay, chunks)
+
+
+def _drawn(replay: "Replay", key: Any, rows: int) -> Any:
+    """A sample as learners want it: with the moves as one-hots."""
+    batch = replay.episodes(key, rows)
+    return batch, batch["actions_onehot"]
 
 
 def _timed(chosen: "Buffer", replay: "Replay", chunks: Chunks) -> dict[str, Any]:
+    """Every call may write over what the call before gave, so that no time goes into memory."""
     import jax
+    import jax.numpy as jnp
     import jax.random as jr
+    from jax import lax
 
     ended = median(float(np.asarray(chunk["terminated"]).sum()) for chunk in chunks)
     keys = list(jr.split(jr.key(chosen.seed), 1024))
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *chunks)
+    one = lambda replay, key, last: _drawn(replay, key, chosen.rows)
+    several = lambda replay, key, last: lax.fori_loop(
+        0, SEVERAL, lambda i, last: one(replay, jr.fold_in(key, i), last), last
+    )
+    writes = lambda replay, stacked: lax.fori_loop(
+        0, len(chunks), lambda i, r: r.write(jax.tree.map(lambda x: x[i], stacked)), replay
+    )
+    over = {"donate_argnums": 2, "keep_unused": True}
+    one, several = jax.jit(one, **over), jax.jit(several, **over)
+    writes = jax.jit(writes, donate_argnums=0)
+    last = jax.tree.map(jnp.copy, jax.jit(partial(_drawn, rows=chosen.rows))(replay, keys[0]))
 
-    @jax.jit
-    def drawn(replay, key):
-        batch = replay.episodes(key, chosen.rows)
-        return batch, batch["actions_onehot"]
-
-    def sample(i: int) -> None:
-        jax.block_until_ready(drawn(replay, keys[i % len(keys)]))
+    def sample(i: int, drawn: Any) -> None:
+        nonlocal last
+        last = jax.block_until_ready(drawn(replay, keys[i % len(keys)], last))
 
     def insert(i: int) -> None:
         nonlocal replay
         replay = jax.block_until_ready(replay.write(chunks[i % len(chunks)]))
 
+    def insert_inside(i: int) -> None:
+        nonlocal replay
+        replay = jax.block_until_ready(writes(replay, stacked))
+
     source = np.ones(COPIED, np.uint8)
     target = np.ones(COPIED, np.uint8)
-    acts = {"sample": sample, "insert": insert, "copy": lambda i: np.copyto(target, source)}
-    amounts = {"sample": chosen.rows, "insert": ended, "copy": COPIED / 1e9}
+    acts = {"sample": partial(sample, drawn=one), "sample_inside": partial(sample, drawn=several)}
+    acts |= {"insert": insert, "insert_inside": insert_inside}
+    acts |= {"copy": lambda i: np.copyto(target, source)}
+    amounts = {"sample": chosen.rows, "sample_inside": SEVERAL * chosen.rows}
+    amounts |= {"insert": ended, "insert_inside": len(chunks) * ended, "copy": COPIED / 1e9}
     return _rates(chosen, acts, amounts)
 
 
 def _rates(
-    chosen: "Buffer", acts: dict[str, Callable[[int], None]], amounts: dict[str, float]
+    chosen: "Buffer", acts: dict[str, Callable[..., None]], amounts: dict[str, float]
 ) -> dict[str, float]:
     """So much a second of each, timed in turns; ``NAME_busy`` per second of processor time."""
     calls, wall, busy = {}, {name: [] for name in acts}, {name: [] for name in acts}

@@ -204,30 +204,27 @@ def _wrapped(found: Any) -> list[dict[str, Any]]:
 
 
 def _buffer(found: Any) -> list[dict[str, Any]]:
-    ours = {row["task"]: row for row in found["rows"] if "copy" in row}
+    ours = {(row["task"], row["memory"]): row for row in found["rows"] if "copy" in row}
 
     def speed(row: Any, name: str) -> str:
-        mine = ours[row["task"]]
-        times = "" if row is mine else f" (ours {mine[name] / row[name]:.1f} x)"
-        return f"{row[name]:,.0f}{times}"
+        mine = ours[row["task"], row["memory"]]
+        payload = row["payload"] if name.startswith("insert") else row["payload_read"]
+        share = f"{row[name]:,.0f}, {row[name] * payload / mine['copy'] / 1e9:.0%}"
+        return share if row is mine else f"{share} (ours {mine[name] / row[name]:.1f} x)"
 
     return [
         {
             "episodes": row["task"] if row["task"] == "stag_hunt" else f"of {row['task']} steps",
+            "memory": row["memory"],
             "who": row["who"],
-            "sampled a second": speed(row, "sample"),
-            "inserted a second": speed(row, "insert"),
-            "sampled, of a copy": f"{row['sample'] * row['payload'] / copied(ours, row):.0%}",
-            "inserted, of a copy": f"{row['insert'] * row['payload'] / copied(ours, row):.0%}",
-            "memory, MB": f"{row['bytes'] / 1e6:,.1f}",
+            "sampled a second, of a copy": speed(row, "sample_inside"),
+            "a call each": speed(row, "sample"),
+            "inserted a second, of a copy": speed(row, "insert_inside"),
+            "a call for each": speed(row, "insert"),
+            "store, MB": f"{row['bytes'] / 1e6:,.1f}",
         }
         for row in found["rows"]
     ]
-
-
-def copied(ours: Any, row: Any) -> float:
-    """Bytes a second of a plain copy, measured in the same run."""
-    return ours[row["task"]]["copy"] * 1e9
 
 
 def _tests(found: Any) -> list[dict[str, Any]]:
