@@ -5,7 +5,6 @@ another: first with its settings, for speed alone, then with our own.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from counterplay import envs
+from counterplay.bench.step import here, keep_to
 from counterplay.bench.tables import TABLES
 from counterplay.console import read, run_where_called, table
 from counterplay.verbs import Train, run_training
@@ -84,7 +84,7 @@ def main(args: list[str]) -> int:
 
 def measure(chosen: Iql, scratch: str) -> list[dict[str, Any]]:
     """One row a training; the peer's goes on while ours are trained in turn."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    cores = here()
     peer, out, said = None, Path(scratch, "peer.json"), Path(scratch, "peer.txt")
     try:
         if chosen.peer:
@@ -101,12 +101,6 @@ def measure(chosen: Iql, scratch: str) -> list[dict[str, Any]]:
         if peer and peer.poll() is None:
             peer.kill()
             peer.wait()
-
-
-def keep_to(cores: list[int]) -> None:
-    """This process and those it starts run on these cores from now on, where a system can do it."""
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
 
 
 def settings(chosen: Iql, every: int | None) -> Any:

@@ -5,10 +5,11 @@ minibatches and has our evaluation play what each ends with. Without a peer only
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from counterplay import envs
+from counterplay.bench.step import here, keep_to
 from counterplay.bench.tables import TABLES
 from counterplay.console import read, table, use_all_cores
 from counterplay.names import unknown
@@ -52,6 +54,9 @@ class Ippo:
     """A checkout of JaxMARL; its IPPO is then trained as well."""
     peer_python: str = sys.executable
     """The Python that runs it, with what its baselines need."""
+    apart: tuple[str, ...] = ("overcooked",)
+    """Games in which two more things are timed: a single training of ours, with all cores, and
+    trainings of the peer's, one a core."""
     json: bool = False
     """Print one JSON object instead of text."""
 
@@ -76,7 +81,9 @@ def main(args: list[str]) -> int:
             rows.append({"task": task, "who": OURS} | _ours(chosen, task, scratch))
             if chosen.peer:
                 rows.append({"task": task, "who": THEIRS} | _theirs(chosen, task, scratch))
-    told = {"ours": OURS, "rows": rows, "elsewhere": {} if chosen.peer else ELSEWHERE}
+            if task in chosen.apart:
+                rows += [{"task": task} | row for row in _apart(chosen, task, scratch)]
+    told = {"theirs": THEIRS, "rows": rows, "elsewhere": {} if chosen.peer else ELSEWHERE}
     if chosen.json:
         about = {
             "seed": chosen.seed,
@@ -116,16 +123,50 @@ def _ours(chosen: Ippo, task: str, scratch: str) -> dict[str, Any]:
     return _row([float(score.mean.mean()) for score in found], speed, done.compile_seconds)
 
 
-def _theirs(chosen: Ippo, task: str, scratch: str) -> dict[str, Any]:
-    out = f"{scratch}/{task}.npz"
+def _apart(chosen: Ippo, task: str, scratch: str) -> list[dict[str, Any]]:
+    """Speeds alone: one training of ours, and as many of the peer's at once as there are cores."""
+    one = replace(_settings(chosen), seeds=1)
+    done = run_training("ppo", Train(one, env=TASKS[task][0], out=f"{scratch}/{task}-one"))
+    speed = done.steps / (done.seconds - done.compile_seconds)
+    none = {"interval": None, "returns": []}
+    rows = [{"who": f"{OURS}, a single training", "steps_per_second": speed} | none]
+    if not chosen.peer:
+        return rows
+    cores, going = here(), []
+    try:
+        for i, core in enumerate(cores or [0]):
+            keep_to([core][: len(cores)])  # what is started stays on it
+            asked = replace(chosen, seeds=1, seed=chosen.seed + i)
+            going.append(_start(asked, task, f"{scratch}/{task}-{i}.npz", threads=1))
+    finally:
+        keep_to(cores)
+    told = [_told(process) for process in going]
+    speed = sum(row["steps"] / median(row["seconds"]) for row in told)
+    return [*rows, {"who": f"{THEIRS}, a training a core", "steps_per_second": speed} | none]
+
+
+def _start(chosen: Ippo, task: str, out: str, threads: int | None = None) -> Any:
+    """The peer's program, begun."""
     words = ["--peer", chosen.peer, "--task", task, "--out", out, "--steps", chosen.steps]
     words += ["--seeds", chosen.seeds, "--seed", chosen.seed]
-    done = subprocess.run(  # noqa: S603
-        [chosen.peer_python, str(SCRIPT), *map(str, words)], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise ValueError(f"JaxMARL's IPPO failed: {done.stderr.strip()[-2000:]}")
-    told = json.loads(done.stdout.strip().splitlines()[-1])
+    few = {"NPROC": str(threads), "OMP_NUM_THREADS": str(threads)} if threads else {}
+    return subprocess.Popen(  # noqa: S603
+        [chosen.peer_python, str(SCRIPT), *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **few},
+    )  # fmt: skip
+
+
+def _told(process: Any) -> dict[str, Any]:
+    """What the peer says when it is done."""
+    told, said = process.communicate()
+    if process.returncode:
+        raise ValueError(f"JaxMARL's IPPO failed: {said.strip()[-2000:]}")
+    return json.loads(told.strip().splitlines()[-1])
+
+
+def _theirs(chosen: Ippo, task: str, scratch: str) -> dict[str, Any]:
+    out = f"{scratch}/{task}.npz"
+    told = _told(_start(chosen, task, out))
     env = envs.make(TASKS[task][1])
     with np.load(out) as arrays:
         returns = [_score(chosen, env, dict(arrays), seed) for seed in range(chosen.seeds)]

@@ -42,9 +42,19 @@ class Step(Pace):
 
 def take_one_core() -> None:
     """Keeps this process on one core with one thread; call before JAX is imported."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    keep_to(here()[:1])
     os.environ.setdefault("NPROC", "1")
+
+
+def here() -> list[int]:
+    """The cores this process may use, none where the system does not tell."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def keep_to(cores: list[int]) -> None:
+    """This process and those it starts run on these cores from now on, where a system can do it."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
 
 
 def main(args: list[str]) -> int:

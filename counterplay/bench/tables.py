@@ -8,6 +8,10 @@ def _plus(mean: float, error: float, digits: int = 3) -> str:
     return f"{mean:.{digits}f} ± {error:.{digits}f}"
 
 
+def _interval(pair: Any) -> str:
+    return _plus(pair[0], pair[1], 2) if pair else ""
+
+
 def _rules(found: Any) -> list[dict[str, Any]]:
     def row(line: Any) -> dict[str, Any]:
         seats = zip(line["mean"], line["error"], strict=True)
@@ -165,7 +169,7 @@ def _faults(found: Any) -> list[dict[str, Any]]:
 
 
 def _ippo(found: Any) -> list[dict[str, Any]]:
-    theirs = {row["task"]: row for row in found["rows"] if row["who"] != found["ours"]}
+    theirs = {row["task"]: row for row in found["rows"] if row["who"] == found.get("theirs")}
     rows = []
     for row in found["rows"]:
         peer, speed = theirs.get(row["task"]), row["steps_per_second"]
@@ -174,11 +178,11 @@ def _ippo(found: Any) -> list[dict[str, Any]]:
             {
                 "game": row["task"],
                 "who": row["who"],
-                "return a player, 95%": _plus(row["interval"][0], row["interval"][1], 2),
+                "return a player, 95%": _interval(row["interval"]),
                 "training, env-steps/s": f"{speed:,.0f}{times}",
             }
         )
-        if row["task"] in found.get("elsewhere", {}):
+        if row["task"] in found.get("elsewhere", {}) and row["interval"]:
             speed = found["elsewhere"][row["task"]]
             rows.append(
                 {
@@ -198,6 +202,7 @@ def _wrapped(found: Any) -> list[dict[str, Any]]:
             "bare, env-steps/s": f"{row['bare']:,}",
             "wrapped": f"{row['wrapped']:,}",
             "kept": f"{row['kept']:.0%}",
+            "of bare without resets": f"{row['kept_endless']:.0%}",
         }
         for row in found["rows"]
     ]
