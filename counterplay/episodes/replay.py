@@ -171,9 +171,12 @@ class Replay(eqx.Module):
     ) -> EpisodeBatch:
         """n different whole episodes, all equally likely unless told otherwise.
 
-        ``half_life``: an episode counts half as much as one that ended so many later. ``strata``:
-        all values of a constant, such as "matchup" or ("opponent_id", seat), come equally often.
+        ``half_life``, above 0: an episode counts half as much as one that ended so many later.
+        ``strata``: all values of a constant, such as "matchup" or ("opponent_id", seat), come
+        equally often.
         """
+        if half_life is not None and not half_life > 0:
+            raise ValueError(f"episodes: half_life should be above 0, found {half_life}")
         need(n, self.ended, "episodes", self.index.size)
         return ring.episodes(self, key, n, half_life, strata)
 

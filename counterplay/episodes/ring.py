@@ -118,11 +118,13 @@ def episodes(
     strata: str | tuple[str, int] | None,
 ) -> EpisodeBatch:
     index = replay.index
+    ok = jnp.arange(n) < replay.ended
     if half_life is None and strata is None:
         entry = index.entry(draw.distinct(key, n, replay.ended))
     else:
-        entry = draw.weighted(key, n, _weights(replay, half_life, strata))
-    return at_entries(replay, entry, jnp.arange(n) < replay.ended)
+        entry = draw.weighted(key, n, _log_weights(replay, half_life, strata))
+        ok &= index.live()[entry]
+    return at_entries(replay, entry, ok)
 
 
 @jax.jit
@@ -146,21 +148,22 @@ def at_entries(
     )
 
 
-def _weights(
+def _log_weights(
     replay: "Replay", half_life: float | None, strata: str | tuple[str, int] | None
 ) -> Float[Array, " I"]:
     index = replay.index
     live = index.live()
-    weight = live.astype(jnp.float32)
+    weight = jnp.zeros(index.size)
     if half_life is not None:
         age = (replay.ended - 1 - index.rank()).astype(jnp.float32)
-        weight = jnp.where(live, jnp.exp2(-age / half_life), 0.0)
-    if strata is None:
-        return weight
-    name, member = (strata, None) if isinstance(strata, str) else strata
-    ids = index.constants[name].astype(jnp.int32).reshape(index.size, -1)
-    stratum = ids[:, member] if member is not None else draw.joined(ids)
-    return weight * draw.share_of_stratum(stratum, live)
+        weight = -jnp.log(2.0) * age / max(half_life, 1e-30)  # less is 0 in 32 bits
+    if strata is not None:
+        name, member = (strata, None) if isinstance(strata, str) else strata
+        ids = index.constants[name].astype(jnp.int32).reshape(index.size, -1)
+        stratum = ids[:, member] if member is not None else draw.joined(ids)
+        weight += jnp.log(draw.share_of_stratum(stratum, live))
+    least = jnp.finfo(jnp.float32).min  # -inf is for what is not there
+    return jnp.where(live, jnp.maximum(weight, least / 2), -jnp.inf)
 
 
 def _places(replay: "Replay", number: Int[Array, " B"], length: int) -> Where:

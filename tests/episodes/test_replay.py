@@ -272,3 +272,37 @@ def test_a_scheme_checks_itself():
         SCHEME.only("rewards")
     assert hash(SCHEME.only("obs", "actions")) == hash(SCHEME.only("obs", "actions"))
     assert set(SCHEME.only("obs").views) == set()
+
+
+def aged(episodes: int) -> tuple[Replay, int]:
+    """Three hundred or so episodes of one slot each, which tell by a constant which they are."""
+    scheme = Scheme({
+        "obs": Field((), np.int32),
+        "terminated": Field((), np.bool_),
+        "who": Field((), np.int32, constant=True),
+    })  # fmt: skip
+    sizes = {"lanes": 1, "slots": 400, "chunk": 300, "horizon": 1, "episodes": episodes}
+    replay = Replay.empty(scheme, **sizes)
+    number = np.arange(1, 301, dtype=np.int32)[None]
+    replay = replay.write({"obs": number, "who": number, "terminated": np.ones((1, 300), bool)})
+    return replay, 300
+
+
+@pytest.mark.parametrize("half_life", [1.0, 1e-3, 1e-38, 5.0])
+def test_many_half_lives_ago_is_still_an_episode(half_life):
+    """However little it counts: never one that is not there, and the newer before the older."""
+    replay, ended = aged(episodes=5000)
+    batch = replay.episodes(jr.key(0), 200, half_life=half_life)
+    assert batch.filled.any(1).all()
+    assert np.array_equal(batch["who"], batch["obs"][:, 0])
+    assert len(np.unique(np.asarray(batch["who"]))) == 200
+    if half_life in (1.0, 1e-3):  # beyond 30 half-lives of the newest 200 there is no chance
+        assert int(batch["who"].min()) > ended - 200 - 30
+    inside = jax.jit(lambda r, k: r.episodes(k, 310, half_life=half_life))(replay, jr.key(1))
+    assert int((inside.length > 0).sum()) == ended
+
+
+@pytest.mark.parametrize("half_life", [0.0, -1.0, float("nan")])
+def test_a_half_life_that_is_none_is_refused(half_life):
+    with pytest.raises(ValueError, match="half_life should be above 0, found"):
+        aged(episodes=50)[0].episodes(jr.key(0), 2, half_life=half_life)
