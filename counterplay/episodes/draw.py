@@ -31,7 +31,7 @@ def distinct(key: PRNGKeyArray, n: int, size: Int[Array, ""]) -> Int[Array, " n"
 
 
 def weighted(key: PRNGKeyArray, n: int, log_weight: Float[Array, " I"]) -> Int[Array, " n"]:
-    """``n`` different entries, one after another with chances as their weights, given as logarithms.
+    """``n`` different entries, one after another with chances as their weights, given as logs.
 
     Efraimidis and Spirakis (2006), algorithm A: the n largest of u^(1 / weight), in the order of
     log(weight) - log(-log u), which no weight is too small for. Entries of weight 0, at -inf, come
