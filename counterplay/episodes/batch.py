@@ -82,7 +82,7 @@ class EpisodeBatch(eqx.Module):
             data={name: x[rows, times] for name, x in self.data.items()},
             constants={name: x[rows] for name, x in self.constants.items()},
             filled=self.filled[rows, times],
-            left_at=jnp.where(left < 0, left, shown),
+            left_at=left if whole else jnp.where(left < 0, left, shown),
             where=where,
             clock=self.clock if whole else self.clock or self.max_seq_length,
         )

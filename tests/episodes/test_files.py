@@ -321,7 +321,7 @@ def test_files_of_others_are_read_with_a_scheme_of_their_own(tmp_path):
         "avail_actions": draw.integers(0, 2, (*lead, 2, 3)).astype(np.int32),
         "state": draw.random((*lead, 7)),
         "reward": draw.random((*lead, 1)).astype(np.float32),
-        "terminated": draw.integers(0, 2, (*lead, 1)).astype(np.uint8),
+        "terminated": (np.arange(6)[None] == length[:, None] - 1).astype(np.uint8)[:, :, None],
         "seed": np.arange(4),
     }
     np.savez(tmp_path / "theirs.npz", filled=filled, **arrays)
