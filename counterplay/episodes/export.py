@@ -105,7 +105,7 @@ def left_in(data: Arrays, scheme: Scheme) -> np.ndarray:
     rows, slots = data["time"].shape
     if not scheme.agents:
         return np.full((rows, 0), NEVER, np.int32)
-    left = data["left"].reshape(rows, slots, -1)
+    left = data["left"].reshape(rows, slots, scheme.agents)
     known = "alive" in data and data["alive"].size == left.size
     alive = data["alive"].reshape(left.shape) if known else np.zeros_like(left)
     twice = 2 * np.arange(slots, dtype=np.int32)[None, :, None]

@@ -61,9 +61,9 @@ def write(replay: "Replay", chunk: Slots) -> "Replay":
     filled = chunk.get("filled", jnp.ones(lead, bool))
     nobody = jnp.zeros((*lead, replay.goes.left.shape[1]), bool)
     of_all = filled[:, :, None]
-    left = chunk.get("left", nobody) & of_all
-    alive = chunk.get("alive", nobody)
-    alive = alive & of_all if alive.shape == nobody.shape else nobody
+    left = chunk.get("left", nobody).reshape(nobody.shape) & of_all
+    alive = chunk.get("alive", nobody) if "left" in scheme.fields else nobody
+    alive = alive.reshape(nobody.shape) & of_all
     over = ends(scheme, chunk)
     goes, ended, time = follow(replay.goes, replay.written, filled, over, left, alive)
     given = {**chunk, "filled": filled, "time": jnp.minimum(time, replay.span)}
