@@ -13,6 +13,8 @@ from counterplay.episodes.index import NEVER
 from counterplay.episodes.scheme import Scheme
 from counterplay.names import unknown
 
+NO_STORE = -(2**30)
+"""As the slot where a row is in its store: relabelling such rows touches nothing."""
 BEFORE = -2
 """In place of a slot: this agent was gone before the first one shown."""
 

@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from counterplay.episodes.batch import EpisodeBatch, Where
+from counterplay.episodes.batch import NO_STORE, EpisodeBatch, Where
 from counterplay.episodes.index import NEVER
 from counterplay.episodes.scheme import Scheme
 from counterplay.episodes.scheme_text import STORED
 from counterplay.names import unknown
 
 Arrays = dict[str, np.ndarray]
-NO_STORE = -(2**30)
-"""As the slot where a row is in its store: relabelling such rows touches nothing."""
 
 
 class Export(NamedTuple):

@@ -11,8 +11,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.episodes import draw
-from counterplay.episodes.batch import EpisodeBatch, Where
-from counterplay.episodes.index import add, follow
+from counterplay.episodes.batch import NO_STORE, EpisodeBatch, Where
+from counterplay.episodes.index import NEVER, add, follow
 from counterplay.episodes.scheme import OWN, Scheme
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Rows(eqx.Module):
 
     data: Slots
     first: Bool[Array, "B T"]
-    """Where another episode begins."""
+    """Where another episode begins; its slot is filled."""
     ok: Bool[Array, " B"]
     """False where a store inside jit held fewer than were asked for."""
     where: Where
@@ -131,8 +131,9 @@ def episodes(
 def at_entries(
     replay: "Replay", entry: Int[Array, " B"], ok: Bool[Array, " B"] | bool = True
 ) -> EpisodeBatch:
-    """The episodes at these entries of the index."""
-    index = replay.index
+    """The episodes at these entries of the index; where not ``ok``, nothing of them."""
+    index, ok = replay.index, jnp.broadcast_to(ok, entry.shape)
+    of = lambda x, none: jnp.where(ok.reshape(-1, *(1,) * (x.ndim - 1)), x[entry], none)
     length = jnp.where(ok, index.length[entry], 0)
     where = Where(index.lane[entry], index.start[entry])
     filled = jnp.arange(replay.span)[None] < length[:, None]
@@ -140,10 +141,10 @@ def at_entries(
     data["time"] = jnp.where(filled, jnp.arange(replay.span, dtype=jnp.int32)[None], 0)
     return EpisodeBatch(
         data=data,
-        constants={name: x[entry] for name, x in index.constants.items()},
+        constants={name: of(x, jnp.zeros((), x.dtype)) for name, x in index.constants.items()},
         filled=filled,
-        left_at=index.left_at[entry],
-        where=where,
+        left_at=of(index.left_at, NEVER),
+        where=Where(where.lane, jnp.where(ok, where.slot, NO_STORE)),
         scheme=replay.scheme,
     )
 
@@ -178,7 +179,7 @@ def windows(replay: "Replay", key: PRNGKeyArray, n: int, length: int) -> Rows:
     where = _places(replay, draw.distinct(key, n, have), length)
     ok = jnp.arange(n) < have
     data = gather(replay, where, length, jnp.broadcast_to(ok[:, None], (n, length)))
-    return Rows(data, data["time"] == 0, ok, where)
+    return Rows(data, (data["time"] == 0) & data["filled"], ok, where)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -196,7 +197,8 @@ def _pairs(
         name: x[:, 0] for name, x in gather(replay, at, 1, ok[:, None], names).items()
     }
     now, own = one(where, ok), one(later, ok, OWN)
-    follows = now["filled"] & own["filled"] & (own["time"] == now["time"] + 1)
+    next_time = jnp.minimum(now["time"] + 1, replay.span)  # where it is cut off
+    follows = now["filled"] & own["filled"] & (own["time"] == next_time)
     moved = now["filled"] & (follows | ends(replay.scheme, now))
     if "closing" in now:
         moved &= ~now["closing"]

@@ -306,3 +306,33 @@ def test_many_half_lives_ago_is_still_an_episode(half_life):
 def test_a_half_life_that_is_none_is_refused(half_life):
     with pytest.raises(ValueError, match="half_life should be above 0, found"):
         aged(episodes=50)[0].episodes(jr.key(0), 2, half_life=half_life)
+
+
+@pytest.mark.parametrize("strata", [None, "matchup"])
+def test_a_row_that_is_not_there_shows_nothing_of_another(strata):
+    replay, _ = filled_to(4)
+    have = int(replay.ended)
+    batch = jax.jit(lambda r, k: r.episodes(k, have + 5, strata=strata))(replay, jr.key(0))
+    lacks = np.asarray(batch.length) == 0
+    assert lacks.sum() == 5
+    gone = batch[np.flatnonzero(lacks).tolist()]
+    assert not any(np.asarray(x).any() for x in (*gone.data.values(), *gone.constants.values()))
+    assert (np.asarray(gone.left_at) == -1).all()
+    before = np.array(replay.slots["label"])
+    values = jnp.full((5, SPAN, AGENTS), 9, jnp.int8)
+    after = replay.relabel(gone.where, "label", values, jnp.ones((5, SPAN), bool))
+    assert np.array_equal(after.slots["label"], before)
+
+
+def test_slots_beyond_the_horizon_are_followed_by_the_next_ones():
+    """An episode that is too long for a row is still a row of transitions."""
+    scheme = Scheme({"obs": Field((), np.int32), "terminated": Field((), np.bool_)})
+    replay = Replay.empty(scheme, lanes=1, slots=16, chunk=8, horizon=3)
+    ends = np.arange(16)[None] == 12
+    for part in (slice(0, 8), slice(8, 16)):
+        obs = np.arange(16, dtype=np.int32)[None, part]
+        replay = replay.write({"obs": obs, "terminated": ends[:, part]})
+    pairs = replay.transitions(jr.key(0), 15)
+    now, after = np.asarray(pairs.now["obs"]), np.asarray(pairs.after["obs"])
+    assert pairs.ok.all()
+    assert np.array_equal(after, np.where(now == 12, 0, now + 1))
