@@ -11,9 +11,9 @@ from numpy.lib import format as npy
 
 from counterplay.episodes.batch import EpisodeBatch
 from counterplay.episodes.export import Export, batch_of, check, exported, left_in
-from counterplay.episodes.files import whole_file
 from counterplay.episodes.scheme import Field, Scheme
 from counterplay.episodes.scheme_text import scheme_of, text_of
+from counterplay.episodes.whole_file import whole_file
 from counterplay.names import listed
 
 FLAGS = ("terminated", "truncated", "closing")

@@ -78,8 +78,9 @@ class Scheme:
     @cached_property
     def _hash(self) -> int:
         """Asked for at every call of a jitted function that takes a store."""
-        parts = ((k, *map(str, v)) for k, v in self.fields.items())
-        return hash((*parts, *self.groups.items(), *self.views.items()))
+        of_field = lambda one: (tuple(one.shape), np.dtype(one.dtype), *one[2:])
+        fields = frozenset((name, of_field(one)) for name, one in self.fields.items())
+        return hash((fields, frozenset(self.groups.items()), frozenset(self.views.items())))
 
     @property
     def slotwise(self) -> dict[str, Field]:

@@ -272,6 +272,9 @@ def test_a_scheme_checks_itself():
         SCHEME.only("rewards")
     assert hash(SCHEME.only("obs", "actions")) == hash(SCHEME.only("obs", "actions"))
     assert set(SCHEME.only("obs").views) == set()
+    turned = Scheme(dict(reversed(SCHEME.fields.items())), SCHEME.groups, SCHEME.views)
+    assert turned == SCHEME and hash(turned) == hash(SCHEME)
+    assert hash(Scheme({"a": Field((), np.dtype("i1"))})) == hash(Scheme({"a": Field((), np.int8)}))
 
 
 def aged(episodes: int) -> tuple[Replay, int]:
