@@ -137,6 +137,7 @@ def described(held: Any) -> dict[str, Any]:
         "slots": int(length.sum()),
         "stored_slots": held.slots,
         "stored_bytes": held.nbytes,
+        "overlong": held.overlong,
         "length": dict(zip(("min", "median", "max"), map(float, spread), strict=True)),
         "returns": _returns(batch),
         "players": _players(batch, held.opponents),
@@ -203,6 +204,8 @@ def _tell(row: dict[str, Any]) -> None:
     if row["stored_slots"] is not None:
         stored = told(row["stored_bytes"])
         print(f"buffer: {row['stored_slots']:,} slots played, room of {stored}")
+    if row["overlong"]:
+        print(f"{row['overlong']:,} episodes longer than its horizon, which it never reads as ones")
     length = row["length"]
     print(
         f"{row['episodes']:,} whole episodes of {row['slots']:,} slots; lengths "

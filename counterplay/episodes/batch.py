@@ -9,8 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from counterplay.episodes.index import NEVER
 from counterplay.episodes.scheme import Scheme
 from counterplay.names import unknown
+
+NO_STORE = -(2**30)
+"""As the slot where a row is in its store: relabelling such rows touches nothing."""
+BEFORE = -2
+"""In place of a slot: this agent was gone before the first one shown."""
 
 
 class Where(eqx.Module):
@@ -32,9 +38,12 @@ class EpisodeBatch(eqx.Module):
     constants: dict[str, Array]
     filled: Bool[Array, "B T"]
     left_at: Int[Array, "B N"]
-    """Slot after which an agent was gone, or -1 where it stayed to the end."""
+    """Slot after which an agent was gone, NEVER (-1) where it stayed to the end, or BEFORE (-2)
+    where it was gone before the first slot of a batch that was cut."""
     where: Where
     scheme: Scheme = eqx.field(static=True)
+    clock: int = eqx.field(static=True, default=0)
+    """Slots of the games that rows were cut from; 0 where nothing was cut."""
 
     @property
     def batch_size(self) -> int:
@@ -64,18 +73,20 @@ class EpisodeBatch(eqx.Module):
             )
         rows = slice(rows, rows + 1 or None) if isinstance(rows, int) else rows
         rows = jnp.asarray(rows) if isinstance(rows, Sequence) else rows
-        first = times.indices(self.max_seq_length)[0]
+        first, stop, _ = times.indices(self.max_seq_length)
         if times.step not in (None, 1):
             raise TypeError(f"slots of an EpisodeBatch follow one another; found {times!r}")
         where = Where(self.where.lane[rows], self.where.slot[rows] + first)
-        left = self.left_at[rows]
+        left, whole = self.left_at[rows], (first, stop) == (0, self.max_seq_length)
+        shown = jnp.where(left < first, BEFORE, jnp.where(left < stop, left - first, NEVER))
         return replace(
             self,
             data={name: x[rows, times] for name, x in self.data.items()},
             constants={name: x[rows] for name, x in self.constants.items()},
             filled=self.filled[rows, times],
-            left_at=jnp.where(left < 0, left, left - first),
+            left_at=left if whole else jnp.where(left < 0, left, shown),
             where=where,
+            clock=self.clock if whole else self.clock or self.max_seq_length,
         )
 
     def _named(self, name: str) -> Array:
@@ -143,7 +154,7 @@ class EpisodeBatch(eqx.Module):
         here = self.filled & own["alive"] if "alive" in own else self.filled
         came = jnp.where(here.any(1), jnp.argmax(here, axis=1), 0)
         left = self.left_at[:, agent] if self.left_at.shape[1] else jnp.full_like(came, -1)
-        stop = jnp.where(left < 0, self.length, left + 1)
+        stop = jnp.where(left == NEVER, self.length, jnp.minimum(left + 1, self.length))
         stop = jnp.where(here.any(1), stop, 0)
         at = came[:, None] + jnp.arange(self.max_seq_length)[None]
         filled = at < stop[:, None]
@@ -155,6 +166,7 @@ class EpisodeBatch(eqx.Module):
             left_at=left,
             where=Where(self.where.lane, self.where.slot + came),
             scheme=self.scheme.member(group),
+            clock=self.clock,
         )
 
 
@@ -163,11 +175,13 @@ def align(segments: Sequence[EpisodeBatch], length: int | None = None) -> Episod
 
     Slot t of every row is slot t of the game. ``present`` [B, T, S] tells who was there, and is
     ``filled`` where anybody was; all else is zero. Constants get the axis as well: [B, S, ...].
+    T is ``length``, or as many slots as the rows had that the segments were cut from: slots of a
+    part ``batch[:, a:b]`` stand where they were in the whole.
     """
     sizes = {segment.batch_size for segment in segments}
     if len(sizes) != 1:
         raise ValueError(f"align: segments of as many rows each, found {sorted(sizes)} rows")
-    total = length or max(segment.max_seq_length for segment in segments)
+    total = length or max(segment.clock or segment.max_seq_length for segment in segments)
     parts, present = [], []
     for segment in segments:
         at = jnp.arange(total)[None] - segment.data["time"][:, :1].astype(jnp.int32)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from counterplay.episodes.scheme import Field, OneHot, Scheme
@@ -65,10 +66,20 @@ def matchup(opponent_id: Int[Array, "*b N"]) -> Int[Array, "*b"]:
 def from_rollout(scheme: Scheme, slots: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What a scheme wants of the slots of a rollout; ``more`` are fields [L, T, ...] besides.
 
-    Slots of an episode that a guard dropped count as never filled.
+    Slots of an episode that a guard dropped count as never filled. Inside jit the slots are cast
+    to the scheme's types, which hold all that a rollout makes.
     """
     given = {**slots, "matchup": matchup(jnp.asarray(slots["opponent_id"])), **more}
     if "dropped" in slots:
         given["filled"] = given["filled"] & ~slots["dropped"]
     wanted = (*scheme.fields, "filled")
-    return {name: given[name] for name in wanted if name in given}
+    return {name: _as_stored(scheme, name, x, name in more)
+            for name in wanted if (x := given.get(name)) is not None}  # fmt: skip
+
+
+def _as_stored(scheme: Scheme, name: str, x: Any, foreign: bool) -> Any:
+    """Numbers of a rollout inside jit, in the type of their field if that is of the same sort."""
+    if foreign or name not in scheme.fields or not isinstance(x, Tracer):
+        return x
+    stored = np.dtype(scheme.fields[name].dtype)
+    return x.astype(stored) if stored.kind == np.dtype(x.dtype).kind else x

@@ -30,15 +30,15 @@ def distinct(key: PRNGKeyArray, n: int, size: Int[Array, ""]) -> Int[Array, " n"
     return x.astype(jnp.int32)
 
 
-def weighted(key: PRNGKeyArray, n: int, weight: Float[Array, " I"]) -> Int[Array, " n"]:
-    """``n`` different entries, one after another with chances as their weights; none of weight 0.
+def weighted(key: PRNGKeyArray, n: int, log_weight: Float[Array, " I"]) -> Int[Array, " n"]:
+    """``n`` different entries, one after another with chances as their weights, given as logs.
 
-    Efraimidis and Spirakis (2006), algorithm A: the n largest of u^(1 / weight). Entries of weight
-    0 come last, where there are fewer others than n.
+    Efraimidis and Spirakis (2006), algorithm A: the n largest of u^(1 / weight), in the order of
+    log(weight) - log(-log u), which no weight is too small for. Entries of weight 0, at -inf, come
+    last, where there are fewer others than n.
     """
-    u = jr.uniform(key, weight.shape, minval=jnp.finfo(jnp.float32).tiny)
-    score = jnp.where(weight > 0, jnp.log(u) / jnp.maximum(weight, 1e-30), -jnp.inf)
-    return jax.lax.top_k(score, n)[1].astype(jnp.int32)
+    u = jr.uniform(key, log_weight.shape, minval=jnp.finfo(jnp.float32).tiny)
+    return jax.lax.top_k(log_weight - jnp.log(-jnp.log(u)), n)[1].astype(jnp.int32)
 
 
 def share_of_stratum(stratum: Int[Array, " I"], valid: Bool[Array, " I"]) -> Float[Array, " I"]:

@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from counterplay.episodes.batch import EpisodeBatch, Where
+from counterplay.episodes.batch import NO_STORE, EpisodeBatch, Where
+from counterplay.episodes.index import NEVER
 from counterplay.episodes.scheme import Scheme
 from counterplay.episodes.scheme_text import STORED
 from counterplay.names import unknown
 
 Arrays = dict[str, np.ndarray]
-NO_STORE = -(2**30)
-"""As the slot where a row is in its store: relabelling such rows touches nothing."""
 
 
 class Export(NamedTuple):
@@ -96,6 +95,22 @@ def check(
                 raise ValueError(f"{where}: field {name!r} should be {expected}, found {found}")
 
 
+def left_in(data: Arrays, scheme: Scheme) -> np.ndarray:
+    """Slot after which each agent was gone, [B, N], by ``left`` and ``alive`` of these slots.
+
+    As a store finds it while it is written: an agent that is alive after it left has come back.
+    """
+    rows, slots = data["time"].shape
+    if not scheme.agents:
+        return np.full((rows, 0), NEVER, np.int32)
+    left = data["left"].reshape(rows, slots, scheme.agents)
+    known = "alive" in data and data["alive"].size == left.size
+    alive = data["alive"].reshape(left.shape) if known else np.zeros_like(left)
+    twice = 2 * np.arange(slots, dtype=np.int32)[None, :, None]
+    last = np.where(left, twice + 1, np.where(alive, twice, 2 * NEVER)).max(1, initial=2 * NEVER)
+    return np.where(last % 2 == 1, last // 2, NEVER).astype(np.int32)
+
+
 def batch_of(export: Export) -> EpisodeBatch:
     """The episodes as a batch again, which is in no store."""
     rows = np.arange(len(export.length), dtype=np.int32)
@@ -107,6 +122,7 @@ def batch_of(export: Export) -> EpisodeBatch:
         left_at=jnp.asarray(export.left_at),
         where=Where(jnp.asarray(rows), jnp.asarray(nowhere)),
         scheme=export.scheme,
+        clock=max(export.slots, int(export.data["time"].max(initial=0)) + 1),
     )
 
 

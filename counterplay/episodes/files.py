@@ -1,33 +1,18 @@
 """Rows in Parquet files: columns of NumPy arrays in, columns out. Only this file uses pyarrow."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
+from counterplay.episodes.whole_file import whole_file
+
 Columns = Mapping[str, Any]
 """Name -> one entry a row: a NumPy array, [rows] or [rows, width], or a list of text."""
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which is then at this place whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def write_rows(path: Path, columns: Columns, notes: Mapping[str, str] | None = None) -> None:

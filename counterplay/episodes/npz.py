@@ -10,14 +10,16 @@ import numpy as np
 from numpy.lib import format as npy
 
 from counterplay.episodes.batch import EpisodeBatch
-from counterplay.episodes.export import Export, batch_of, check, exported
-from counterplay.episodes.files import whole_file
+from counterplay.episodes.export import Export, batch_of, check, exported, left_in
 from counterplay.episodes.scheme import Field, Scheme
 from counterplay.episodes.scheme_text import scheme_of, text_of
+from counterplay.episodes.whole_file import whole_file
 from counterplay.names import listed
 
 FLAGS = ("terminated", "truncated", "closing")
 """Truths by name, also where others store them as numbers with an axis of one."""
+OF_EACH = ("alive", "left")
+"""Truths of every agent."""
 OF_AGENTS = ("obs", "actions", "avail_actions", "actions_onehot", "probs", "alive", "left")
 AGENTS = "agents"
 
@@ -47,7 +49,9 @@ def read_npz(path: str | PathLike) -> EpisodeBatch:
     """The episodes of such a file, or of arrays [B, T, ...] and ``filled`` of anybody's.
 
     Without a scheme one is inferred: arrays [B, T, ...] are fields, other arrays [B, ...] are
-    constants; numbers of 64 bits become those of 32. ValueError names file, field, what was
+    constants; numbers of 64 bits become those of 32. Where there is ``terminated`` and no
+    ``closing``, a last slot after ``terminated`` is left out, and the last slot is ``closing``
+    where nothing terminated: so a store can hold them. ValueError names file, field, what was
     expected and found.
     """
     path = Path(path)
@@ -62,7 +66,8 @@ def read_npz(path: str | PathLike) -> EpisodeBatch:
     lead = (len(length), slots)
     if scheme_text is None:
         scheme, data, constants = _inferred(path, arrays, lead, length)
-        left_at = np.full((lead[0], 0), -1, np.int32)
+        scheme, length = _ended(scheme, data, length)
+        left_at = None
     else:
         if scheme_text.dtype.kind != "U" or scheme_text.ndim:
             raise ValueError(f"{path}: 'scheme' should be text, found {_told(scheme_text)}")
@@ -80,7 +85,8 @@ def read_npz(path: str | PathLike) -> EpisodeBatch:
         array[empty] = 0
         data[name] = array[some]
     constants = {name: x[some] for name, x in constants.items()}
-    return batch_of(Export(data, constants, length[some], left_at[some], scheme))
+    left_at = left_in(data, scheme) if left_at is None else left_at[some]
+    return batch_of(Export(data, constants, length[some], left_at, scheme))
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -133,6 +139,8 @@ def _inferred(
     for name, array in arrays.items():
         if name in FLAGS and array.shape in (lead, (*lead, 1)):
             array = array.reshape(lead) != 0
+        if name in OF_EACH and array.shape in ((*lead, agents), (*lead, agents, 1)):
+            array = array.reshape(*lead, agents) != 0
         axes: Any = 2 if array.shape[:2] == lead else 1
         if array.shape[:axes] != lead[:axes]:
             raise ValueError(
@@ -151,6 +159,26 @@ def _inferred(
     data.setdefault("time", np.where(slot < length[:, None], slot, 0))
     data["time"] = data["time"].reshape(lead).astype(np.int32)
     return Scheme(fields, groups), data, constants
+
+
+def _ended(
+    scheme: Scheme, data: dict[str, np.ndarray], length: np.ndarray
+) -> tuple[Scheme, np.ndarray]:
+    """Ends as a store wants them, where PyMARL wrote a slot more after all of its moves.
+
+    That slot shows what a value is bootstrapped from. After ``terminated`` there is none to come,
+    so it is dropped; else it is what ``closing`` marks, which is put beside ``data``.
+    """
+    ends, lead = data.get("terminated"), data["time"].shape
+    if ends is None or ends.shape != lead or ends.dtype != bool or "closing" in scheme.fields:
+        return scheme, length
+    row = np.arange(lead[0])
+    ends = ends & (np.arange(lead[1])[None] < length[:, None])
+    shown = (ends.sum(1) == 1) & (length > 1) & ends[row, np.maximum(length - 2, 0)]
+    length = (length - shown).astype(np.int32)
+    data["closing"] = np.zeros(lead, bool)
+    data["closing"][row, length - 1] = ~ends.any(1) & (length > 0)
+    return scheme.with_field("closing", Field((), np.bool_)), length
 
 
 def _narrow(path: Path, name: str, array: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
@@ -26,16 +27,21 @@ from counterplay.episodes import memory, ring
 from counterplay.episodes.batch import EpisodeBatch, Where
 from counterplay.episodes.index import NEVER, Index, Open
 from counterplay.episodes.ring import Pairs, Rows, Slots
-from counterplay.episodes.scheme import Field, Scheme
+from counterplay.episodes.scheme import Field, Scheme, unfit
 from counterplay.names import unknown
 
 MOST = 2**31 - 1
+READS = ("episodes", "transitions", "windows")
 OWN_BYTES = 5
 """Of ``filled`` and ``time`` in every slot."""
 
 
 class Replay(eqx.Module):
-    """The store, as a value: an array a field, and an index of the episodes that ended."""
+    """The store, as a value: an array a field, and an index of the episodes that ended.
+
+    Slots are counted in 32 bits since the first: after 2^31 of them in every lane, or as many
+    episodes in all, what is read is undefined.
+    """
 
     slots: Slots
     """Name -> [L, C, ...]."""
@@ -64,8 +70,10 @@ class Replay(eqx.Module):
 
         It holds at most ``episodes`` whole ones, by default as many as fit were each of them
         half as long as the horizon; 1 will do for what is only read by the slot. ValueError where
-        the sizes cannot work or the memory is not there: nothing has been made then.
+        the sizes cannot work, the memory is not there, or the scheme lacks ``terminated`` or has a
+        field by which episodes end, or agents leave, in another form: nothing has been made then.
         """
+        scheme.check_stored()
         span = horizon + 1
         least = {"lanes": 1, "chunk": 1, "horizon": 1, "slots": span + chunk - 1, "episodes": 1}
         asked = {"lanes": lanes, "chunk": chunk, "horizon": horizon, "slots": slots}
@@ -121,16 +129,33 @@ class Replay(eqx.Module):
     def nbytes(self) -> int:
         return sum(x.nbytes for x in jax.tree.leaves(self))
 
-    def can_sample(self, n: int) -> Bool[Array, ""]:
-        """Whether there are n whole episodes."""
-        return self.ended >= n
+    def can_sample(
+        self, n: int, of: str = "episodes", *, length: int | None = None
+    ) -> Bool[Array, ""]:
+        """Whether there are n whole episodes, or so many "transitions", or "windows" of a length.
+
+        ValueError for another word, and for windows without a length, or one that is no window's.
+        """
+        return self._count(of, length) >= n
+
+    def _count(self, of: str, length: int | None = None) -> Int[Array, ""]:
+        """How many different ones can be drawn."""
+        if of not in READS:
+            raise unknown("reading", of, READS)
+        if of == "windows" and (length is None or not 1 <= length <= self.capacity):
+            raise ValueError(f"windows: length must be 1 to {self.capacity}, found {length}")
+        if of == "episodes":
+            return self.ended
+        slots = length or 1 if of == "windows" else 2
+        return self.lanes * jnp.maximum(self.held - slots + 1, 0)
 
     def write(self, chunk: Mapping[str, Any]) -> "Replay":
         """Writes the next K slots of every lane, fields [L, K, ...], over the oldest.
 
         Fields that the scheme fills may be left out, as may ``filled`` where all of them happened;
         ``time`` is counted here. Constants are read in the slot where an episode ends. ValueError,
-        and nothing written, where a field does not fit. This replay's arrays are given away.
+        and nothing written, where a field does not fit, or numbers of a wider type do not (inside
+        jit cast them yourself). This replay's arrays are given away.
         """
         self.scheme.check(chunk, (self.lanes, self.chunk))
         return ring.write(self, dict(chunk))
@@ -171,14 +196,28 @@ class Replay(eqx.Module):
     ) -> EpisodeBatch:
         """n different whole episodes, all equally likely unless told otherwise.
 
-        ``half_life``: an episode counts half as much as one that ended so many later. ``strata``:
-        all values of a constant, such as "matchup" or ("opponent_id", seat), come equally often.
+        ``half_life``, above 0: an episode counts half as much as one that ended so many later.
+        ``strata``: all values of a constant, such as "matchup" or ("opponent_id", seat), come
+        equally often.
         """
+        if half_life is not None and not half_life > 0:
+            raise ValueError(f"episodes: half_life should be above 0, found {half_life}")
+        if strata is not None:
+            self._check_strata(*((strata, 0) if isinstance(strata, str) else strata))
         need(n, self.ended, "episodes", self.index.size)
         return ring.episodes(self, key, n, half_life, strata)
 
     sample = episodes
     """PyMARL's word."""
+
+    def _check_strata(self, name: str, member: int) -> None:
+        if name not in self.scheme.constants:
+            raise unknown("constant to draw by", name, self.scheme.constants)
+        kind, members = self.scheme.fields[name].dtype, int(np.prod(self.scheme.shape(name)))
+        if np.dtype(kind).kind not in "biu":
+            raise ValueError(f"strata {name!r}: expected whole numbers, found {np.dtype(kind)}")
+        if not 0 <= member < members:
+            raise ValueError(f"strata {name!r}: members are 0 to {members - 1}, found {member}")
 
     def transitions(
         self, key: PRNGKeyArray, n: int, *, priority: str | None = None, alpha: float = 0.6
@@ -188,8 +227,7 @@ class Replay(eqx.Module):
         With ``priority`` they are drawn with replacement, by that field to the power ``alpha``;
         negative priorities count as the largest there is. ``relabel`` writes new ones.
         """
-        have = self.lanes * (self.held - 1)
-        need(n, have, "transitions", self.lanes * (self.capacity - 1))
+        need(n, self._count("transitions"), "transitions", self.lanes * (self.capacity - 1))
         if priority is None:
             return ring.transitions(self, key, n)
         if priority not in self.scheme.slotwise or self.scheme.shape(priority):
@@ -199,16 +237,16 @@ class Replay(eqx.Module):
 
     def windows(self, key: PRNGKeyArray, n: int, length: int) -> Rows:
         """n different stretches of ``length`` slots, running over the ends of episodes."""
-        if not 1 <= length <= self.capacity:
-            raise ValueError(f"windows: length must be 1 to {self.capacity}, found {length}")
-        have = self.lanes * jnp.maximum(self.held - length + 1, 0)
+        have = self._count("windows", length)
         need(n, have, "windows", self.lanes * (self.capacity - length + 1))
         return ring.windows(self, key, n, length)
 
-    def relabel(self, where: Where, name: str, values: Array, ok: Any = True) -> "Replay":
+    def relabel(self, where: Where, name: str, values: Array, ok: Any = None) -> "Replay":
         """Writes a field back to slots that were read, values [B, T, ...] or [B, ...] of pairs.
 
-        Only where ``ok`` [B, T], and where nothing has been written over them since.
+        Only where ``ok``, [B, T] or [B], and where nothing has been written over them since.
+        Values of whole rows want it: as a rule ``batch.filled``, since padding stands where other
+        episodes go on. ValueError where values or ``ok`` do not fit.
         """
         if name not in self.scheme.slotwise:
             raise unknown("field of every slot", name, self.scheme.slotwise)
@@ -220,13 +258,27 @@ class Replay(eqx.Module):
                 f"relabel {name!r}: values should be {[*rows, 'T', *one]}, "
                 f"found {list(values.shape)}"
             )
-        return ring.relabel(self, where, name, values, jnp.asarray(ok))
+        stored = np.dtype(self.scheme.fields[name].dtype)
+        if (why := unfit(values, stored)) is not None:
+            raise ValueError(f"relabel {name!r}: expected {stored}, found {values.dtype}{why}")
+        if ok is None and len(lead) == 2:
+            raise ValueError(
+                f"relabel {name!r}: values of rows want ok {[*lead]}, found none; padding would be "
+                "written over what follows, so give the filled of the batch they were made of"
+            )
+        ok = jnp.asarray(True if ok is None else ok)
+        if ok.shape not in ((), rows, (*rows, 1), (*lead, 1)[:2]):
+            raise ValueError(f"relabel {name!r}: ok should be {[*lead]}, found {[*ok.shape]}")
+        return ring.relabel(self, where, name, values, ok.reshape(*ok.shape, *(1,) * (2 - ok.ndim)))
 
     def with_field(self, name: str, field: Field) -> "Replay":
         """A store with one more field, full of its ``fill``; programs compile anew for it."""
         scheme = self.scheme.with_field(name, field)
         if field.constant:
             raise ValueError(f"with_field {name!r}: a constant has to be there from the start")
+        if name == "left":
+            raise ValueError("with_field 'left': who leaves has to be there from the start")
+        scheme.check_stored()
         lead = (self.lanes, self.capacity)
         size = self.lanes * self.capacity * scheme.bytes_of({name: field})
         memory.check(size, f"field {name!r}")
@@ -244,8 +296,8 @@ def need(n: int, have: Array, what: str, most: int) -> None:
         raise ValueError(f"replay: {what} to draw must be 1 to {most}, its capacity; found {n}")
     if not isinstance(have, Tracer) and n > int(have):
         raise ValueError(
-            f"replay: asked for {n} {what}, holds {int(have)}: ask can_sample first, or write "
-            "more before drawing"
+            f"replay: asked for {n} {what}, holds {int(have)}: ask can_sample(n, {what!r}) first, "
+            "or write more before drawing"
         )
 
 

@@ -11,8 +11,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.episodes import draw
-from counterplay.episodes.batch import EpisodeBatch, Where
-from counterplay.episodes.index import add, follow
+from counterplay.episodes.batch import NO_STORE, EpisodeBatch, Where
+from counterplay.episodes.index import NEVER, add, follow
 from counterplay.episodes.scheme import OWN, Scheme
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Rows(eqx.Module):
 
     data: Slots
     first: Bool[Array, "B T"]
-    """Where another episode begins."""
+    """Where another episode begins; its slot is filled."""
     ok: Bool[Array, " B"]
     """False where a store inside jit held fewer than were asked for."""
     where: Where
@@ -61,9 +61,9 @@ def write(replay: "Replay", chunk: Slots) -> "Replay":
     filled = chunk.get("filled", jnp.ones(lead, bool))
     nobody = jnp.zeros((*lead, replay.goes.left.shape[1]), bool)
     of_all = filled[:, :, None]
-    left = chunk.get("left", nobody) & of_all
-    alive = chunk.get("alive", nobody)
-    alive = alive & of_all if alive.shape == nobody.shape else nobody
+    left = chunk.get("left", nobody).reshape(nobody.shape) & of_all
+    alive = chunk.get("alive", nobody) if "left" in scheme.fields else nobody
+    alive = alive.reshape(nobody.shape) & of_all
     over = ends(scheme, chunk)
     goes, ended, time = follow(replay.goes, replay.written, filled, over, left, alive)
     given = {**chunk, "filled": filled, "time": jnp.minimum(time, replay.span)}
@@ -118,19 +118,22 @@ def episodes(
     strata: str | tuple[str, int] | None,
 ) -> EpisodeBatch:
     index = replay.index
+    ok = jnp.arange(n) < replay.ended
     if half_life is None and strata is None:
         entry = index.entry(draw.distinct(key, n, replay.ended))
     else:
-        entry = draw.weighted(key, n, _weights(replay, half_life, strata))
-    return at_entries(replay, entry, jnp.arange(n) < replay.ended)
+        entry = draw.weighted(key, n, _log_weights(replay, half_life, strata))
+        ok &= index.live()[entry]
+    return at_entries(replay, entry, ok)
 
 
 @jax.jit
 def at_entries(
     replay: "Replay", entry: Int[Array, " B"], ok: Bool[Array, " B"] | bool = True
 ) -> EpisodeBatch:
-    """The episodes at these entries of the index."""
-    index = replay.index
+    """The episodes at these entries of the index; where not ``ok``, nothing of them."""
+    index, ok = replay.index, jnp.broadcast_to(ok, entry.shape)
+    of = lambda x, none: jnp.where(ok.reshape(-1, *(1,) * (x.ndim - 1)), x[entry], none)
     length = jnp.where(ok, index.length[entry], 0)
     where = Where(index.lane[entry], index.start[entry])
     filled = jnp.arange(replay.span)[None] < length[:, None]
@@ -138,29 +141,30 @@ def at_entries(
     data["time"] = jnp.where(filled, jnp.arange(replay.span, dtype=jnp.int32)[None], 0)
     return EpisodeBatch(
         data=data,
-        constants={name: x[entry] for name, x in index.constants.items()},
+        constants={name: of(x, jnp.zeros((), x.dtype)) for name, x in index.constants.items()},
         filled=filled,
-        left_at=index.left_at[entry],
-        where=where,
+        left_at=of(index.left_at, NEVER),
+        where=Where(where.lane, jnp.where(ok, where.slot, NO_STORE)),
         scheme=replay.scheme,
     )
 
 
-def _weights(
+def _log_weights(
     replay: "Replay", half_life: float | None, strata: str | tuple[str, int] | None
 ) -> Float[Array, " I"]:
     index = replay.index
     live = index.live()
-    weight = live.astype(jnp.float32)
+    weight = jnp.zeros(index.size)
     if half_life is not None:
         age = (replay.ended - 1 - index.rank()).astype(jnp.float32)
-        weight = jnp.where(live, jnp.exp2(-age / half_life), 0.0)
-    if strata is None:
-        return weight
-    name, member = (strata, None) if isinstance(strata, str) else strata
-    ids = index.constants[name].astype(jnp.int32).reshape(index.size, -1)
-    stratum = ids[:, member] if member is not None else draw.joined(ids)
-    return weight * draw.share_of_stratum(stratum, live)
+        weight = -jnp.log(2.0) * age / max(half_life, 1e-30)  # less is 0 in 32 bits
+    if strata is not None:
+        name, member = (strata, None) if isinstance(strata, str) else strata
+        ids = index.constants[name].astype(jnp.int32).reshape(index.size, -1)
+        stratum = ids[:, member] if member is not None else draw.joined(ids)
+        weight += jnp.log(draw.share_of_stratum(stratum, live))
+    least = jnp.finfo(jnp.float32).min  # -inf is for what is not there
+    return jnp.where(live, jnp.maximum(weight, least / 2), -jnp.inf)
 
 
 def _places(replay: "Replay", number: Int[Array, " B"], length: int) -> Where:
@@ -175,7 +179,7 @@ def windows(replay: "Replay", key: PRNGKeyArray, n: int, length: int) -> Rows:
     where = _places(replay, draw.distinct(key, n, have), length)
     ok = jnp.arange(n) < have
     data = gather(replay, where, length, jnp.broadcast_to(ok[:, None], (n, length)))
-    return Rows(data, data["time"] == 0, ok, where)
+    return Rows(data, (data["time"] == 0) & data["filled"], ok, where)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -193,7 +197,8 @@ def _pairs(
         name: x[:, 0] for name, x in gather(replay, at, 1, ok[:, None], names).items()
     }
     now, own = one(where, ok), one(later, ok, OWN)
-    follows = now["filled"] & own["filled"] & (own["time"] == now["time"] + 1)
+    next_time = jnp.minimum(now["time"] + 1, replay.span)  # where it is cut off
+    follows = now["filled"] & own["filled"] & (own["time"] == next_time)
     moved = now["filled"] & (follows | ends(replay.scheme, now))
     if "closing" in now:
         moved &= ~now["closing"]

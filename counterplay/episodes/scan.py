@@ -6,8 +6,7 @@ import jax
 import numpy as np
 
 from counterplay.episodes import ring
-from counterplay.episodes.export import Export
-from counterplay.episodes.index import NEVER
+from counterplay.episodes.export import Export, left_in
 
 if TYPE_CHECKING:
     from counterplay.episodes.replay import Replay
@@ -36,13 +35,7 @@ def episodes_in(replay: "Replay") -> Export:
         data[name] = np.zeros((*inside.shape, *source.shape[2:]), source.dtype)
         data[name][row, slot] = source[lane[row], start[row] + slot]
     constants = {name: np.asarray(host.index.constants[name])[entry] for name in scheme.constants}
-    agents = host.goes.left.shape[1]
-    left_at = np.full((len(lane), agents), NEVER, np.int32)
-    if agents:
-        left = data["left"]
-        last = inside.shape[1] - 1 - np.argmax(left[:, ::-1], axis=1) if left.size else left_at
-        left_at = np.where(left.any(1), last, NEVER).astype(np.int32)
-    return Export(data, constants, length.astype(np.int32), left_at, scheme)
+    return Export(data, constants, length.astype(np.int32), left_in(data, scheme), scheme)
 
 
 def _whole(

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
-from counterplay.names import unknown
+from counterplay.names import listed, unknown
 
 OWN = ("filled", "time")
 """Fields every store keeps: whether a slot happened, and slots since its episode began."""
@@ -34,6 +35,8 @@ class Field(NamedTuple):
     """What a chunk without this field gets, for what is written back later; None: it must come."""
 
 
+ENDS = ("terminated", "closing", "truncated")
+"""Fields by which a store knows where episodes end."""
 FILLED = Field((), np.bool_, fill=True)
 
 
@@ -75,8 +78,9 @@ class Scheme:
     @cached_property
     def _hash(self) -> int:
         """Asked for at every call of a jitted function that takes a store."""
-        parts = ((k, *map(str, v)) for k, v in self.fields.items())
-        return hash((*parts, *self.groups.items(), *self.views.items()))
+        of_field = lambda one: (tuple(one.shape), np.dtype(one.dtype), *one[2:])
+        fields = frozenset((name, of_field(one)) for name, one in self.fields.items())
+        return hash((fields, frozenset(self.groups.items()), frozenset(self.views.items())))
 
     @property
     def slotwise(self) -> dict[str, Field]:
@@ -90,7 +94,35 @@ class Scheme:
     @property
     def agents(self) -> int:
         """Those of whom it is stored when they leave."""
-        return self.shape("left")[0] if "left" in self.fields else 0
+        return int(np.prod(self.shape("left"))) if "left" in self.fields else 0
+
+    def check_stored(self) -> None:
+        """ValueError for the first field that a store could not keep, or would not understand."""
+        if "terminated" not in self.fields:
+            raise ValueError(
+                "field 'terminated': a store wants bool[], true in the last slot of an episode; "
+                f"found {listed(self.fields)}"
+            )
+        for name, one in self.fields.items():
+            wanted = self._flags(name)
+            found = f"{np.dtype(one.dtype)}{[*self.shape(name)]}{', one an episode' * one.constant}"
+            flag = np.dtype(one.dtype) == np.bool_ and not one.constant
+            if wanted and not (flag and self.shape(name) in wanted):
+                told = " or ".join(f"bool{[*shape]}" for shape in wanted)
+                raise ValueError(f"field {name!r}: a store wants {told} a slot, found {found}")
+            if jax.dtypes.canonicalize_dtype(one.dtype) != np.dtype(one.dtype):
+                raise ValueError(
+                    f"field {name!r}: expected a type of 32 bits or fewer, found {found}; JAX "
+                    "stores 64 only with jax_enable_x64"
+                )
+
+    def _flags(self, name: str) -> list[tuple[int, ...]]:
+        """The shapes that a truth may have that means something to a store; none for others."""
+        if name in ENDS:
+            return [()]
+        if name == "alive" and "left" in self.fields:
+            return [self.shape("left")]
+        return [(), self.shape(name)[:1]] if name in ("left", "alive") else []
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of one entry, the axis of its group included."""
@@ -126,30 +158,51 @@ class Scheme:
     def check(self, chunk: Mapping[str, Any], lead: tuple[int, ...]) -> None:
         """Refuses a chunk that does not fit, before anything of it is written.
 
-        ValueError names the field, what the scheme wants and what was found.
+        Numbers may be of a narrower type than the field's. Those of a wider one pass where all of
+        them fit, which is looked at outside jit; inside, they have to be cast. ValueError names
+        the field, what the scheme wants and what was found.
         """
         for name in chunk:
             if name not in self.fields and name not in OWN:
                 raise unknown("field of the scheme", name, [*self.fields, *OWN])
         for name, one in (*self.fields.items(), ("filled", FILLED)):
-            found, shape = (
-                chunk.get(name),
-                (*lead, *(one.shape if one is FILLED else self.shape(name))),
-            )
-            if found is None:
-                fits, told = one.fill is not None, "nothing"
-            else:
-                fits = tuple(found.shape) == shape and _goes_into(found.dtype, one.dtype)
-                told = "" if fits else f"{np.dtype(found.dtype)}{list(found.shape)}"
-            if not fits:
-                wanted = f"{np.dtype(one.dtype)}{[*shape]}"
-                raise ValueError(f"field {name!r}: the scheme wants {wanted}, found {told}")
+            found, shape = chunk.get(name), one.shape if one is FILLED else self.shape(name)
+            if found is None and one.fill is not None:
+                continue
+            told, why = "nothing", ""
+            if found is not None:
+                told = f"{np.dtype(found.dtype)}{list(found.shape)}"
+                if tuple(found.shape) == (*lead, *shape):
+                    why = unfit(found, one.dtype)
+            if why is not None:
+                wanted = f"{np.dtype(one.dtype)}{[*lead, *shape]}"
+                raise ValueError(f"field {name!r}: the scheme wants {wanted}, found {told}{why}")
 
 
-def _goes_into(found: Any, stored: Any) -> bool:
-    """Whether numbers of one type may be stored as another: of the same sort, or wider."""
-    if np.dtype(found) == np.dtype(stored):
-        return True
-    both = [x for x in (np.bool_, np.integer, np.floating) if np.issubdtype(found, x)]
-    same = bool(both) and np.issubdtype(stored, both[0])
-    return same or (np.issubdtype(found, np.integer) and np.issubdtype(stored, np.floating))
+def unfit(found: Any, stored: Any) -> str | None:
+    """Why these numbers are not stored as that type; None where they are.
+
+    They are where it holds all numbers of theirs, as float32 counts to do for whole ones; or where
+    they can be looked at, which is not so inside jit, and it holds each of them. A float may be
+    rounded, never become infinite.
+    """
+    given, stored = np.dtype(found.dtype), np.dtype(stored)
+    if given == stored:
+        return None
+    if given.kind not in "iuf" or stored.kind not in ("f" if given.kind == "f" else "iuf"):
+        return ""
+    if np.can_cast(given, stored) or (given.kind != stored.kind == "f" and stored.itemsize > 2):
+        return None
+    if isinstance(found, Tracer):
+        return "; inside jit nobody sees whether they fit: cast them before"
+    numbers = np.asarray(found)
+    if stored.kind == "f" == given.kind:
+        with np.errstate(over="ignore"):
+            fits = np.isfinite(numbers.astype(stored)) == np.isfinite(numbers)
+    else:
+        info = np.iinfo(stored) if stored.kind != "f" else None
+        most = info.max if info else 2 ** (np.finfo(stored).nmant + 1)
+        fits = (numbers >= (info.min if info else -most)) & (numbers <= most)
+    if fits.all():
+        return None
+    return f"; {numbers[~fits].flat[0]} does not fit: a wider field takes it"

@@ -15,6 +15,7 @@ import numpy as np
 from counterplay.episodes import Replay
 from counterplay.episodes.index import NEVER
 from counterplay.episodes.memory import told
+from counterplay.episodes.replay import OWN_BYTES
 from counterplay.episodes.scheme_text import scheme_of, text_of
 from counterplay.runs import checkpoints
 from counterplay.runs.checkpoints import Arrays, named, named_leaves
@@ -196,7 +197,9 @@ def described(tree: Any, keep: int | None) -> str | None:
         return f"checkpoints hold nothing of the buffer of {told(every)}"
     lanes = lambda store: int(np.prod(store.slots["filled"].shape[:-1]))
     part = sum(
-        lanes(store) * _chunks(store, keep) * (store.scheme.bytes_of(store.scheme.slotwise) + 5)
+        lanes(store)
+        * _chunks(store, keep)
+        * (store.scheme.bytes_of(store.scheme.slotwise) + OWN_BYTES)
         for store in found
     )
     slots = max(_chunks(store, keep) for store in found)

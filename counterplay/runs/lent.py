@@ -38,6 +38,8 @@ class Held(NamedTuple):
     """Of the stores, as they were kept."""
     slots: int | None = None
     """Of all their lanes, those of episodes that are not whole included."""
+    overlong: int | None = None
+    """Episodes ever written to them that were longer than their horizon: not among these."""
 
 
 def held_by(path: Path) -> Held:
@@ -59,10 +61,11 @@ def _of_run(path: Path) -> Held:
         why = "--checkpoint-buffer was none" if kept else f"{row['algorithm']} keeps none"
         raise ValueError(f"{path}: its checkpoint of step {found.steps:,} has no buffer: {why}")
     seeds: list[list[EpisodeBatch]] = [[] for _ in range(row["config"]["seeds"])]
-    nbytes = slots = 0
+    nbytes = slots = overlong = 0
     for name, store in stores_of(found).items():
         nbytes += store.nbytes()
         slots += _slots(store)
+        overlong += int(np.sum(store.overlong))
         own = re.match(r"0/(\d+)/", name)  # games in ordinary Python: a training each seed
         parts = (
             [store]
@@ -71,7 +74,7 @@ def _of_run(path: Path) -> Held:
         )
         for i, part in enumerate(parts):
             seeds[int(own[1]) if own else i].append(_episodes(part))
-    return Held(path, seeds, row.get("opponents", []), found.steps, nbytes, slots)
+    return Held(path, seeds, row.get("opponents", []), found.steps, nbytes, slots, overlong)
 
 
 def _slots(store: Replay) -> int:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -321,7 +323,7 @@ def test_files_of_others_are_read_with_a_scheme_of_their_own(tmp_path):
         "avail_actions": draw.integers(0, 2, (*lead, 2, 3)).astype(np.int32),
         "state": draw.random((*lead, 7)),
         "reward": draw.random((*lead, 1)).astype(np.float32),
-        "terminated": draw.integers(0, 2, (*lead, 1)).astype(np.uint8),
+        "terminated": (np.arange(6)[None] == length[:, None] - 1).astype(np.uint8)[:, :, None],
         "seed": np.arange(4),
     }
     np.savez(tmp_path / "theirs.npz", filled=filled, **arrays)
@@ -377,3 +379,18 @@ def test_zip_members_are_what_numpy_itself_writes(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz") as whole:
         assert all(name.endswith(".npy") for name in whole.namelist())
         assert whole.testzip() is None
+
+
+def test_npz_files_are_written_and_read_without_pyarrow(tmp_path):
+    code = """
+import sys
+sys.modules["pyarrow"] = None  # as where it is not installed
+from counterplay.episodes import Field, Replay, Scheme
+from counterplay.episodes.npz import read_npz, write_npz
+import numpy as np
+scheme = Scheme({"terminated": Field((), np.bool_)})
+replay = Replay.empty(scheme, lanes=1, slots=4, chunk=2, horizon=2)
+write_npz(sys.argv[1], replay.write({"terminated": np.ones((1, 2), bool)}).whole())
+assert read_npz(sys.argv[1]).batch_size == 2
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path / "a.npz"], check=True)

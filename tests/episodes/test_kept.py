@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -140,3 +141,33 @@ def test_the_verb_counts_padding_and_players(tmp_path, capsys):
     assert sum(row["players"]["matchups"].values()) == rows
     assert data.main(["describe", str(tmp_path / "a.parquet")]) == 0
     assert "seat 2: " in capsys.readouterr().out
+
+
+def test_the_verb_tells_of_episodes_beyond_the_horizon(tmp_path, capsys):
+    replay, _ = filled_to(4)
+    held = lent.Held(tmp_path, [[replay.whole()]], [], 1, 10, 20, overlong=7)
+    row = data.described(held)
+    assert row["overlong"] == 7
+    data._tell(row)
+    assert "7 episodes longer than its horizon" in capsys.readouterr().out
+    data._tell({**row, "overlong": 0})
+    assert "longer than" not in capsys.readouterr().out
+
+
+def test_one_agents_own_episodes_are_described_and_kept(tmp_path, capsys):
+    """Their scheme has no axis of agents any more, and still knows when this one left."""
+    replay, _ = filled_to(6)
+    own = replay.whole().segments(1)
+    write_parquet(tmp_path / "own.parquet", own)
+    assert data.main(["describe", str(tmp_path / "own.parquet"), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    came = np.asarray(own.length) > 0
+    assert row["episodes"] == came.sum() and row["slots"] == int(own.length.sum())
+    assert own.scheme.agents == 1 and own.scheme.shape("left") == ()
+    kept = Replay.empty(own.scheme, lanes=2, slots=64, chunk=8, horizon=HORIZON)
+    over = (own["terminated"] | own["left"]) & ~own["closing"]  # where it left, it is over for it
+    kept = kept.extend(replace(own, data={**own.data, "terminated": over}))
+    found = kept.whole()
+    assert sorted(found.left_at[:, 0].tolist()) == sorted(own.left_at[came, 0].tolist())
+    index = kept.index.entry(jnp.arange(int(kept.ended)))
+    assert np.array_equal(kept.index.left_at[index], found.left_at)

@@ -1,11 +1,15 @@
 """One agent's own episodes, several agents on one clock, and what follows, against plain loops."""
 
+from dataclasses import replace
+
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
 
 from counterplay.episodes import Field, OneHot, Replay, Scheme, align
+from counterplay.episodes.npz import read_npz, write_npz
 
 AGENTS, LANES, CHUNK, HORIZON = 3, 4, 8, 9
 SPAN = HORIZON + 1
@@ -181,3 +185,83 @@ def test_a_cut_batch_has_the_same_future():
     part = batch[:, 2:]
     for mine, whole in zip(part.future(0, 3), batch.future(2, 3), strict=True):
         assert jnp.array_equal(mine, whole)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_whole_episodes_know_who_came_back(seed):
+    """An agent that left and is alive again has not left, in whatever way episodes are read."""
+    slots = played(seed)
+    replay = Replay.empty(SCHEME, lanes=LANES, slots=40, chunk=CHUNK, horizon=HORIZON)
+    for i in range(5):
+        chunk = {name: x[:, i * CHUNK : (i + 1) * CHUNK] for name, x in slots.items()}
+        replay = replay.write(chunk)
+    found = replay.whole()
+    index = replay.index.entry(jnp.arange(int(replay.ended)))
+    assert np.array_equal(found.left_at, replay.index.left_at[index])
+    back = np.asarray(found["left"]).any(1) & (np.asarray(found.left_at) == -1)
+    assert back.any(), "somebody came back"
+
+
+def left_early():
+    """One game of 8 slots: agent 0 stays, agent 1 leaves after slot 1, agent 2 after slot 5."""
+    slots = {name: x[:1, :8].copy() for name, x in played(0).items()}
+    stay = np.array([8, 2, 6])
+    slots["alive"][0] = np.arange(8)[:, None] < stay
+    slots["left"][0] = np.arange(8)[:, None] == stay - 1
+    slots["left"][0, :, 0] = False
+    slots["closing"] = np.zeros((1, 8), bool)
+    slots["terminated"] = np.arange(8)[None] == 7
+    replay = Replay.empty(SCHEME, lanes=1, slots=24, chunk=8, horizon=8)
+    return replay.write(slots).episodes(jr.key(0), 1)
+
+
+def test_who_left_before_a_part_began_did_not_stay():
+    batch = left_early()
+    assert batch.left_at.tolist() == [[-1, 1, 5]]
+    part = batch[:, 3:7]
+    assert part.left_at.tolist() == [[-1, -2, 2]]
+    assert part[:, 1:].left_at.tolist() == [[-1, -2, 1]]
+    assert part[:, 3:].left_at.tolist() == [[-1, -2, -2]]
+    assert batch[:, 2:4].left_at.tolist() == [[-1, -2, -1]], "what comes later is not told"
+    bare = SCHEME.only(*(name for name in SCHEME.fields if name != "alive"))
+    data = {name: x for name, x in part.data.items() if name != "alive"}
+    blind = replace(part, data=data, scheme=bare)
+    assert [int(blind.segments(agent).length[0]) for agent in range(3)] == [4, 0, 3]
+
+
+def test_a_segment_of_a_part_ends_where_the_part_does():
+    batch = left_early()
+    for part in (batch[:, :4], replace(batch[:, :4], left_at=batch.left_at)):
+        own = part.segments(2)
+        assert own.length.tolist() == [4]
+        assert own.filled.tolist() == [[True] * 4]
+        early = part[:, :3].segments(2)
+        assert early.length.tolist() == [3] and not early["left"].any()
+    short = replace(batch, filled=batch.filled.at[:, 4:].set(False), left_at=batch.left_at)
+    assert short.segments(2).length.tolist() == [4]
+
+
+def test_segments_of_a_part_stand_on_the_clock_of_the_game():
+    batch = left_early()
+    part, agents = batch[:, 4:8], (0, 2)
+    joint = align([part.segments(agent) for agent in agents])
+    assert joint["present"].shape == (1, SPAN - 1, 2)
+    wanted = np.zeros((1, SPAN - 1, 2), bool)
+    wanted[0, 4:8, 0] = wanted[0, 4:6, 1] = True
+    assert np.array_equal(joint["present"], wanted)
+    obs = np.asarray(batch["obs"])[:, :, agents]
+    assert np.array_equal(joint["obs"], obs * wanted[..., None])
+    assert joint.left_at.tolist() == [[-1, 5]]
+    assert jnp.array_equal(joint.where.slot, batch.where.slot)
+    late = [batch.segments(agent)[:, 3:].trim() for agent in agents]
+    assert int(align(late)["present"].sum()) == 5 + 3
+    inside = jax.jit(lambda b: align([b[:, 4:8].segments(a) for a in agents])["present"])(batch)
+    assert np.array_equal(inside, wanted)
+    assert len(jax.tree.leaves(batch[[0]])) and batch[[0]].clock == batch[:, :].clock == 0
+
+
+def test_a_part_that_went_through_a_file_stands_on_the_clock_too(tmp_path):
+    batch = left_early()
+    write_npz(tmp_path / "late.npz", batch[:, 4:8])
+    joint = align([read_npz(tmp_path / "late.npz").segments(0)])
+    assert joint["present"][0, :, 0].tolist() == [False] * 4 + [True] * 4

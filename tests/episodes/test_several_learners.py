@@ -53,6 +53,7 @@ def play(first_passes: int, second_passes: int, first_seed: int = 0):
     for i in range(4, 10):
         keys = jr.fold_in(jr.key(first_seed), i), jr.fold_in(jr.key(1), i)
         chunk = stream.chunk(i, 4)
+        chunk["actions"] = chunk["actions"].astype(np.int8)  # nobody casts inside jit
         replay, weights, drawn = iteration(
             replay, chunk, weights, keys, first_passes, second_passes
         )

@@ -80,7 +80,10 @@ def check_rows(rows, stream: Stream, number: np.ndarray) -> None:
     assert np.array_equal(np.asarray(rows["filled"])[ok], stream.slots["filled"][lane, slot])
     same = number[lane, slot]
     new = (same[:, 1:] != same[:, :-1]) & (same[:, 1:] >= 0)
-    assert (np.asarray(rows.first)[ok][:, 1:] >= new).all()
+    first = np.asarray(rows.first)
+    assert np.array_equal(first[ok][:, 1:] & (same[:, 1:] >= 0), new)
+    begins = (stream.time == 0) & stream.slots["filled"]
+    assert np.array_equal(first[ok], begins[lane, slot]) and not first[~ok].any()
 
 
 def check_pairs(pairs, stream: Stream, number: np.ndarray) -> None:
