@@ -15,7 +15,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
 
-from counterplay.envs.hosting import built, needed
+from counterplay.envs.hosting import built, kinds_of, needed
 from counterplay.names import Value, unknown
 
 PARTICLES = "jaxmarl.environments.mpe.simple.SimpleMPE"
@@ -135,8 +135,8 @@ def one_side_is_dead(game: Any, state: Any) -> Bool[Array, ""]:
 
 
 def is_a(game: Any, kind: str) -> bool:
-    """Whether the game is of this kind, module and class by name: nothing is imported to ask."""
-    return kind in {f"{k.__module__}.{k.__qualname__}" for k in type(game).__mro__}
+    """Whether the game is of this kind, module and class by name."""
+    return kind in kinds_of(game)
 
 
 def sizes_of(game: Any, text: str) -> Sizes:
