@@ -14,7 +14,15 @@ from counterplay.console import Meter, check_names, read, set_threads, signed, t
 from counterplay.errors import SaveError
 from counterplay.grammar import short_names, split_list
 from counterplay.terminal import say
-from counterplay.verbs import Seats, Train, check_timeout, learners_of, seats_of, tell_breaks
+from counterplay.verbs import (
+    Seats,
+    Train,
+    breaks_of,
+    check_timeout,
+    learners_of,
+    seats_of,
+    tell_breaks,
+)
 
 MEAN_RETURN = "mean return ± standard error"
 
@@ -64,7 +72,6 @@ def evaluate(args: list[str]) -> int:
     given = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
     members = [name for text in given for name in split_list(text)]
     game, match = set_up(chosen, members)
-    from counterplay.envs.running import RESTART, Breaks
     from counterplay.evaluate.results import opening
     from counterplay.evaluate.returns import evaluate as play
     from counterplay.evaluate.rows import EpisodeRows
@@ -78,10 +85,9 @@ def evaluate(args: list[str]) -> int:
     folder = split_run(run).folder / "evaluations" / stamp() if run else None
     folder = folder if chosen.out is None else Path(chosen.out)
     rows = None if folder is None else EpisodeRows()
-    how = {"seed": chosen.seed, "greedy": chosen.greedy}
+    how, breaks = {"seed": chosen.seed, "greedy": chosen.greedy}, breaks_of(chosen)
     with Meter(f"eval on {game}", chosen.episodes, "episodes", quiet=chosen.json) as meter:
         told = lambda done, total: meter.update(done, total=total)
-        breaks = Breaks(chosen.on_env_error == RESTART, chosen.env_timeout)
         size = {"match": match, "progress": told, "rows": rows, "breaks": breaks}
         table = play(env, roster, chosen.episodes, **how, **size)
     found = {"env": game, "match": match, "policies": short_names(given), "given": given}

@@ -7,11 +7,12 @@ import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
 from counterplay.console import Meter, read, set_threads, table, use_all_cores
+from counterplay.verbs import breaks_of, check_timeout, tell_breaks
 
 EPISODES, HOSTED_EPISODES = 4096, 256
 
@@ -36,8 +37,16 @@ class Report:
     which are slow."""
     seed: int = 0
     """Seed of start states and moves; never the games of a training."""
+    on_env_error: Literal["stop", "restart"] = "stop"
+    """Where a game in ordinary Python raises, hangs or shows what it did not declare: end the
+    report, or drop the episode, count it and go on with a fresh copy of the game."""
+    env_timeout: float = 60.0
+    """Seconds that one move or reset of such a game may take; 0 for as long as it likes."""
     json: bool = False
     """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        check_timeout(self.env_timeout)
 
 
 def report(args: list[str]) -> int:
@@ -53,7 +62,8 @@ def report(args: list[str]) -> int:
     games = build.open_games(runs, chosen.against)
     out = _place(chosen, folders)
     build.prepare(out)
-    play = _player(chosen)
+    breaks = breaks_of(chosen)
+    play = _player(chosen, breaks)
     pictures = out / build.FIGURES
     found = build.measure_all(runs, games, chosen.against, play, pictures, chosen.seed)
     command = shlex.join(["counterplay", "report", *args])
@@ -62,11 +72,13 @@ def report(args: list[str]) -> int:
     pages = build.write(document, out)
     seconds = time.perf_counter() - began
     row = summary(runs, found, contents.labels(runs)) | {"seconds": round(seconds, 2)}
+    row["env_errors"] = breaks.count
     row = {name: str(path) for name, path in pages.items()} | row
     if chosen.json:
         print(json.dumps(row))
     else:
         _show(row)
+        tell_breaks(breaks.count)
     return 0
 
 
@@ -103,7 +115,7 @@ def _place(chosen: Report, folders: list[Path]) -> Path:
     return Path("runs") / f"report-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}"
 
 
-def _player(chosen: Report) -> Any:
+def _player(chosen: Report, breaks: Any) -> Any:
     """Evaluation with progress, as the report asks for it."""
     from counterplay.evaluate.returns import evaluate
     from counterplay.pools import stage
@@ -112,7 +124,7 @@ def _player(chosen: Report) -> Any:
         staged = stage(env, roster)
         usual = HOSTED_EPISODES if hasattr(staged, "open") else EPISODES
         episodes = usual if chosen.episodes is None else chosen.episodes
-        how = {"seed": chosen.seed, "match": match, "rows": rows}
+        how = {"seed": chosen.seed, "match": match, "rows": rows, "breaks": breaks}
         with Meter(title, episodes, "episodes", quiet=chosen.json) as meter:
             update = lambda done, total: meter.update(done, total=total)
             return evaluate(staged, roster, episodes, progress=update, **how)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 from rich.console import Console
@@ -15,7 +15,7 @@ from counterplay import envs, opponents
 from counterplay.console import Meter, check_names, read, signed, table
 from counterplay.grammar import LEARNERS, short_names, split_list
 from counterplay.play import check_out, keep, set_up, title_of
-from counterplay.verbs import Train
+from counterplay.verbs import Train, breaks_of, check_timeout, tell_breaks
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,16 @@ class CrossPlay:
     """Learned policies play their most likely move instead of drawing one."""
     out: str | None = None
     """Folder of the result and its episodes; by default a new one under runs/."""
+    on_env_error: Literal["stop", "restart"] = "stop"
+    """Where a game in ordinary Python raises, hangs or shows what it did not declare: end the
+    cross-play, or drop the episode, count it and go on with a fresh copy of the game."""
+    env_timeout: float = 60.0
+    """Seconds that one move or reset of such a game may take; 0 for as long as it likes."""
     json: bool = False
     """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        check_timeout(self.env_timeout)
 
 
 def main(args: list[str]) -> int:
@@ -54,11 +62,13 @@ def main(args: list[str]) -> int:
     from counterplay.runs.folder import stamp
 
     how, rows = {"seed": chosen.seed, "greedy": chosen.greedy}, EpisodeRows()
+    breaks = breaks_of(chosen)
     total = chosen.episodes * len(policies) ** 2
     meter = Meter(f"xplay on {game}", total, "episodes", quiet=chosen.json)
     with meter, _compiling() as compiled:
         told = lambda done, total: meter.update(done, total=total)
         size = {"names": names, "match": match, "progress": told, "rows": rows}
+        size["breaks"] = breaks
         crossed = cross_play(envs.make(game), policies, chosen.episodes, **how, **size)
     cells = [cell for row in crossed.cells for cell in row]
     found = {
@@ -70,6 +80,7 @@ def main(args: list[str]) -> int:
         "steps": sum(round(cell.length * cell.episodes) for cell in cells),
         "seconds": round(time.perf_counter() - began, 2),
         "compile_seconds": round(sum(compiled), 2),
+        "env_errors": breaks.count,
     }
     folder = Path("runs", f"xplay-{stamp()}") if chosen.out is None else Path(chosen.out)
     more = found | how | {"opponents": crossed.opponents, "checkpoints": crossed.checkpoints}
@@ -78,6 +89,7 @@ def main(args: list[str]) -> int:
         print(json.dumps(found | {"saved": saved}))
         return 0
     _show(title_of(chosen, game, cells[0].episodes, match), names, found["cells"])
+    tell_breaks(breaks.count)
     if saved:
         print(f"saved in {saved}")
     return 0

@@ -6,6 +6,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jax
@@ -79,6 +80,19 @@ def test_the_game_of_the_guide_is_trained_on_and_evaluated_by_its_name(
     assert len(commands) == 2 and "random" in capsys.readouterr().out
     assert json.loads(Path("runs/agree/config.json").read_text())["env"] == "agree,rounds=5"
     assert envs.REGISTERED.pop("agree") == "__main__:Agree"
+
+
+def test_the_game_of_the_guide_keeps_the_rules_of_pettingzoo(tmp_path):
+    with warnings.catch_warnings():  # it imports a game of its own in a way that it has deprecated
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from pettingzoo.test import parallel_api_test, parallel_seed_test
+    (code,) = [b for b in python_blocks(ROOT / "docs/guide.md") if "class Agree" in b]
+    (tmp_path / "agree.py").write_text(code)
+    agree = runpy.run_path(str(tmp_path / "agree.py"))["Agree"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parallel_api_test(agree(), num_cycles=100)
+        parallel_seed_test(agree)
 
 
 def test_the_export_of_the_guide_plays_to_the_end(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterplay import cli, envs, play, verbs
+from counterplay import cli, envs, play, reporting, verbs
 from counterplay.console import Stop
 from counterplay.envs.running import Running
 from counterplay.envs.watching import FOREVER, Hung, Watch
@@ -21,7 +21,7 @@ TINY = "--lanes 2 --slots 16 --widths 4 --minibatches 1 --epochs 1 --steps 32"
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     """The devices of this process were chosen before, and the game breaks in two episodes."""
-    for module in (verbs, play):
+    for module in (verbs, play, reporting):
         monkeypatch.setattr(module, "use_all_cores", lambda game="": None)
     envs.make(PLACE).build.ask_for("raises")  # type: ignore[attr-defined]
 
@@ -73,6 +73,39 @@ def test_an_evaluation_ends_or_counts_whole_episodes_only(capsys):
     (row,) = found["rows"]
     assert found["env_errors"] == 2 and row["episodes"] == 8
     assert row["mean"] == [3.0, 3.0] and row["error"] == [0.0, 0.0] and row["length"] == 3.0
+
+
+def test_so_does_cross_play(tmp_path, capsys):
+    command = shlex.split(f"xplay random --env {GAME} --episodes 8 --out {tmp_path}/found --json")
+    assert cli.main(command) == 1
+    assert "broke in lane 2 after move 2: ZeroDivisionError" in capsys.readouterr().err
+    envs.make(PLACE).build.ask_for("hangs")  # type: ignore[attr-defined]
+    assert cli.main([*command, "--on-env-error", "restart", "--env-timeout", "0.2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["env_errors"] == 2 and found["cells"][0][0]["mean"] == 3.0
+    assert json.loads((tmp_path / "found" / "result.json").read_text())["env_errors"] == 2
+
+
+def test_a_report_leaves_out_what_broke_or_plays_on(tmp_path, capsys):
+    envs.make(PLACE).build.ask_for("")  # type: ignore[attr-defined]
+    assert cli.main(shlex.split(f"train ppo --env {GAME} {TINY} --out {tmp_path}/run")) == 0
+    command = shlex.split(f"report {tmp_path}/run --against random --episodes 8 --json")
+    envs.make(PLACE).build.ask_for("raises")  # type: ignore[attr-defined]
+    capsys.readouterr()
+    assert cli.main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["returns"] == [] and "returns left out" in found["notes"][0]
+    assert "after move 2: ZeroDivisionError: no luck" in found["notes"][0]
+    envs.make(PLACE).build.ask_for("hangs")  # type: ignore[attr-defined]
+    assert cli.main([*command, "--on-env-error", "restart", "--env-timeout", "0.2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["env_errors"] == 2 and {row["mean"] for row in found["returns"]} == {3.0}
+
+
+@pytest.mark.parametrize("command", ["eval", "xplay random", "report runs"])
+def test_a_time_that_no_game_can_be_given_is_refused(command, capsys):
+    assert cli.main([*command.split(), "--env-timeout", "-1"]) == 2
+    assert "--env-timeout must be 0 to 1,000,000 s, found -1" in capsys.readouterr().err
 
 
 def test_a_watch_takes_nobodys_signals():

@@ -1,6 +1,5 @@
-"""What foreign games have in common: spaces read as arrays, legal moves, time limits, pictures."""
+"""What foreign games have in common: spaces read as arrays, legal moves, time limits."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,108 +7,15 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from jaxtyping import Array, Float
 
-from counterplay.envs.hosting import HostCopy, HostStep, not_jitted
-from counterplay.envs.observed import observed_picture
+from counterplay.envs.foreign_seats import LISTS, MASKS, Seat
+from counterplay.envs.hosting import HostCopy, built, kinds_of, not_jitted
 from counterplay.errors import GameError
 from counterplay.names import Value
-from counterplay.types import Picture
 
-MASKS = ("action_mask", "action_masks", "avail_actions", "get_avail_actions")
-"""Names of a 0 or 1 for every action: in an observation, in an info, or a method of the game."""
-LISTS = ("legal_moves", "valid_actions")
-"""Names of lists of action numbers, in the same places."""
-MOST_ACTIONS = 512
 LIMITS = ("max_cycles", "max_episode_steps", "_max_episode_steps", "max_steps", "horizon")
 """What games call the number of moves after which they cut an episode short."""
-
-
-@dataclass(frozen=True, eq=False)
-class Seat:
-    """How one player's observations, legal moves and actions are read."""
-
-    agent: str
-    space: spaces.Space
-    """Of the observation, without legal moves inside it."""
-    width: int
-    num_actions: int
-    moves: list[Any] | None
-    """What the game is given for each action; None when it is the number itself."""
-    mask_key: str | None
-    """Entry of an observation dictionary that holds the legal moves."""
-    actions: spaces.Space
-    """As the game declared them."""
-
-    @property
-    def flat(self) -> tuple[int] | None:
-        """The shape of an observation that is stored as it is: float32, one axis."""
-        plain = type(self.space) is spaces.Box and self.space.dtype == np.float32
-        return self.space.shape if plain and len(self.space.shape) == 1 else None  # type: ignore
-
-    def write_obs(self, found: Any, row: np.ndarray) -> None:
-        """Checks an observation and lays it flat into a row of at least ``width``."""
-        space = self.space
-        if self.mask_key is not None:
-            found = {key: x for key, x in found.items() if key in space.spaces}  # type: ignore
-        if type(space) is not spaces.Box:
-            if not space.contains(found):
-                raise GameError(f"agent {self.agent!r}: expected an observation in {space}, "
-                                f"found {found!r}")  # fmt: skip
-            row[: self.width] = spaces.flatten(space, found)
-            return
-        if (
-            type(found) is not np.ndarray
-            or found.shape != space.shape
-            or found.dtype != space.dtype
-        ):
-            found = self._checked(found)
-        row[: self.width] = found if found.ndim == 1 else found.ravel()
-
-    def _checked(self, found: Any) -> np.ndarray:
-        array, space = np.asarray(found), self.space
-        if array.shape == space.shape and np.can_cast(array.dtype, space.dtype):  # type: ignore
-            return array
-        wrong_shape = array.shape != space.shape
-        cause = "observation_space does not describe what the game returns" if wrong_shape else (
-            f"a missing .astype({space.dtype})"
-        )  # fmt: skip
-        expected = f"{space.dtype}{list(space.shape or ())}"
-        raise GameError(
-            f"agent {self.agent!r}: expected an observation {expected}, found "
-            f"{array.dtype}{list(array.shape)}; the usual cause is {cause}"
-        )
-
-    def write_legal(self, found: Any, name: str, row: np.ndarray) -> None:
-        """Reads legal moves, a mask or a list by the name under which they came."""
-        array, n = np.asarray(found), self.num_actions
-        if name in LISTS and array.dtype != bool:
-            if array.ndim != 1 or (len(array) and not 0 <= array.min() <= array.max() < n):
-                raise GameError(f"agent {self.agent!r}: {name} must list actions 0 to {n - 1}, "
-                                f"found {found!r}")  # fmt: skip
-            row.fill(False)
-            row[array.astype(int)] = True
-            return
-        if (
-            array.shape != (n,)
-            or array.dtype.kind not in "biuf"
-            or not np.isin(array, (0, 1)).all()
-        ):
-            raise GameError(f"agent {self.agent!r}: {name} must hold a 0 or 1 for each of {n} "
-                            f"actions, found {found!r}")  # fmt: skip
-        row[:n] = array
-
-    def move(self, action: int) -> Any:
-        return action if self.moves is None else self.moves[action]
-
-    def check_actions(self, now: spaces.Space) -> None:
-        """Raises GameError where the game declares other actions than before."""
-        if now is not self.actions and now != self.actions:
-            raise GameError(
-                f"agent {self.agent!r}: expected actions in {self.actions} as when the game was "
-                f"first made, found {now}: they must stay the same"
-            )
 
 
 @dataclass(frozen=True)
@@ -160,36 +66,30 @@ class Hosted:
         return self.start(self, self.build(**settings))
 
 
-def seat(agent: str, observation: spaces.Space, action: spaces.Space, game: str) -> Seat:
-    """Reads the spaces of one player."""
-    mask_key = None
-    if isinstance(observation, spaces.Dict):
-        mask_key = next((key for key in MASKS + LISTS if key in observation.spaces), None)
-        if mask_key is not None:
-            rest = {key: s for key, s in observation.spaces.items() if key != mask_key}
-            observation = spaces.Dict(rest)
-    if not observation.is_np_flattenable:
-        raise ValueError(
-            f"{game}: agent {agent!r} observes {observation}, which has no fixed width"
-        )
-    width = spaces.flatdim(observation)
-    if isinstance(action, spaces.Discrete):
-        first, count = int(action.start), int(action.n)
-        moves = None if first == 0 else list(range(first, first + count))
-        return Seat(agent, observation, width, count, moves, mask_key, action)
-    sizes = getattr(action, "nvec", None)
-    if isinstance(action, spaces.MultiBinary):
-        sizes = np.full(action.shape, 2)
-    if sizes is None or math.prod(sizes.ravel().tolist()) > MOST_ACTIONS:
-        raise ValueError(
-            f"{game}: agent {agent!r} acts in {action}; only Discrete actions and products of at "
-            f"most {MOST_ACTIONS} can be played. Many games have a setting such as "
-            "continuous=false; others need a wrapper that makes actions discrete"
-        )
-    start = getattr(action, "start", np.zeros_like(sizes))
-    moves = [np.reshape(at, sizes.shape).astype(action.dtype) + start.astype(action.dtype)
-             for at in np.ndindex(*sizes.ravel())]  # fmt: skip
-    return Seat(agent, observation, width, len(moves), moves, mask_key, action)
+def describe(
+    about: tuple[str, Callable[..., Any], dict[str, Value], int | None, bool],
+    read: Callable[[Any], tuple[Sequence[Seat], Sequence[Any]]],
+    start: Callable[[Hosted, Any], HostCopy],
+) -> Hosted:
+    """Makes the game once: ``read`` tells its players, and where it may declare a time limit.
+
+    ``about`` are its name, what builds it from its settings, these, the horizon that was asked
+    for, and whether everyone sees what the others did.
+    """
+    name, build, settings, horizon, see_moves = about
+    game = built(name, build, settings)
+    try:
+        seats, places = read(game)
+        moves = need_horizon(name, horizon or find_limit(settings, *places))
+    finally:
+        with suppress(Exception):  # what is known of it by now is all that is wanted
+            game.close()
+    return Hosted(name, build, tuple(settings.items()), moves, see_moves, tuple(seats), start)
+
+
+def own_end_of(game: Any, known: dict[str, Callable[[Any], bool]]) -> Callable[[Any], bool] | None:
+    """What tells whether such a game ended by its own rules, where its kind is known."""
+    return next((known[kind] for kind in kinds_of(game) if kind in known), None)
 
 
 def masks_of(
@@ -207,6 +107,14 @@ def masks_of(
         return None
     owner, name = owners[0]
 
+    def entry(whole: Any, key: Any) -> Any:
+        try:
+            return whole[key]
+        except (LookupError, TypeError):
+            raise GameError(
+                f"{name} must hold the legal moves of {key!r}, found {whole!r}"
+            ) from None
+
     def fill(present: Sequence[bool]) -> None:
         offer = getattr(owner, name)
         takes_agent = callable(offer) and len(signature(offer).parameters) > 0
@@ -214,7 +122,7 @@ def masks_of(
         alone = len(seats) == 1 and not isinstance(whole, dict) and np.ndim(whole) == 1
         for i, key in enumerate(keys):
             if present[i]:
-                found = offer(key) if takes_agent else whole if alone else whole[key]
+                found = offer(key) if takes_agent else whole if alone else entry(whole, key)
                 seats[i].write_legal(found, name, rows[i])
 
     return fill
@@ -238,9 +146,15 @@ def _foraging_masks(game: Any, rows: Sequence[np.ndarray]) -> Callable[[Sequence
     return fill
 
 
-def masks_in(info: Any) -> str | None:
+def masks_in(info: dict[Any, Any]) -> str | None:
     """The name under which an info holds legal moves, if it does."""
-    return next((key for key in MASKS + LISTS if key in info), None)
+    return next((key for key in MASKS + LISTS if key in info), None) if info else None
+
+
+def check_info(found: Any, whose: str) -> dict[Any, Any]:
+    if not isinstance(found, dict):
+        raise GameError(f"expected a dictionary as {whose}, found {found!r}")
+    return found
 
 
 def unpacked(result: Any, verb: str, wanted: Sequence[str]) -> Sequence[Any]:
@@ -276,19 +190,3 @@ def need_horizon(name: str, horizon: int | None) -> int:
             f"may have, for example {name},horizon=100; longer ones are then cut short"
         )
     return horizon
-
-
-def picture(about: Hosted, game: Any, moves_made: int, shown: HostStep) -> Picture:
-    """The game as it draws itself; as what everyone sees, where it does not or cannot here."""
-    inner = getattr(game, "unwrapped", game)
-    try:
-        by_mode = "mode" in signature(inner.render).parameters
-        pixels = inner.render(mode="rgb_array") if by_mode else game.render()
-    except Exception:  # no screen, no window, not written
-        pixels = None
-    if not isinstance(pixels, np.ndarray) or pixels.ndim != 3:
-        rows = [row[: seat.width] for row, seat in zip(shown.obs, about.seats, strict=True)]
-        return observed_picture(about.name, rows, shown.alive, moves_made, about.horizon)
-    here = ", ".join(str(i) for i in np.flatnonzero(shown.alive)) or "none"
-    words = f"{about.name}: {moves_made} moves made, seats present: {here}"
-    return Picture(pixels.astype(np.uint8), words)

@@ -8,7 +8,6 @@ as termination, so these two are asked whether their rules ended the episode.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +15,21 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from counterplay.envs import foreign
 from counterplay.envs.foreign import (
     Hosted,
+    check_info,
     check_reward,
-    find_limit,
     masks_in,
     masks_of,
-    need_horizon,
-    picture,
-    seat,
+    own_end_of,
     unpacked,
 )
-from counterplay.envs.hosting import HostStep, blank, built, needed
+from counterplay.envs.foreign_pictures import picture
+from counterplay.envs.foreign_seats import seat
+from counterplay.envs.hosting import HostStep, blank, needed
 from counterplay.errors import GameError
-from counterplay.names import did_you_mean
+from counterplay.names import did_you_mean, listed
 
 OWN_ENDS: dict[str, Callable[[Any], bool]] = {
     "lbforaging.foraging.environment.ForagingEnv": lambda game: not game.field.any(),
@@ -72,23 +72,30 @@ def describe(
     name: str, build: Callable[..., Any], settings: dict, horizon: int | None, see_moves: bool
 ) -> Hosted:
     """Makes the game once to read its spaces and its time limit."""
-    game = built(name, build, settings)
-    try:
-        limit = horizon or find_limit(settings, getattr(game, "spec", None), game.unwrapped)
+
+    def read(game: Any) -> Any:
         obs, act = game.observation_space, game.action_space
         pairs = zip(obs, act, strict=True) if _several(game) else [(obs, act)]
-        seats = tuple(seat(f"player {i}", o, a, name) for i, (o, a) in enumerate(pairs))
-        moves = need_horizon(name, limit)
-    finally:
-        with suppress(Exception):  # what is known of it by now is all that is wanted
-            game.close()
-    return Hosted(name, build, tuple(settings.items()), moves, see_moves, seats, GymnasiumCopy)
+        seats = [seat(f"player {i}", o, a, name) for i, (o, a) in enumerate(pairs)]
+        return seats, (getattr(game, "spec", None), game.unwrapped)
+
+    return foreign.describe((name, build, settings, horizon, see_moves), read, GymnasiumCopy)
 
 
 def _several(game: Any) -> bool:
     obs, act = game.observation_space, game.action_space
     both = isinstance(obs, spaces.Tuple) and isinstance(act, spaces.Tuple)
     return both and len(obs) == len(act)
+
+
+def _check_count(found: Any, wanted: int, what: str) -> None:
+    """Of several players there is one of everything for each, in order."""
+    in_order = isinstance(found, list | tuple) or (isinstance(found, np.ndarray) and found.ndim > 0)
+    if not in_order or len(found) != wanted:
+        there = f"a {type(found).__name__} of {len(found)}" if in_order else repr(found)
+        raise GameError(
+            f"expected {wanted} {what}, one for each player in a tuple or a list, found {there}"
+        )
 
 
 class GymnasiumCopy:
@@ -99,9 +106,7 @@ class GymnasiumCopy:
         self._alone = not _several(game)
         self._plain = all(seat.moves is None for seat in self._seats)
         self._present = [True] * len(self._seats)
-        inner = game.unwrapped
-        kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(inner).__mro__]
-        self._own_end = next((OWN_ENDS[kind] for kind in kinds if kind in OWN_ENDS), None)
+        self._own_end = own_end_of(game.unwrapped, OWN_ENDS)
         self._moves_made = 0
         self._acts: Any = None
         self.write_into(blank(about))
@@ -128,7 +133,7 @@ class GymnasiumCopy:
             for about, now in zip(self._seats, (acts,) if self._alone else acts, strict=True):
                 about.check_actions(now)
             self._acts = acts
-        self._info_key = masks_in(info)
+        self._info_key: str | None = None
         out = self._out
         for row, about in zip(self._legal, self._seats, strict=True):
             row.fill(False)
@@ -156,8 +161,10 @@ class GymnasiumCopy:
         return self._out
 
     def _show(self, obs: Any, info: Any) -> None:
-        if len(obs) != len(self._seats):
-            raise GameError(f"expected {len(self._seats)} observations, found {len(obs)}")
+        if not self._alone:
+            _check_count(obs, len(self._seats), "observations")
+        if type(info) is not dict:
+            check_info(info, "the info")
         for (about, row, direct), found in zip(self._ways, obs, strict=True):
             if direct is None:
                 about.write_obs(found, row)
@@ -169,23 +176,33 @@ class GymnasiumCopy:
         if self._fill_legal is not None:
             self._fill_legal(self._present)
             return
+        if self._info_key is None:  # some tell no legal moves as an episode begins
+            self._info_key = masks_in(info)
         key = self._info_key
+        rows: Any = () if key is None else self._rows(key, info)
         for i, about in enumerate(self._seats):
             if about.mask_key is not None:
                 about.write_legal(obs[i][about.mask_key], about.mask_key, self._legal[i])
-            elif key is not None:
-                if key not in info:
-                    if self._out.terminated or self._out.truncated:  # nobody moves any more
-                        return
-                    raise GameError(f"expected {key!r} in the info, as at the start of the episode")
-                found = info[key] if self._alone else info[key][i]
-                about.write_legal(found, key, self._legal[i])
+            elif key is not None and rows is not None:
+                about.write_legal(rows[i], key, self._legal[i])
+
+    def _rows(self, key: str, info: dict[str, Any]) -> Any:
+        """Everyone's legal moves from the info; None where nobody moves any more."""
+        if key not in info:
+            if self._out.terminated or self._out.truncated:
+                return None
+            raise GameError(
+                f"expected {key!r} in the info, as before in this episode, found "
+                f"{listed(map(str, info))}"
+            )
+        if self._alone:
+            return (info[key],)
+        _check_count(info[key], len(self._seats), f"entries in {key!r} of the info")
+        return info[key]
 
     def _pay(self, reward: Any) -> None:
-        if not hasattr(reward, "__len__") or len(reward) != len(self._seats):
-            raise GameError(
-                f"expected {len(self._seats)} rewards, one for each player, found {reward!r}"
-            )
+        if not self._alone:
+            _check_count(reward, len(self._seats), "rewards")
         out = self._reward
         for i, paid in enumerate(reward):
             plain = type(paid) is float or type(paid) is int

@@ -188,6 +188,11 @@ def needed(module: str, owner: str) -> Any:
         ) from error
 
 
+def kinds_of(game: Any) -> list[str]:
+    """Its classes by module and name, its own first: nothing is imported to ask what a game is."""
+    return [f"{kind.__module__}.{kind.__qualname__}" for kind in type(game).__mro__]
+
+
 def built(name: str, build: Callable[..., Any], settings: dict[str, Value]) -> Any:
     """What a maker makes of the settings."""
     try:

@@ -26,6 +26,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from counterplay.envs.jaxmarl_games import (
     Sizes,
+    by_player,
+    ends,
     flat,
     like,
     limit_of,
@@ -110,16 +112,16 @@ class JaxMarl:
         told = named(agents, list(moves.astype(jnp.int32)))
         obs, game, paid, done, info = self.game.step_env(key, state.game, told)
         game, time = like(game, self.sizes.state), state.time + 1
-        by_rules = self._by_rules(state.game, moves, game, time)
-        over, late = jnp.asarray(done["__all__"], bool), time >= self.horizon
-        out = jnp.stack([jnp.asarray(done.get(agent, over), bool) for agent in agents])
-        ended = over & by_rules
+        (over, out), late = ends(done, agents), time >= self.horizon
+        by_rules, early = self._out_by_rules(state.game, moves, game), self._early(time)
+        ended = over & (early | by_rules.all())
         cut = (over | late) & ~ended
-        # when time is up everyone may be reported done: those who were there still are
-        here = jnp.where(cut & out.all(), state.alive, ~out)
-        reward = jnp.stack([jnp.asarray(paid[agent], jnp.float32) for agent in agents])
+        # when time is up everyone may be reported done: those who were there still are, but for
+        # whom this very move put out
+        here = jnp.where(cut & out.all(), state.alive & ~by_rules, ~out)
+        reward = _numbers("rewards", paid, agents)
         if self.shaped:
-            reward += self.shaped * jnp.stack([info["shaped_reward"][agent] for agent in agents])
+            reward += self.shaped * _numbers("shaped rewards", info["shaped_reward"], agents)
         offered, reward = self._offered(game), jnp.where(state.alive, reward, 0.0)
         after = State(game, state.key, time, here, offered.argmax(1))
         return after, self._show(after, obs, offered, reward, ended, cut)
@@ -129,13 +131,15 @@ class JaxMarl:
 
         return picture(self, state)
 
-    def _by_rules(
-        self, before: Any, moves: Int[Array, " N"], game: Any, time: Int[Array, ""]
-    ) -> Bool[Array, ""]:
-        """Whether an end that the game reports is one of its rules, not its time limit."""
-        early = jnp.array(True) if self.limit is None else time < self.limit
+    def _early(self, time: Int[Array, ""]) -> Bool[Array, ""]:
+        """Whether an end that the game reports now cannot be its time limit."""
+        return jnp.array(True) if self.limit is None else time < self.limit
+
+    def _out_by_rules(self, before: Any, moves: Int[Array, " N"], game: Any) -> Bool[Array, " N"]:
+        """Who is known to be out also where time is up; nobody in games that cannot be asked."""
         asked = own_end(self.game)
-        return early if asked is None else early | asked(before, moves, game)
+        nobody = jnp.zeros(self.num_seats, bool)
+        return nobody if asked is None else asked(before, moves, game)
 
     def _offered(self, game: Any) -> Bool[Array, "N A"]:
         """What the game offers to everyone, also to those who have left."""
@@ -143,7 +147,8 @@ class JaxMarl:
         if self.sizes.mask is None:
             return own
         found = getattr(self.game, self.sizes.mask)(game)
-        rows = [flat(found[agent], np.dtype(bool), self.num_actions) for agent in self.sizes.agents]
+        masks = by_player(f"{self.sizes.mask}()", found, self.sizes.agents)
+        rows = [flat(mask, np.dtype(bool), self.num_actions) for mask in masks]
         return own & jnp.stack(rows)
 
     def _show(
@@ -156,7 +161,8 @@ class JaxMarl:
         truncated: Bool[Array, ""],
     ) -> TimeStep:
         n, alive, (width,) = self.num_seats, state.alive, self.obs_shape
-        rows = jnp.stack([flat(obs[agent], self.obs_dtype, width) for agent in self.sizes.agents])
+        seen = by_player("observations", obs, self.sizes.agents)
+        rows = jnp.stack([flat(one, self.obs_dtype, width) for one in seen])
         return TimeStep(
             obs=jnp.where(alive[:, None], rows, 0).astype(self.obs_dtype),
             legal=offered & alive[:, None],
@@ -167,6 +173,10 @@ class JaxMarl:
             terminated=terminated,
             truncated=truncated,
         )
+
+
+def _numbers(what: str, found: Any, agents: tuple[Any, ...]) -> Float[Array, " N"]:
+    return jnp.stack([jnp.asarray(x, jnp.float32) for x in by_player(what, found, agents)])
 
 
 def make_jaxmarl(text: str) -> JaxMarl:

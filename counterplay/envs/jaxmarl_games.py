@@ -4,7 +4,7 @@ sizes of what they show, read by tracing one reset and one step."""
 import io
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
 
-from counterplay.envs.hosting import built, needed
+from counterplay.envs.hosting import built, kinds_of, needed
 from counterplay.names import Value, unknown
 
 PARTICLES = "jaxmarl.environments.mpe.simple.SimpleMPE"
@@ -109,34 +109,43 @@ def limit_of(game: Any) -> int | None:
     return int(most) + any(is_a(game, kind) for kind in (PARTICLES, SCENARIO, SCRIPTED))
 
 
-def own_end(game: Any) -> Callable[[Any, Any, Any], Bool[Array, ""]] | None:
-    """Tells of a state, moves [N] and the next state whether the game's rules ended it.
+def own_end(game: Any) -> Callable[[Any, Any, Any], Bool[Array, " N"]] | None:
+    """Tells of a state, moves [N] and the next state who is out by the game's rules, [N].
 
-    None where that cannot be told at the time limit, or where nothing but the limit ends a game.
+    Where everyone is, the rules ended the game. None where that cannot be told at the time limit,
+    or where nothing but the limit ends a game.
     """
     if is_a(game, SCENARIO):
-        return lambda before, moves, after: one_side_is_dead(game, after)
+        return lambda before, moves, after: _fallen(game, after, len(game.agents))
     if is_a(game, SCRIPTED):
-        return lambda before, moves, after: one_side_is_dead(game, after.state)
+        return lambda before, moves, after: _fallen(game, after.state, len(game.agents))
     if is_a(game, RIDDLE):
         # what was said is not in a state, and what it pays may be set to nothing
-        tell = game.game_actions["TELL"]
-        return lambda before, moves, after: moves[before.agent_in_room] == tell
-    if is_a(game, ROBOTS):  # ``term`` are those who were out before this move
-        return lambda before, moves, after: (
-            after.goal_reached | after.move_term | after.term
-        ).all()
+        tell, everyone = game.game_actions["TELL"], (len(game.agents),)
+        return lambda before, moves, after: jnp.broadcast_to(
+            moves[before.agent_in_room] == tell, everyone
+        )
+    if is_a(game, ROBOTS):
+        return lambda before, moves, after: _arrived(game, after)
     return None
 
 
-def one_side_is_dead(game: Any, state: Any) -> Bool[Array, ""]:
+def _fallen(game: Any, state: Any, count: int) -> Bool[Array, " N"]:
+    """The dead; everyone once a side has no others."""
     alive = state.unit_alive
-    return ~alive[: game.num_allies].any() | ~alive[game.num_allies :].any()
+    beaten = ~alive[: game.num_allies].any() | ~alive[game.num_allies :].any()
+    return ~alive[:count] | beaten[None]
+
+
+def _arrived(game: Any, state: Any) -> Bool[Array, " N"]:
+    """Robots at their goals or broken; where they do not evaporate they stay until all are."""
+    out = state.goal_reached | state.move_term | state.term  # the last: before this move
+    return out if game.evaporating else jnp.broadcast_to(out.all(), out.shape)
 
 
 def is_a(game: Any, kind: str) -> bool:
-    """Whether the game is of this kind, module and class by name: nothing is imported to ask."""
-    return kind in {f"{k.__module__}.{k.__qualname__}" for k in type(game).__mro__}
+    """Whether the game is of this kind, module and class by name."""
+    return kind in kinds_of(game)
 
 
 def sizes_of(game: Any, text: str) -> Sizes:
@@ -155,11 +164,16 @@ def sizes_of(game: Any, text: str) -> Sizes:
 
     def begun(key: Any) -> tuple[list[Any], Any]:
         obs, state = game.reset(key)
-        return [obs[agent] for agent in agents], state
+        return by_player("observations", obs, agents), state
+
+    def moved(key: Any, state: Any) -> tuple[Any, Any, Any]:
+        obs, state, paid, done, info = game.step_env(key, state, moves)
+        told = by_player("observations", obs, agents), by_player("rewards", paid, agents)
+        return (*told, ends(done, agents)), state, info
 
     try:
         seen, state = jax.eval_shape(begun, key)
-        _, stepped, _, _, info = jax.eval_shape(game.step_env, key, state, moves)
+        _, stepped, info = jax.eval_shape(moved, key, state)
     except Exception as error:
         raise ValueError(f"{text} does not run: {type(error).__name__}: {error}") from error
     widths, kinds = [], []
@@ -204,6 +218,32 @@ def named(agents: tuple[Any, ...], rows: list[Any]) -> Any:
     if all(isinstance(agent, int) for agent in agents):
         return tuple(rows)
     return dict(zip(agents, rows, strict=True))
+
+
+def by_player(what: str, found: Any, agents: tuple[Any, ...]) -> list[Any]:
+    """What a game tells of everyone, by name or in order, as a list in the order of the players."""
+    if isinstance(found, Mapping):
+        missing = [agent for agent in agents if agent not in found]
+        if not missing:
+            return [found[agent] for agent in agents]
+        there = f"none for {missing[0]!r}"
+    else:
+        rows = isinstance(found, tuple | list) or np.ndim(found) > 0
+        if rows and len(found) == len(agents):
+            return [found[i] for i in range(len(agents))]
+        there = f"{len(found)} of them" if rows else type(found).__name__
+    raise ValueError(
+        f"expected {what} of {len(agents)} players, by name or in order, found {there}"
+    )
+
+
+def ends(done: Any, agents: tuple[Any, ...]) -> tuple[Bool[Array, ""], Bool[Array, " N"]]:
+    """Whether a game is over, and who is out; who is not named is out where it is over."""
+    if isinstance(done, Mapping):
+        over = jnp.asarray(done["__all__"], bool)
+        return over, jnp.stack([jnp.asarray(done.get(agent, over), bool) for agent in agents])
+    out = jnp.stack([jnp.asarray(x, bool) for x in by_player("ends", done, agents)])
+    return out.all(), out
 
 
 def flat(found: Any, dtype: np.dtype, width: int) -> Shaped[Array, " width"]:

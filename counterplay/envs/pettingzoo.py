@@ -11,25 +11,25 @@ its limit as termination, but its actions are continuous.)
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 
+from counterplay.envs import foreign
 from counterplay.envs.foreign import (
     Hosted,
+    check_info,
     check_reward,
-    find_limit,
     masks_in,
     masks_of,
-    need_horizon,
-    picture,
-    seat,
+    own_end_of,
     unpacked,
 )
-from counterplay.envs.hosting import HostStep, blank, built, needed
+from counterplay.envs.foreign_pictures import picture
+from counterplay.envs.foreign_seats import seat
+from counterplay.envs.hosting import HostStep, blank, needed
 from counterplay.errors import GameError
 from counterplay.names import did_you_mean, listed
 
@@ -67,22 +67,19 @@ def describe(
     name: str, build: Callable[..., Any], settings: dict, horizon: int | None, see_moves: bool
 ) -> Hosted:
     """Makes the game once to read its players, their spaces and its time limit."""
-    game = built(name, build, settings)
-    try:
+
+    def read(game: Any) -> Any:
         agents = getattr(game, "possible_agents", None)
         if not agents:
             raise ValueError(f"{name} has no possible_agents: its players must be known beforehand")
         inner = getattr(game, "unwrapped", game)
-        limit = horizon or find_limit(settings, game, inner, getattr(inner, "env", None))
-        seats = tuple(
+        seats = [
             seat(agent, game.observation_space(agent), game.action_space(agent), name)
             for agent in agents
-        )
-        moves = need_horizon(name, limit)
-    finally:
-        with suppress(Exception):  # what is known of it by now is all that is wanted
-            game.close()
-    return Hosted(name, build, tuple(settings.items()), moves, see_moves, seats, PettingZooCopy)
+        ]
+        return seats, (game, inner, getattr(inner, "env", None))
+
+    return foreign.describe((name, build, settings, horizon, see_moves), read, PettingZooCopy)
 
 
 class PettingZooCopy:
@@ -92,9 +89,7 @@ class PettingZooCopy:
         self._about, self._game, self._seats = about, game, about.seats
         self._agents = [seat.agent for seat in about.seats]
         self._present = [False] * len(self._agents)
-        inner = getattr(game, "unwrapped", game)
-        kinds = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(inner).__mro__]
-        self._own_end = next((OWN_ENDS[kind] for kind in kinds if kind in OWN_ENDS), None)
+        self._own_end = own_end_of(getattr(game, "unwrapped", game), OWN_ENDS)
         self._moves_made = 0
         self.write_into(blank(about))
 
@@ -113,7 +108,7 @@ class PettingZooCopy:
             about.check_actions(self._game.action_space(about.agent))
         self._present = [agent in named for agent in self._agents]
         self._check_names("observation", obs, [a for a in self._agents if a in named])
-        self._info_key = next(filter(None, (masks_in(info) for info in infos.values())), None)
+        self._info_key: str | None = None
         out = self._out
         out.reward.fill(0.0)
         out.visible[...] = True if self._about.see_moves else np.eye(len(self._seats), dtype=bool)
@@ -190,6 +185,10 @@ class PettingZooCopy:
 
     def _show(self, obs: Any, infos: Any) -> None:
         out = self._out
+        self._check_dictionary("info", infos)
+        if self._info_key is None:  # some tell no legal moves as an episode begins
+            told = (check_info(x, f"the info of agent {a!r}") for a, x in infos.items())
+            self._info_key = next(filter(None, map(masks_in, told)), None)
         for i, about in enumerate(self._seats):
             here = out.alive[i] = self._present[i]
             self._legal[i].fill(False)
@@ -209,18 +208,21 @@ class PettingZooCopy:
 
     def _write_from_info(self, i: int, key: str, info: Any) -> None:
         about = self._seats[i]
-        if key not in info:
+        if key not in check_info(info, f"the info of agent {about.agent!r}"):
             raise GameError(
-                f"agent {about.agent!r}: expected {key!r} in its info, as at the start of the "
-                f"episode, found {listed(info)}"
+                f"agent {about.agent!r}: expected {key!r} in its info, as before in this episode, "
+                f"found {listed(map(str, info))}"
             )
         about.write_legal(info[key], key, self._legal[i])
 
-    def _check_names(self, what: str, found: Any, wanted: Sequence[str]) -> None:
+    def _check_dictionary(self, what: str, found: Any) -> None:
         if not isinstance(found, dict):
             raise GameError(
                 f"expected a dictionary with the {what} of each agent, found {type(found).__name__}"
             )
+
+    def _check_names(self, what: str, found: Any, wanted: Sequence[str]) -> None:
+        self._check_dictionary(what, found)
         for agent in wanted:
             if agent not in found:
                 raise GameError(f"agent {agent!r} has no {what}; the game gave some to: "

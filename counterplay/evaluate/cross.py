@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from counterplay.envs.running import Breaks
 from counterplay.evaluate.results import opening
 from counterplay.evaluate.returns import Progress, evaluate
 from counterplay.evaluate.rows import EpisodeRows
@@ -37,11 +38,13 @@ def cross_play(
     match: int = 1,
     progress: Progress = lambda done, total: None,
     rows: EpisodeRows | None = None,
+    breaks: Breaks | None = None,
 ) -> Crossed:
     """At least ``episodes`` episodes of every cell, all cells in one program where it can be.
 
     A policy is what the grammar of seats knows, a comma list is one that plays as each of its
-    members equally often. ``rows`` are labelled ``focal | other`` by the names.
+    members equally often. ``rows`` are labelled ``focal | other`` by the names. ``breaks`` says
+    what to do where a game in ordinary Python breaks, and counts; by default that is an error.
     """
     if not policies:
         raise ValueError("cross-play wants one policy or more, found none")
@@ -57,6 +60,7 @@ def cross_play(
         before = sum(row.episodes for row in found.values())
         own = np.random.default_rng([seed, part]).integers(2**31) if part else seed
         settings = {"seed": int(own), "greedy": greedy, "match": match, "rows": rows}
+        settings["breaks"] = breaks
         settings["progress"] = _shifted(progress, before, before + len(later) * episodes)
         each = evaluate(stage(env, roster), roster, episodes, **settings)
         found |= {row.label: row for row in each}

@@ -1,4 +1,4 @@
-"""Two small games that keep every promise, and what they do in some episodes instead.
+"""Small games that keep every promise, and what they do in some episodes instead.
 
 A fault is chosen by name with ``ask_for``. It shows in the episodes BAD, counted over all copies;
 what a player sees is the number of its episode, the moves made and who it is.
@@ -94,7 +94,8 @@ STEP: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         r"'a': expected an observation float32.3., found float32.4.",
     ),
     "obs of another dtype": (put("obs", "b", np.zeros(3)), "'b'.*float64.*missing .astype"),
-    "obs is nothing": (put("obs", "a", None), "'a': expected an observation .* found object"),
+    "obs is nothing": (put("obs", "a", None), r"'a': expected an observation .*3., found None, wh"),
+    "obs in words": (put("obs", "a", "here"), r"'a': expected an observation .*, found str, which"),
     "obs missing": (drop("obs", "b"), "agent 'b' has no observation"),
     "obs for a stranger": (
         put("obs", "c", np.zeros(3, np.float32)),
@@ -131,6 +132,19 @@ STEP: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         "before move 3: seat 1 .agent 'b'. is present but has no legal action",
     ),
     "mask missing": (put("infos", "a", {}), "'a': expected 'action_mask' in its info"),
+    "info is nothing": (put("infos", "a", None), "dictionary as the info of agent 'a', found None"),
+    "infos are nothing": (
+        lambda game, good: good._replace(infos=None),
+        "expected a dictionary with the info of each agent, found NoneType",
+    ),
+    "infos in a list": (
+        lambda game, good: good._replace(infos=list(good.infos.values())),
+        "expected a dictionary with the info of each agent, found list",
+    ),
+    "mask ragged": (
+        put("infos", "a", {"action_mask": [[1], [0, 1]]}),
+        "'a': action_mask must hold a 0 or 1 for each of 3 actions, found",
+    ),
     "obs not a number": (
         put("obs", "a", np.full(3, np.nan, np.float32)),
         "after move 2: seat 0 .agent 'a'.: the observation holds a NaN",
@@ -145,6 +159,14 @@ RESET: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "reset raises": (fail, "at reset: ZeroDivisionError: no luck"),
     "reset hangs": (hang, "at reset: it did not return within 0.2 s"),
     "reset without infos": (lambda game, good: good[0], "reset must return observations, infos"),
+    "reset with infos of nothing": (
+        lambda game, good: (good[0], None),
+        "at reset: expected a dictionary with the info of each agent, found NoneType",
+    ),
+    "reset with an info of nothing": (
+        lambda game, good: (good[0], good[1] | {"b": None}),
+        "at reset: expected a dictionary as the info of agent 'b', found None",
+    ),
     "nobody at reset": (
         lambda game, good: (names(game), good)[1],
         "at reset: nobody is there when an episode begins",
@@ -168,12 +190,15 @@ OTHER: dict[str, str] = {
     "making raises": "when it was made: ZeroDivisionError: no luck",
     "other actions": r"at reset: agent 'a': expected actions in Discrete.3. .*found Discrete.2.",
 }
-FAULTS = {name: said for name, (_, said) in (STEP | RESET).items()} | OTHER
 
 
 class Record:
     """What happened in all copies of a game."""
 
+    episode: int
+    steps: ClassVar[dict[str, tuple[Callable[[Any, Any], Any], str]]]
+    resets: ClassVar[dict[str, tuple[Callable[[Any, Any], Any], str]]]
+    """What it may do, and what is said of it: faults by name."""
     fault: ClassVar[str] = ""
     made: ClassVar[int] = 0
     begun: ClassVar[int] = 0
@@ -204,10 +229,15 @@ class Record:
             cls.spoilt.append(episode)
         return found
 
+    def bent(self, where: dict[str, tuple[Callable[[Any, Any], Any], str]], good: Any) -> Any:
+        """What is returned in place of what would be good."""
+        return where[self.fault][0](self, good) if self.shows(self.episode, where) else good
+
 
 class Pair(Record):
     """Players a and b, of whom each earns 1 a move."""
 
+    steps, resets = STEP, RESET
     possible_agents = ("a", "b")
     max_cycles = 9
 
@@ -225,9 +255,7 @@ class Pair(Record):
     def reset(self, seed: int | None = None, options: Any = None) -> Any:
         self.episode, self.time, self.agents = self.begin(), 0, ["a", "b"]
         good = self.seen(), self.infos()
-        if self.shows(self.episode, RESET):
-            return RESET[self.fault][0](self, good)
-        return good
+        return self.bent(self.resets, good)
 
     def step(self, actions: dict[str, int]) -> Any:
         assert set(actions) == set(self.agents) and set(actions.values()) <= {0, 2}
@@ -242,9 +270,7 @@ class Pair(Record):
         )
         if self.time == LENGTH:
             self.agents = []
-        if self.time == 2 and self.shows(self.episode, STEP):
-            return STEP[self.fault][0](self, good)
-        return good
+        return self.bent(self.steps, good) if self.time == 2 else good
 
     def seen(self) -> dict[str, Any]:
         here = enumerate(self.agents)
@@ -266,7 +292,7 @@ ALONE: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "hangs": (hang, "after move 2: it did not return within 0.2 s"),
     "obs of another shape": (part(0, np.zeros(2, np.float32)), "found float32.2."),
     "obs of another dtype": (part(0, np.zeros(3)), "float64.*missing .astype"),
-    "obs is nothing": (part(0, None), "expected an observation .* found object"),
+    "obs is nothing": (part(0, None), "expected an observation .*3., found None, which"),
     "reward is nothing": (part(1, None), "expected a number as reward, found None"),
     "reward in words": (part(1, "1"), "expected a number as reward, found '1'"),
     "reward complex": (part(1, 1j), "expected a number as reward, found 1j"),
@@ -274,12 +300,22 @@ ALONE: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "truncation is nothing": (part(3, None), "expected one True or False .* found None"),
     "four things": (lambda game, good: good[:4], "step must return .* found 4 things"),
     "mask missing": (part(4, {}), "expected 'action_mask' in the info"),
+    "info is nothing": (part(4, None), "expected a dictionary as the info, found None"),
+    "info in a list": (part(4, [{}]), "expected a dictionary as the info, found .{}."),
     "mask of nothing": (part(4, mask(0, 0, 0)), "before move 3: seat 0 .* has no legal action"),
+}
+
+
+ALONE_RESET: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "reset with an info of nothing": (part(1, None), "at reset: expected a dictionary as the info"),
+    "reset with nothing seen": (part(0, None), "at reset: .*expected an observation .*found None"),
 }
 
 
 class Alone(Record, gymnasium.Env):
     """The same for one player."""
+
+    steps, resets = ALONE, ALONE_RESET
 
     observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
     action_space = spaces.Discrete(3)
@@ -290,14 +326,12 @@ class Alone(Record, gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         self.episode, self.time = self.begin(), 0
-        return self.seen(), mask(1, 0, 1)
+        return self.bent(self.resets, (self.seen(), mask(1, 0, 1)))
 
     def step(self, action: int) -> Any:
         self.time += 1
         good = self.seen(), 1.0, self.time == LENGTH, False, mask(1, 0, 1)
-        if self.time == 2 and self.shows(self.episode, ALONE):
-            return ALONE[self.fault][0](self, good)
-        return good
+        return self.bent(self.steps, good) if self.time == 2 else good
 
     def seen(self) -> Any:
         return np.array([self.episode, self.time, 0], np.float32)

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from faulty import ALONE, FAULTS, LENGTH, ODD, Alone, Pair
+from faulty import LENGTH, ODD, OTHER, Alone, Pair
+from faulty_more import Masked, Several
 
 from counterplay import opponents
 from counterplay.algos import guards
@@ -25,13 +26,18 @@ from counterplay.rollout_host import HostSeat, collect_host, open_host
 from counterplay.seats import Chair, Kind, Roster
 
 CHUNKS, SLOTS = 2, 16
+KINDS = (Pair, Alone, Masked, Several)
+SAID = {(k, fault): said for k in KINDS for fault, (_, said) in (k.steps | k.resets).items()}
+SAID |= {(Pair, fault): said for fault, said in OTHER.items()}
+FAULTS = [pytest.param(*case, id=f"{case[0].__name__} {case[1]}") for case in SAID]
+"""The game, and what it does."""
 
 
 @cache
 def described(kind: Any) -> tuple[Any, Any, tuple]:
     """The game, and players who move at random: the same each time, to be compiled once."""
     kind.ask_for("")
-    adapter = pettingzoo if kind is Pair else gymnasium
+    adapter = pettingzoo if issubclass(kind, Pair) else gymnasium
     game: Any = adapter.describe("faulty", kind, {}, None, True)
     policy = jax.tree.map(lambda x: jnp.asarray(x)[None], opponents.make("random", game))
     table = (Chair(0, 0),) * game.num_seats
@@ -77,22 +83,14 @@ def check_stream(slots: dict[str, Any], spoilt: list[int]) -> int:
     return whole
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_game_is_refused_by_default(fault):
-    with pytest.raises(GameError, match=rf"^faulty broke in lane \d.*{FAULTS[fault]}"):
-        play(Pair, fault, restart=False)
-    assert Pair.spoilt, "the fault showed"
+@pytest.mark.parametrize(("kind", "fault"), FAULTS)
+def test_a_faulty_game_is_refused_by_default(kind, fault):
+    with pytest.raises(GameError, match=rf"^faulty broke in lane \d.*{SAID[kind, fault]}"):
+        play(kind, fault, restart=False)
+    assert kind.spoilt, "the fault showed"
 
 
-@pytest.mark.parametrize("fault", ALONE)
-def test_a_faulty_game_of_one_player_is_refused_by_default(fault):
-    with pytest.raises(GameError, match=rf"^faulty broke in lane \d.*{ALONE[fault][1]}"):
-        play(Alone, fault, restart=False)
-
-
-@pytest.mark.parametrize(
-    ("kind", "fault"), [(Pair, f) for f in FAULTS] + [(Alone, f) for f in ALONE]
-)
+@pytest.mark.parametrize(("kind", "fault"), FAULTS)
 def test_a_faulty_game_is_restarted_and_nothing_of_its_episode_is_stored(kind, fault, capsys):
     slots, breaks = play(kind, fault, restart=True)
     assert check_stream(slots, kind.spoilt) >= 4
@@ -105,7 +103,7 @@ def test_a_faulty_game_is_restarted_and_nothing_of_its_episode_is_stored(kind, f
         assert said.count("counterplay: faulty broke in lane") == breaks.count
         for name, nothing in LEFT_OUT.items():
             assert (slots[name][out] == nothing).all(), name
-    dropped = [n for n in kind.spoilt if n and (fault in faulty.STEP or fault in ALONE)]
+    dropped = [n for n in kind.spoilt if n and fault in kind.steps]
     stuck = fault == "mask of nothing"  # found when it is to move once more
     assert out.sum() == len(dropped) * (LENGTH if fault in ODD or stuck else LENGTH - 1)
 

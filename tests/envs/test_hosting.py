@@ -15,7 +15,7 @@ STAY = {"a": 1, "b": 2, "c": 3}
 FAULTS = {
     "shape": (np.zeros(4, np.float32), "expected an observation float32.3., found float32.4."),
     "dtype": (np.zeros(3), "float64.*missing .astype"),
-    "object": (None, "expected an observation float32.3., found object"),
+    "object": (None, "expected an observation float32.3., found None, which holds no numbers"),
 }
 
 

@@ -53,9 +53,14 @@ def test_the_tests_of_pettingzoo_pass(text):
 
 @pytest.mark.parametrize("text", LISTED + VARIED)
 def test_500_moves_are_sound_and_repeat_with_the_seed(text):
-    one, same, other = (played(envs.to_pettingzoo(text), seed) for seed in (7, 7, 8))
-    assert all(map(np.array_equal, one, same)) and len(one) == len(same)
-    assert all(map(np.array_equal, one, other)) == alike(envs.make(text), 7, 8)
+    check_seeds(partial(envs.to_pettingzoo, text), alike(envs.make(text), 7, 8))
+
+
+def check_seeds(make: Any, all_alike: bool) -> None:
+    """Sound games that repeat with their seed, and differ with another but for ``all_alike``."""
+    one, same, other = (played(make(), seed) for seed in (7, 7, 8))
+    assert all(map(np.array_equal, one, same)) and len(one) == len(same), "the same seed"
+    assert all(map(np.array_equal, one, other)) == all_alike, "another seed"
 
 
 def alike(env: Any, *seeds: int) -> bool:
@@ -79,16 +84,16 @@ def played(game: Any, seed: int) -> list[np.ndarray]:
         before = set(game.agents)
         for agent in before:
             space, seen = game.observation_space(agent), observations[agent]
-            assert seen.shape == space.shape and seen.dtype == space.dtype
-            assert np.isfinite(seen).all() and seen in space
+            assert (seen.shape, seen.dtype) == (space.shape, space.dtype), "as declared"
+            assert np.isfinite(seen).all() and seen in space, "finite"
             found += [seen, infos[agent]["action_mask"]]
         legal = {a: np.flatnonzero(infos[a]["action_mask"]) for a in game.agents}
         observations, rewards, ended, cut, infos = game.step(
             {agent: int(rng.choice(moves)) for agent, moves in legal.items()}
         )
-        assert observations.keys() == rewards.keys() == ended.keys() == cut.keys() == before
-        assert all(type(paid) is float and np.isfinite(paid) for paid in rewards.values())
-        assert set(game.agents) == {a for a in before if not ended[a] and not cut[a]}
+        assert observations.keys() == rewards.keys() == ended.keys() == cut.keys() == before, "who"
+        assert all(type(x) is float and np.isfinite(x) for x in rewards.values()), "paid"
+        assert set(game.agents) == {a for a in before if not ended[a] and not cut[a]}, "left"
         found.append(np.array([[rewards[a], ended[a], cut[a]] for a in sorted(before)]))
         if not game.agents:
             observations, infos = game.reset()
