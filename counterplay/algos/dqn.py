@@ -101,11 +101,20 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
 
 
 def store(config: Config, env: Env, lanes: int, shards: int = 1) -> Store:
-    """The replay of one of so many shards, each with so many lanes."""
+    """The replay of one of so many shards, each with so many lanes.
+
+    ValueError where all of them together never hold the slots after which learning starts.
+    """
     scheme, window = scheme_of(env, config.priority > 0), window_of(config)
-    return store_of(
-        scheme, env, lanes, config.sized("slots"), -(-config.sized("replay") // shards), window
-    )
+    asked, wanted = config.sized("replay"), config.sized("start")
+    found = store_of(scheme, env, lanes, config.sized("slots"), -(-asked // shards), window)
+    if (most := shards * found.lanes * found.slots) < wanted:
+        raise ValueError(
+            f"dqn: replay must hold start, {wanted:,} slots, or nothing is ever learnt; found "
+            f"{most:,}, of the {asked:,} asked for in whole chunks: a larger replay or a smaller "
+            "start will do"
+        )
+    return found
 
 
 def window_of(config: Config) -> int:

@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 
 
 def config(iterations: int, **settings: Any) -> dqn.Config:
-    usual = SMALL | settings
+    usual = SMALL | {"start": min(256, iterations * 128)} | settings
     return dqn.Config(steps=iterations * usual["lanes"] * usual["slots"], **usual)
 
 
@@ -163,13 +163,14 @@ def test_frozen_play_is_greedy_or_a_little_random_and_the_absent_choose_nothing(
 
 def test_exploration_falls_in_a_line_and_stays():
     env = Bandit()
-    settings = config(20, explore=0.5, epsilon=0.1, start=10**6)
+    settings = config(20, explore=0.5, epsilon=0.1, replay=2560, start=2560)
     updates = list(dqn.train(settings, env, roster_of(env, {0: "self"})))
     found = np.array([float(u.metrics["epsilon"][0]) for u in updates])
     expected = np.maximum(1 - 0.9 * np.arange(20) / 10, 0.1)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert all(int(u.metrics["updates"][0]) == 0 for u in updates), "there is too little to draw"
-    first, last = updates[0].nets, updates[-1].nets
+    made = [int(u.metrics["updates"][0]) for u in updates]
+    assert made == [0] * 19 + [8], "there is too little to draw until all of it is there"
+    first, last = updates[0].nets, updates[-2].nets
     assert all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(last)))
 
 
@@ -207,12 +208,25 @@ def test_frozen_networks_stand_in_a_bank():
     [
         ({"replay": 100}, "replay must be at least 160, or 16 lanes have no room for a chunk of 8"),
         ({"replay": 2**30}, "a replay of 1,073,741,824 slots takes"),
+        (
+            {"replay": 1000, "start": 1025},
+            "replay must hold start, 1,025 slots, or nothing is ever learnt; found 1,024, of the "
+            "1,000 asked for",
+        ),
     ],
 )
 def test_a_replay_that_cannot_be_is_refused(settings, says):
     env = Bandit()
     with pytest.raises(ValueError, match=re.escape(says)):
-        dqn.describe(config(1, **settings), env, roster_of(env, {0: "self"}))
+        dqn.describe(config(9, **settings), env, roster_of(env, {0: "self"}))
+
+
+def test_a_full_replay_is_enough_to_start():
+    env = Bandit()
+    settings = config(9, replay=1000, start=1024)
+    assert "1,024 slots" in dqn.describe(settings, env, roster_of(env, {0: "self"}))
+    *_, before, last = dqn.train(settings, env, roster_of(env, {0: "self"}))
+    assert before.metrics["updates"] == last.metrics["updates"] == 8
 
 
 @pytest.mark.parametrize(
@@ -223,6 +237,7 @@ def test_a_replay_that_cannot_be_is_refused(settings, says):
         ({"epsilon": 1.5}, "epsilon must be 0 to 1, found 1.5"),
         ({"gru": 4, "window": 9, "burn_in": 8}, "window must be at least 10"),
         ({"gru": 4, "priority": 0.5}, "priority and gru exclude each other"),
+        ({"start": 129}, "start must be at most steps, .* found start 129 and steps 128"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, says):
@@ -239,3 +254,12 @@ def test_seeds_in_one_program_are_the_trainings_of_their_numbers():
         assert np.array_equal(one, two)
     for two, one in zip(jax.tree.leaves(both.nets), jax.tree.leaves(alone.nets), strict=True):
         np.testing.assert_allclose(two[1:], one, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_training_that_ends_before_the_usual_start_is_refused(hosted):
+    env = Bandit()
+    game = type("Hosted", (), {"open": None})() if hosted else env
+    short, usual = dqn.Config(steps=900), "1,000" if hosted else "32,768"
+    with pytest.raises(ValueError, match=f"found start {usual} and steps 900"):
+        loops.resolved(short, game)
