@@ -289,8 +289,13 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     return State(learners, replay, steps, state.updates + passes, key, spec), metrics
 
 
-def describe(config: Config, env: Env, roster: Roster) -> str:
-    """What a training keeps in memory, in words; ValueError where it is not to be had."""
+def describe(config: Config, env: Env, roster: Roster, lent: bool = False) -> str:
+    """What a training keeps in memory, in words; ValueError where it is not to be had.
+
+    ``lent`` says that it begins with episodes of others, so that it may learn at once.
+    """
+    if not lent:
+        config.check_start()
     whole = store(config, env, roster.lanes_for(config.sized("lanes")))
     memory.check(whole.nbytes * config.seeds, whole.describe(config.seeds))
     return whole.describe(config.seeds)
@@ -300,4 +305,6 @@ def train(
     config: Config, env: Env, roster: Roster, options: Options = DEFAULTS
 ) -> Iterator[Update]:
     """Trains every seed; yields once an iteration."""
+    if not (options.lend or options.resume):
+        loops.resolved(config, env).check_start()
     return loops.train(config, env, roster, sys.modules[__name__], options)

@@ -83,12 +83,6 @@ class Config:
         for name in whole:
             if (number := getattr(self, name)) is not None and number < 1:
                 raise ValueError(f"dqn: {name} must be at least 1, found {number}")
-        if self.start is not None and self.start > self.steps:
-            raise ValueError(
-                f"dqn: start must be at most steps, or nothing is ever learnt; found start "
-                f"{self.start:,} and steps {self.steps:,}. Start is {self.JITTED['start']:,}, or "
-                f"{self.HOSTED['start']:,} outside JAX, where it is not given"
-            )
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"dqn: widths must be at least 1 each, found {self.widths}")
         if self.activation not in ACTIVATIONS:
@@ -116,3 +110,12 @@ class Config:
         if found is None:
             raise ValueError(f"dqn: {name} must be a whole number here, found None: see resolved")
         return found
+
+    def check_start(self) -> None:
+        """ValueError where a training that begins with an empty replay ends before it learns."""
+        if (start := self.sized("start")) > self.steps:
+            raise ValueError(
+                f"dqn: start must be at most steps, or nothing is ever learnt; found start "
+                f"{start:,} and steps {self.steps:,}. Start is {self.JITTED['start']:,}, or "
+                f"{self.HOSTED['start']:,} outside JAX, where it is not given"
+            )
