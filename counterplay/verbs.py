@@ -231,7 +231,7 @@ def run_training(
         raise ValueError("nobody learns: put self or own in a seat")
     config = loops.resolved(chosen.config, env)
     if hasattr(module, "describe"):  # what cannot fit is refused before there is a folder
-        held = module.describe(config, env, roster)
+        held = module.describe(config, env, roster, chosen.buffer_from is not None)
         if not (quiet or chosen.json):
             say(held)
     lend = _lent(name, chosen, config, env, roster, module)

@@ -101,11 +101,20 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
 
 
 def store(config: Config, env: Env, lanes: int, shards: int = 1) -> Store:
-    """The replay of one of so many shards, each with so many lanes."""
+    """The replay of one of so many shards, each with so many lanes.
+
+    ValueError where all of them together never hold the slots after which learning starts.
+    """
     scheme, window = scheme_of(env, config.priority > 0), window_of(config)
-    return store_of(
-        scheme, env, lanes, config.sized("slots"), -(-config.sized("replay") // shards), window
-    )
+    asked, wanted = config.sized("replay"), config.sized("start")
+    found = store_of(scheme, env, lanes, config.sized("slots"), -(-asked // shards), window)
+    if (most := shards * found.lanes * found.slots) < wanted:
+        raise ValueError(
+            f"dqn: replay must hold start, {wanted:,} slots, or nothing is ever learnt; found "
+            f"{most:,}, of the {asked:,} asked for in whole chunks: a larger replay or a smaller "
+            "start will do"
+        )
+    return found
 
 
 def window_of(config: Config) -> int:
@@ -280,8 +289,13 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     return State(learners, replay, steps, state.updates + passes, key, spec), metrics
 
 
-def describe(config: Config, env: Env, roster: Roster) -> str:
-    """What a training keeps in memory, in words; ValueError where it is not to be had."""
+def describe(config: Config, env: Env, roster: Roster, lent: bool = False) -> str:
+    """What a training keeps in memory, in words; ValueError where it is not to be had.
+
+    ``lent`` says that it begins with episodes of others, so that it may learn at once.
+    """
+    if not lent:
+        config.check_start()
     whole = store(config, env, roster.lanes_for(config.sized("lanes")))
     memory.check(whole.nbytes * config.seeds, whole.describe(config.seeds))
     return whole.describe(config.seeds)
@@ -291,4 +305,6 @@ def train(
     config: Config, env: Env, roster: Roster, options: Options = DEFAULTS
 ) -> Iterator[Update]:
     """Trains every seed; yields once an iteration."""
+    if not (options.lend or options.resume):
+        loops.resolved(config, env).check_start()
     return loops.train(config, env, roster, sys.modules[__name__], options)

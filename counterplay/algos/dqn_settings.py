@@ -110,3 +110,12 @@ class Config:
         if found is None:
             raise ValueError(f"dqn: {name} must be a whole number here, found None: see resolved")
         return found
+
+    def check_start(self) -> None:
+        """ValueError where a training that begins with an empty replay ends before it learns."""
+        if (start := self.sized("start")) > self.steps:
+            raise ValueError(
+                f"dqn: start must be at most steps, or nothing is ever learnt; found start "
+                f"{start:,} and steps {self.steps:,}. Start is {self.JITTED['start']:,}, or "
+                f"{self.HOSTED['start']:,} outside JAX, where it is not given"
+            )

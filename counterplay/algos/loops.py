@@ -205,7 +205,8 @@ def train_hosted(
                     began = time.perf_counter()
                     own = partial(algorithm.learn, config)
                     guarded = partial(guards.learn, own, policy=options.on_nonfinite, axis=None)
-                    learn = jax.jit(guarded).lower(training.state, chunk).compile()
+                    learn = jax.jit(guarded, donate_argnums=0)  # a replay is not copied to learn
+                    learn = learn.lower(training.state, chunk).compile()
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
                 trainings[j] = training._replace(state=state)

@@ -169,8 +169,8 @@ def _row(
     burn_in: int,
 ) -> Rows:
     """One window of one seat, fields [W, ...]."""
-    closing, contact, there = slots["closing"], slots["contact"], slots["filled"] & real
-    alive, goes = slots["alive"] & there, slots["continues"] & there
+    contact, there = slots["contact"], slots["filled"] & real
+    alive, goes, closing = (slots[name] & there for name in ("alive", "continues", "closing"))
     # an episode that was dropped, or a game that was restarted, leaves no slot to bootstrap from
     cut = goes & jnp.append((contact | ~slots["filled"])[1:], False)
     reward = jnp.where(alive, slots["reward"], 0.0)
@@ -195,10 +195,11 @@ def _row(
 def reprioritised(replay: Replay, drawn: Drawn, error: Array, valid: Array) -> Replay:
     """What a kind of learner drew gets the largest error of its seats as priority, and some more.
 
-    ``error`` and whether it counts are [K, R, 1]; members write one after another.
+    ``error`` and whether it counts are [K, R, 1]. Where several draws have one slot, of one member
+    or of several, the largest counts.
     """
     sizes = jnp.where(valid, error, 0.0).reshape(*drawn.ok.shape, -1).max(-1) + LEAST
-    for k in range(len(sizes)):
-        where, ok = jax.tree.map(lambda x, k=k: x[k], (drawn.where, drawn.ok))
-        replay = replay.relabel(where, PRIORITY, sizes[k], ok[:, None])
-    return replay
+    where, ok, sizes = jax.tree.map(jnp.ravel, (drawn.where, drawn.ok, sizes))
+    at = where.lane, where.slot % replay.capacity
+    largest = jnp.zeros((replay.lanes, replay.capacity)).at[at].max(jnp.where(ok, sizes, 0.0))
+    return replay.relabel(where, PRIORITY, largest[at], ok[:, None])

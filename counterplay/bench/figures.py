@@ -35,6 +35,7 @@ SUITE: dict[str, str] = {
     "cartpole": "bench cartpole",
     "cartpole_dqn": "bench cartpole --algorithm dqn",
     "dqn": "bench dqn --seeds 8",
+    "iql": "bench iql",
     "ippo": "bench ippo",
     "wrapped": "bench wrapped",
     "runs": "bench runs",
@@ -47,7 +48,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-PEERS = ("ippo", "buffer")
+PEERS = ("iql", "ippo", "buffer")
 """Tables that may have a peer in them."""
 SETTINGS = {
     "rules": "Rules",
@@ -73,6 +74,10 @@ class Figures:
     peer: str | None = None
     """A checkout of JaxMARL, trained beside us in the table ippo; see counterplay bench ippo."""
     peer_python: str = sys.executable
+    """The Python that runs it."""
+    epymarl: str | None = None
+    """A checkout of EPyMARL, trained beside us in the table iql; see counterplay bench iql."""
+    epymarl_python: str = sys.executable
     """The Python that runs it."""
     pymarl: str | None = None
     """A checkout of PyMARL, for the table buffer; see counterplay bench buffer."""
@@ -110,6 +115,8 @@ def peers_of(chosen: Figures, name: str) -> list[str]:
     """The words that name the peers of a table, none where they are not given."""
     if name == "ippo" and chosen.peer:
         return ["--peer", chosen.peer, "--peer-python", chosen.peer_python]
+    if name == "iql" and chosen.epymarl:
+        return ["--peer", chosen.epymarl, "--peer-python", chosen.epymarl_python]
     if name == "buffer" and chosen.pymarl:
         flashbax = chosen.flashbax_python
         words = ["--peer", chosen.pymarl, "--peer-python", chosen.pymarl_python]

@@ -1,6 +1,7 @@
 """Episodes that a file or another run holds, and a training that begins with them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from counterplay.episodes import EpisodeBatch, Replay
+from counterplay.algos.offpolicy import PRIORITY
+from counterplay.episodes import EpisodeBatch, Replay, Scheme
 from counterplay.episodes.export import batch_of, joined
 from counterplay.episodes.insert import fitting
 from counterplay.episodes.npz import read_npz, write_npz
@@ -114,7 +116,7 @@ def check(held: Held, state: Any, algorithm: str, opponents: list[str]) -> None:
             )
         for store, batch in zip(there.values(), _for(seed, len(there)), strict=True):
             try:
-                fitting(store, batch)
+                fitting(store, suited(batch, store.scheme))
             except ValueError as error:
                 raise ValueError(f"--buffer-from {held.path}: {error}") from error
     known = any(name in batch.constants for batch in held.seeds[0] for name in ("opponent_id",))
@@ -123,6 +125,19 @@ def check(held: Held, state: Any, algorithm: str, opponents: list[str]) -> None:
             f"--buffer-from {held.path}: opponent_id counts as in that run "
             f"({', '.join(filter(None, held.opponents))}), not as in this one"
         )
+
+
+def suited(batch: EpisodeBatch, scheme: Scheme) -> EpisodeBatch:
+    """The episodes for a store of this scheme: priorities stay behind where nobody asks for them.
+
+    They say how wrong another learner was. A store that asks for them where there are none fills
+    them in itself.
+    """
+    if PRIORITY in scheme.fields or PRIORITY not in batch.scheme.fields:
+        return batch
+    data = {name: x for name, x in batch.data.items() if name != PRIORITY}
+    names = [name for name in batch.scheme.fields if name != PRIORITY]
+    return replace(batch, data=data, scheme=batch.scheme.only(*names))
 
 
 def _for(seed: list[EpisodeBatch], count: int) -> list[EpisodeBatch]:
@@ -153,7 +168,7 @@ def lend(held: Held, tree: Any, seed: int | None = None) -> Any:
         return _stacked(rows)
 
     def one(store: Replay, batch: EpisodeBatch) -> Replay:
-        after = store.extend(batch)
+        after = store.extend(suited(batch, store.scheme))
         told[0] += after.whole().batch_size
         told[1] += batch.batch_size
         return after

@@ -64,13 +64,18 @@ class Stored(NamedTuple):
 
 @cache
 def stored(who: str, over: bool = True, **settings: Any) -> Stored:
-    """Chunks of play of learners at all seats of a game that they leave one by one."""
+    """Chunks of play of learners at all seats of a game that they leave one by one.
+
+    ``who`` sits at every seat, or has a word for each.
+    """
     usual: dict[str, Any] = {"widths": (16,), "match": 2, "replay": 600, "start": 60, "passes": 3}
     usual |= {"batch": 24, "target_every": 2, "learning_rate": 0.01, "n_step": 2}
     usual |= {"window": 12, "burn_in": 4}
     config = dqn.Config(lanes=LANES, slots=SLOTS, **usual | settings)
     env = Leavers(over=over)
-    seating = roster_of(env, dict.fromkeys(range(SEATS), who)).seating(LANES)
+    words = who.split()
+    seats = dict(zip(range(SEATS), words * (SEATS // len(words)), strict=True))
+    seating = roster_of(env, seats).seating(LANES)
     spec = Spec(env, seating, None)
     state_key, lane_key, *keys = jr.split(jr.key(1), 2 + CHUNKS)
 

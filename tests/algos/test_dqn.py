@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from probes import Bandit, Chain, Clock, Cue, Departure, Leavers, OneLegal, Probe
 
-from counterplay.algos import Update, dqn, loops
+from counterplay.algos import Options, Update, dqn, loops
 from counterplay.pools import roster_of
 from counterplay.rollout import collect, open_lanes
 from counterplay.seats import Chair, Kind, Roster, bank
@@ -163,13 +163,14 @@ def test_frozen_play_is_greedy_or_a_little_random_and_the_absent_choose_nothing(
 
 def test_exploration_falls_in_a_line_and_stays():
     env = Bandit()
-    settings = config(20, explore=0.5, epsilon=0.1, start=10**6)
+    settings = config(20, explore=0.5, epsilon=0.1, replay=2560, start=2560)
     updates = list(dqn.train(settings, env, roster_of(env, {0: "self"})))
     found = np.array([float(u.metrics["epsilon"][0]) for u in updates])
     expected = np.maximum(1 - 0.9 * np.arange(20) / 10, 0.1)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert all(int(u.metrics["updates"][0]) == 0 for u in updates), "there is too little to draw"
-    first, last = updates[0].nets, updates[-1].nets
+    made = [int(u.metrics["updates"][0]) for u in updates]
+    assert made == [0] * 19 + [8], "there is too little to draw until all of it is there"
+    first, last = updates[0].nets, updates[-2].nets
     assert all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(last)))
 
 
@@ -206,13 +207,26 @@ def test_frozen_networks_stand_in_a_bank():
     ("settings", "says"),
     [
         ({"replay": 100}, "replay must be at least 160, or 16 lanes have no room for a chunk of 8"),
-        ({"replay": 2**30}, "a replay of 1,073,741,824 slots takes"),
+        ({"replay": 2**36}, "a replay of 68,719,476,736 slots takes"),
+        (
+            {"replay": 1000, "start": 1025},
+            "replay must hold start, 1,025 slots, or nothing is ever learnt; found 1,024, of the "
+            "1,000 asked for",
+        ),
     ],
 )
 def test_a_replay_that_cannot_be_is_refused(settings, says):
     env = Bandit()
     with pytest.raises(ValueError, match=re.escape(says)):
-        dqn.describe(config(1, **settings), env, roster_of(env, {0: "self"}))
+        dqn.describe(config(9, **settings), env, roster_of(env, {0: "self"}))
+
+
+def test_a_full_replay_is_enough_to_start():
+    env = Bandit()
+    settings = config(9, replay=1000, start=1024)
+    assert "1,024 slots" in dqn.describe(settings, env, roster_of(env, {0: "self"}))
+    *_, before, last = dqn.train(settings, env, roster_of(env, {0: "self"}))
+    assert before.metrics["updates"] == last.metrics["updates"] == 8
 
 
 @pytest.mark.parametrize(
@@ -239,3 +253,18 @@ def test_seeds_in_one_program_are_the_trainings_of_their_numbers():
         assert np.array_equal(one, two)
     for two, one in zip(jax.tree.leaves(both.nets), jax.tree.leaves(alone.nets), strict=True):
         np.testing.assert_allclose(two[1:], one, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_training_that_ends_before_it_learns_is_refused_unless_it_is_lent_something(hosted):
+    env, usual = Bandit(), "1,000" if hosted else "32,768"
+    roster = roster_of(env, {0: "self"})
+    game: Any = type("Hosted", (Bandit,), {"open": None})() if hosted else env
+    short, told = dqn.Config(steps=900), f"found start {usual} and steps 900"
+    with pytest.raises(ValueError, match=told):
+        dqn.train(short, game, roster)
+    config = loops.resolved(short, game)
+    with pytest.raises(ValueError, match=told):
+        dqn.describe(config, env, roster)
+    assert "slots" in dqn.describe(config, env, roster, lent=True)
+    dqn.train(short, env, roster, Options(lend=lambda tree: tree)).close()

@@ -1,5 +1,6 @@
 """What an update of DQN may depend on: absent players, illegal moves, other seats, burn-in."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -139,36 +140,72 @@ def test_what_the_absent_hold_changes_no_bit_of_an_update(who, over, gru):
         assert same(clean.learners, here.learned(dirty).learners)
 
 
-def test_who_is_absent_throughout_gives_no_gradient():
-    here = stored("self", over=False)
-    rows = here.rows(here.learned())
-    none = rows._replace(valid=rows.valid & False, obs=jnp.full_like(rows.obs, np.nan))
-    none = none._replace(obs=jnp.where(rows.valid[..., None], 0.0, 0.0 * rows.obs))
-    for gradient in jax.tree.leaves(here.gradient(here.state, none)):
+WAYS = [("self", {}), ("own", {}), ("self", {"priority": 0.6}), ("self", {"gru": 4})]
+
+
+@pytest.mark.parametrize("rude", [np.nan, 1e30])
+@pytest.mark.parametrize(("who", "more"), WAYS)
+def test_what_stands_in_slots_that_never_happened_changes_no_bit_of_an_update(who, more, rude):
+    here = stored(who, over=False, **more)
+    before = here.learned(here.chunks[:2])
+    ring = before.replay.slots
+    gone = jnp.zeros_like(ring["filled"]).at[::2, 7:11].set(True).at[1, 17:20].set(True)
+    filled = ring["filled"] & ~gone
+    assert (ring["filled"] & gone).sum() == 15 and (~ring["filled"]).any()
+
+    def dirt(name, x):
+        if name == "filled":
+            return filled
+        if name == "contact":  # tells of a match that began with an episode that was dropped
+            return x | ~ring["filled"]
+        value = True if x.dtype == bool else rude if jnp.issubdtype(x.dtype, jnp.inexact) else 1
+        return jnp.where(filled.reshape(*filled.shape, *(1,) * (x.ndim - 2)), x, value)
+
+    held = lambda slots: eqx.tree_at(lambda s: s.replay.slots, before, slots)
+    clean = held(ring | {"filled": filled})
+    dirty = held({name: dirt(name, x) for name, x in ring.items()})
+    step = jax.jit(lambda state: dqn.learn(here.config, state, here.chunks[2])[0])
+    after = step(clean)
+    assert same(after.learners, step(dirty).learners)
+    assert distance(after.learners[0].net, before.learners[0].net) > 1e-3, "something is learned"
+
+
+@pytest.mark.parametrize("gru", [0, 4])
+def test_who_is_absent_throughout_gives_no_gradient(gru):
+    here = stored("self", over=False, gru=gru)
+    state = here.learned()
+    drawn = draw(state.replay, jr.key(0), 24, dqn.window_of(here.config))
+    nobody = {name: jnp.zeros_like(drawn.slots[name]) for name in ("alive", "continues")}
+    rude = {name: jnp.full_like(drawn.slots[name], np.nan) for name in ("obs", "reward")}
+    for gradient in jax.tree.leaves(here.gradient(state, here.cut(drawn))):
+        assert (gradient != 0).any()
+    rows = here.cut(drawn._replace(slots=drawn.slots | nobody | rude))
+    for gradient in jax.tree.leaves(here.gradient(state, rows)):
         assert (gradient == 0).all()
 
 
-def test_what_is_forbidden_is_not_in_the_target():
-    here = stored("self", over=False)
+@pytest.mark.parametrize("gru", [0, 4])
+@pytest.mark.parametrize("double", [True, False])
+def test_what_is_forbidden_is_not_in_the_target(double, gru):
+    here = stored("self", over=False, gru=gru, double=double)
     state = here.learned()
-    rows = here.rows(state)
-    forbidden = ~rows.legal[0, :, 1]
-    used = rows.valid[0, :, 0] & (rows.weight[0, :, 0] > 0)
-    assert (forbidden[:, 2] & used).any()
-    picks = forbidden[:, 2] & used
-    only = jax.tree.map(lambda x: x[:, picks], rows)
-    learner = state.learners[0]
+    rows, learner = jax.tree.map(lambda x: x[0], (here.rows(state), state.learners[0]))
 
     def worth(high):
+        """Of the slots that bootstraps may be of, [R, U], where all think so highly of action 2."""
         lift = lambda net: eqx.tree_at(
-            lambda n: n.action.bias, net, net.action.bias.at[:, 2].add(high)
+            lambda n: n.action.bias, net, net.action.bias.at[2].add(high)
         )
-        nets = [jax.tree.map(lambda x: x[0], lift(n)) for n in (learner.net, learner.target)]
-        one = jax.tree.map(lambda x: x[0], only)
-        return np.asarray(dqn.values(here.config, here.env, nets[0], nets[1], one)[1])
+        nets = lift(learner.net), lift(learner.target)
+        return np.asarray(dqn.values(here.config, here.env, *nets, rows)[1])
 
-    assert np.array_equal(worth(0.0), worth(1e6))
-    assert not np.array_equal(worth(0.0), worth(-1e6) + 1), "values are there"
+    plain, tremendous = worth(0.0), worth(1e6)
+    legal = np.asarray(rows.legal[:, -plain.shape[1] :, 2])
+    used = np.asarray(rows.valid & (rows.weight > 0))
+    bootstrap = np.take_along_axis(legal, np.asarray(rows.at), axis=1)
+    assert (bootstrap & used).any() and (~bootstrap & used).any()
+    assert np.array_equal(plain[~legal], tremendous[~legal])
+    assert (tremendous[legal] > plain[legal] + 1e5).all()
 
 
 def test_burn_in_gives_no_gradient_but_memory():
@@ -280,6 +317,27 @@ def test_large_errors_are_drawn_more_often_and_weigh_less():
     assert importance.max() == 1
 
 
+@pytest.mark.parametrize("larger", [0, 1])
+def test_of_several_errors_of_a_slot_the_largest_becomes_its_priority(larger):
+    here = stored("own", priority=1.0)
+    state = here.learned()
+    drawn = draw(state.replay, jr.key(0), 24, 3, 1.0)
+    number = jnp.arange(24)
+    ok = drawn.ok.at[0].set(False)
+    # two members draw the same windows, in which there is a seat of each, and one twice
+    where = jax.tree.map(lambda x: x.at[5].set(x[4]), drawn.where)
+    both = jax.tree.map(lambda x: jnp.stack([x, x]), drawn._replace(where=where, ok=ok))
+    error = jnp.stack([1.0 + number] * 2).at[larger].add(30.0)
+    counts = jnp.ones((2, 24, 1), bool).at[larger, 7].set(False)
+    at = np.asarray(where.lane), np.asarray(where.slot % state.replay.capacity)
+    wanted, drawn_ok = np.array(state.replay.slots["priority"]), np.asarray(ok)
+    replay = reprioritised(state.replay, both, error[..., None], counts)
+    wanted[at[0][drawn_ok], at[1][drawn_ok]] = 0
+    sizes = np.where(counts[..., 0], error, 0.0).max(0) + 1e-3
+    np.maximum.at(wanted, (at[0][drawn_ok], at[1][drawn_ok]), sizes[drawn_ok])
+    np.testing.assert_allclose(replay.slots["priority"], wanted)
+
+
 def test_windows_that_reach_beyond_the_newest_slot_are_not_learnt_from():
     here = stored("self", priority=1.0, n_step=4)
     state = here.learned()
@@ -305,3 +363,30 @@ def test_independent_learners_each_draw_with_a_key_of_their_own():
         pairs = list(zip(jax.tree.leaves(apart), jax.tree.leaves(alike), strict=True))
         same = [all(np.array_equal(x[i], y[i]) for x, y in pairs) for i in range(SEATS)]
         assert same == [i == k for i in range(SEATS)]
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_what_one_kind_of_learners_learns_depends_on_its_own_keys_and_seats_only(kind, monkeypatch):
+    here = stored("self own own")
+    names = [one.name for one in here.seating.kinds]
+    assert names == ["self", "own"] and [one.members for one in here.seating.kinds] == [1, 2]
+    plain, used = dqn.pass_of, []
+
+    def other_keys(config, spec, index, learner, replay, keys, *more):
+        jax.debug.callback(lambda x: used.extend(map(tuple, np.asarray(x))), jr.key_data(keys))
+        turned = jax.vmap(partial(jr.fold_in, data=1))(keys) if index == kind else keys
+        return plain(config, spec, index, learner, replay, turned, *more)
+
+    once = here.learned()
+    seats = [0] if kind == 0 else [1, 2]
+    change = lambda c: c._replace(
+        slots=c.slots | {"reward": c.slots["reward"].at[:, :, jnp.array(seats)].multiply(-3.0)}
+    )
+    rewarded = here.learned(tuple(map(change, here.chunks)))
+    monkeypatch.setattr(dqn, "pass_of", other_keys)
+    drawn = here.learned()
+    jax.effects_barrier()
+    for again in (rewarded, drawn):
+        alike = [same(x, y) for x, y in zip(once.learners, again.learners, strict=True)]
+        assert alike == [i != kind for i in range(2)]
+    assert len(used) == len({*used}) == int(once.updates) * 3, "every learner has keys of its own"

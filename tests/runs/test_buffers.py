@@ -176,6 +176,27 @@ def test_a_buffer_is_lent_to_another_training(tmp_path, capsys):
     assert left_by(same) == left_by(folder)
 
 
+@pytest.mark.parametrize(("theirs", "ours"), [(0.6, 0.0), (0.0, 0.6), (0.6, 0.6)])
+def test_priorities_are_lent_where_they_are_wanted_and_else_begin_anew(theirs, ours, tmp_path):
+    source = train(chosen_for(tmp_path / "one", priority=theirs))
+    (episodes,) = lent.held_by(source).seeds[0]
+    more: dict[str, Any] = {"lanes": 6, "replay": 600, "start": 48, "passes": 1, "batch": 1}
+    more |= {"steps": 48, "buffer_from": str(source), "priority": ours}
+    (store,) = stores_of(train(chosen_for(tmp_path / "two", **more))).values()
+    ring = {name: np.asarray(x)[0, 0] for name, x in store.slots.items()}
+    assert store.written.tolist() == [[32 + 8]] and ring["filled"][:, :32].all()
+    marks = lambda x: sorted(np.asarray(x, np.float32).ravel().tolist())
+    assert marks(ring["reward"][:, :32]) == marks(episodes["reward"])
+    assert ("priority" in ring) == (ours > 0) and ("priority" in episodes.data) == (theirs > 0)
+    if ours:
+        was = marks(episodes["priority"]) if theirs else [-1.0]
+        assert len(was) == 1 or max(was) > 0, "some are known"
+        assert len({*marks(ring["priority"][:, :40])} - {*was, -1.0}) == 1, (
+            "of the one decision drawn"
+        )
+        assert not theirs or {*was} <= {*marks(ring["priority"][:, :40])}
+
+
 def test_a_lent_buffer_is_used_once(tmp_path, capsys):
     source = train(chosen_for(tmp_path / "one", 2))
     chosen = chosen_for(tmp_path / "two", buffer_from=str(source))
