@@ -3,6 +3,7 @@
 import logging
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -42,9 +43,8 @@ def whole(replay: Replay):
 
 
 def loss(weights, obs, actions, reward, mask):
-    """Of a policy and a value on every slot that counts, as learners write it: what does not count
-    is zero before anything is computed of it, or gradients would be 0 times NaN."""
-    obs, reward = jnp.where(mask[..., None], obs, 0), jnp.where(mask, reward, 0)
+    """Of a policy and a value on every slot that counts. Nothing is selected before it is computed
+    of: gradients would be 0 times NaN if what does not count were not zero already."""
     legal = jnp.ones((*mask.shape, ACTIONS), bool)
     log_pi = maths.masked_log_softmax(obs @ weights["policy"], legal & mask[..., None])
     error = obs @ weights["value"] - reward
@@ -53,60 +53,79 @@ def loss(weights, obs, actions, reward, mask):
     return maths.masked_mean(error**2, mask) - chosen - 0.01 * entropy
 
 
-def spoilt(x, ok, with_what):
-    """The same, with that in place of all numbers where not ok."""
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        return x
-    return jnp.where(ok.reshape(ok.shape + (1,) * (x.ndim - ok.ndim)), x, with_what)
-
-
-def filled_with_numbers() -> Replay:
-    stream = Stream(0, 2, 48, 5)
-    rng, replay = np.random.default_rng(0), None
+def numbers_in(store: str) -> Replay:
+    """A ring with slots that are not filled: where games paused, none was yet, or at the ends of
+    lanes to which whole episodes were dealt."""
+    stream = Stream(0, 2, 48, 5, gaps=store == "paused")
+    rng = np.random.default_rng(0)
     replay = Replay.empty(NUMBERS, lanes=2, slots=48, chunk=4, horizon=5)
-    for i in range(12):
+    for i in range(8 if store == "begun" else 12):
         chunk = {k: stream.chunk(i, 4)[k][:, :, :2] for k in ("actions", "alive", "left")}
-        chunk |= {k: stream.chunk(i, 4)[k] for k in ("terminated", "closing")}
+        chunk |= {k: stream.chunk(i, 4)[k] for k in ("terminated", "closing", "filled")}
         chunk["obs"] = rng.standard_normal((2, 4, 2, 2), np.float32)
         replay = replay.write({**chunk, "reward": rng.standard_normal((2, 4, 2), np.float32)})
+    if store == "dealt":
+        wide = Replay.empty(NUMBERS, lanes=3, slots=48, chunk=12, horizon=5)
+        replay = wide.extend(replay.whole())
     return replay
 
 
+def spoilt(replay: Replay, with_what: float) -> Replay:
+    """The same store, with that in place of all numbers of slots that did not happen."""
+    filled = replay.slots["filled"]
+    over = lambda x: filled.reshape(filled.shape + (1,) * (x.ndim - 2))
+    rings = {
+        name: jnp.where(over(x), x, with_what) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+        for name, x in replay.slots.items()
+    }
+    assert not np.array_equal(rings["reward"], replay.slots["reward"])
+    return eqx.tree_at(lambda r: r.slots, replay, rings)
+
+
 def read(replay: Replay, how: str):
-    """Fields of a sample and the slots of it that a loss counts, [B, T] or [B]."""
+    """Fields of a sample, and the slots of it that a loss counts, [B, T] or [B].
+
+    Episodes, and slots that follow others, are zero where nothing happened. Windows, and slots that
+    are drawn, are as they stand in the ring: their learner selects what is filled, as here.
+    """
     if how == "episodes":
         batch = replay.episodes(jr.key(0), 6)
-        return batch.data, batch.filled & ~batch["closing"], batch.filled
+        return batch.data, batch.filled & ~batch["closing"]
     if how == "windows":
-        rows = replay.windows(jr.key(0), 6, 7)
-        ok = rows["filled"] & rows.ok[:, None]
-        return rows.data, ok & ~rows["closing"], ok
-    pairs = replay.transitions(jr.key(0), 24)
-    return (pairs.now if how == "now" else pairs.after), pairs.ok, pairs.after["filled"]
+        rows = replay.windows(jr.key(0), 30, 7)
+        data, filled = rows.data, rows["filled"] & rows.ok[:, None]
+    else:
+        pairs = replay.transitions(jr.key(0), 40)
+        if how == "after":
+            return pairs.after, pairs.ok & pairs.after["filled"]
+        data, filled = pairs.now, pairs.ok
+    over = lambda x: filled.reshape(filled.shape + (1,) * (x.ndim - filled.ndim))
+    data = {k: jnp.where(over(x), x, jnp.zeros_like(x)) for k, x in data.items()}
+    return data, filled & ~data["closing"]
 
 
-@pytest.mark.parametrize("rubbish", [np.nan, 1e30, np.inf])
+@pytest.mark.parametrize("store", ["paused", "begun", "dealt"])
 @pytest.mark.parametrize("how", ["episodes", "windows", "now", "after"])
-def test_what_padding_holds_reaches_no_loss_and_no_gradient(how, rubbish):
-    data, counts, filled = read(filled_with_numbers(), how)
-    there = counts & filled if how == "after" else counts
-    mask = there[..., None] & data["alive"]
-    assert 0 < int(mask.sum()) < mask.size
+def test_what_padding_holds_reaches_no_loss_and_no_gradient(how, store):
     weights = {
         "policy": jr.normal(jr.key(1), (2, ACTIONS)),
         "value": jr.normal(jr.key(2), (2,)),
     }
-    learn = jax.jit(jax.value_and_grad(lambda w, o, a, r: loss(w, o, a, r, mask)))
+    learn = jax.jit(jax.value_and_grad(loss))
 
-    def learnt(data):
-        return learn(weights, data["obs"], data["actions"], data["reward"])
+    def learnt(replay):
+        data, counts = read(replay, how)
+        mask = counts[..., None] & data["alive"]
+        assert 0 < int(mask.sum()) < mask.size
+        return learn(weights, data["obs"], data["actions"], data["reward"], mask)
 
-    with_rubbish = {name: spoilt(x, mask, rubbish) for name, x in data.items()}
-    assert not np.array_equal(data["reward"], with_rubbish["reward"])
-    for clean, dirty in zip(*map(jax.tree.leaves, (learnt(data), learnt(with_rubbish))),
-                            strict=True):  # fmt: skip
-        assert np.isfinite(clean).all()
-        assert np.asarray(clean).tobytes() == np.asarray(dirty).tobytes()
+    replay = numbers_in(store)
+    clean = jax.tree.leaves(learnt(replay))
+    assert all(np.isfinite(x).all() for x in clean)
+    for rubbish in (np.nan, 1e30, np.inf):
+        dirty = jax.tree.leaves(learnt(spoilt(replay, rubbish)))
+        for one, other in zip(clean, dirty, strict=True):
+            assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
 
 
 @pytest.mark.parametrize("rubbish", [np.nan, 1e30])

@@ -19,7 +19,8 @@ def test_a_file_as_pymarl_writes_it_is_read_into_a_store(tmp_path, seed):
     fields = {**data.transition_data, **data.episode_data}
     np.savez(tmp_path / "theirs.npz", **{name: x[:rows] for name, x in fields.items()})
     batch, wanted = read_npz(tmp_path / "theirs.npz"), both.replay.whole()
-    assert {bool(x) for x in np.asarray(wanted["closing"]).any(1)} == {True, False}
+    closed = int(wanted["closing"].any(1).sum())
+    assert 0 < closed < rows, "some terminated, and some did not"
     same(batch, wanted)
 
     sizes = {"lanes": 2, "slots": 90, "chunk": 5, "horizon": HORIZON}
