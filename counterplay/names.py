@@ -1,7 +1,8 @@
 """Names people type: suggestions for misspelt ones, and settings written as ``name=value``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from importlib import import_module
 
 Value = bool | int | float | str
 
@@ -22,6 +23,23 @@ def unknown(what: str, name: str, options: Iterable[str]) -> ValueError:
     options = list(options)
     guess = did_you_mean(name, options)
     return ValueError(f"unknown {what} {name!r}{guess}; expected one of: {listed(options)}")
+
+
+def run_named(verb: str, what: str, table: Mapping[str, tuple[str, str]], args: list[str]) -> int:
+    """Runs what the first word names, with the others, or lists what there is.
+
+    ``table`` holds "module:function" and a line of help by name; ``what`` they are, for the error.
+    """
+    if not args or args[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {name:<10}{about}" for name, (_, about) in table.items())
+        print(f"usage: counterplay {verb} NAME [settings]\n\n{lines}")
+        return 0 if args else 2
+    name, *rest = args
+    if name not in table:
+        raise unknown(what, name, table)
+    module, function = table[name][0].split(":")
+    run: Callable[[list[str]], int] = getattr(import_module(module), function)
+    return run(rest)
 
 
 def read_settings(

@@ -204,9 +204,8 @@ def train_hosted(
                 if learn is None:
                     began = time.perf_counter()
                     own = partial(algorithm.learn, config)
-                    guarded = partial(guards.learn, own, policy=options.on_nonfinite, axis=None)
-                    learn = jax.jit(guarded, donate_argnums=0)  # a replay is not copied to learn
-                    learn = learn.lower(training.state, chunk).compile()
+                    safe = partial(guards.learn, own, policy=options.on_nonfinite, axis=None)
+                    learn = jax.jit(safe, donate_argnums=0).lower(training.state, chunk).compile()
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
                 trainings[j] = training._replace(state=state)

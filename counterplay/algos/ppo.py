@@ -20,6 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import Options, Update, loops
+from counterplay.algos.adam import fresh, optimiser
 from counterplay.algos.folding import Reading, with_constants_folded
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows, rows_of, unroll
@@ -153,21 +154,9 @@ class State(eqx.Module):
     spec: Spec = eqx.field(static=True)
 
 
-def optimiser(config: Config) -> optax.GradientTransformation:
-    """Adam's direction; the caller multiplies by the falling step size."""
-    return optax.chain(
-        optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5)
-    )
-
-
 def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:
     """Fresh networks, one a member."""
-    width = jax.eval_shape(env.encode, jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)).shape[0]
-    more = (config.activation, config.apart)
-    make = lambda k: ActorCritic(width, env.num_actions, config.widths, config.gru, k, *more)
-    net = jax.vmap(make)(jr.split(key, members))
-    fresh: Any = optimiser(config).init
-    return Learner(net, jax.vmap(fresh)(net))
+    return Learner(*fresh(ActorCritic, config, env, members, key, config.apart))
 
 
 def loss(

@@ -1,9 +1,6 @@
 """``counterplay bench``: the figures of the documentation, measured again on any machine."""
 
-from collections.abc import Callable
-from importlib import import_module
-
-from counterplay.names import unknown
+from counterplay.names import run_named
 
 BENCHES: dict[str, tuple[str, str]] = {
     "selfplay": ("counterplay.bench.learning:selfplay", "PPO self-play on 4x4 stag hunt, timed"),
@@ -28,13 +25,4 @@ BENCHES: dict[str, tuple[str, str]] = {
 
 def main(args: list[str]) -> int:
     """Runs one benchmark."""
-    if not args or args[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:<10}{about}" for name, (_, about) in BENCHES.items())
-        print(f"usage: counterplay bench NAME [settings]\n\n{lines}")
-        return 0 if args else 2
-    name, *rest = args
-    if name not in BENCHES:
-        raise unknown("benchmark", name, BENCHES)
-    module, function = BENCHES[name][0].split(":")
-    run: Callable[[list[str]], int] = getattr(import_module(module), function)
-    return run(rest)
+    return run_named("bench", "benchmark", BENCHES, args)

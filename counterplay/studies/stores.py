@@ -3,8 +3,9 @@
 The learner wants, for every decision of every agent of some whole episodes, what an opponent model
 with goals is trained on: what it saw, the goal, its action, its reward, what it saw next, and which
 actions it then had. Episodes are named by age, 0 the newest. The goal is what the agent sees
-``horizon`` slots later, or last: its own episode ends where it leaves. Each class turns the slots
-of a rollout into that; all of a class is glue that somebody has to write, test and keep.
+``horizon`` slots later, or last: its own episode ends where it leaves. Each class is a store and
+its glue: what turns chunks of a rollout into what the store takes, and episodes of the store into
+that batch. The stores themselves, their arrays and rings, are counted for none of them.
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,12 @@ class Decisions(NamedTuple):
     next_obs: Any
     next_legal: Any
     live: Any
+
+
+def slots_of_a_lane(env: Any, episodes: int, lanes: int, chunk: int) -> int:
+    """Room for so many episodes in all, were each half as long as the longest, in whole chunks."""
+    slots = episodes * (env.horizon + 1) // (2 * lanes) + env.horizon + 2 * chunk
+    return -(-slots // chunk) * chunk
 
 
 class Padded:
@@ -60,26 +67,30 @@ class Padded:
             for lane in range(lanes):
                 self.open[lane].append({name: slots[name][lane, t] for name in fields})
                 if slots["terminated"][lane, t] or slots["closing"][lane, t]:
-                    self._insert(self.open[lane])
+                    self.insert(self.open[lane])
                     self.open[lane] = []
 
-    def _insert(self, episode: list[dict[str, np.ndarray]]) -> None:
+    def insert(self, episode: list[dict[str, np.ndarray]]) -> None:
         row, length = self.next % self.size, len(episode)
         for name, x in self.data.items():
             x[row] = 0
             x[row, :length] = 1 if name == "filled" else [slot[name] for slot in episode]
         self.next += 1
 
-    def batch(self, ages: np.ndarray) -> Decisions:
+    def sample(self, ages: np.ndarray) -> dict[str, np.ndarray]:
         rows = (self.next - 1 - ages) % self.size
         length = int(self.data["filled"][rows].sum(1).max())
-        data = {name: x[rows, :length] for name, x in self.data.items()}
+        return {name: x[rows, :length] for name, x in self.data.items()}
+
+    def batch(self, ages: np.ndarray) -> Decisions:
+        data = self.sample(ages)
+        length = data["filled"].shape[1]
         seen = data["filled"][:, :, None].astype(bool)
         left = data["alive"].astype(bool) & ~data["continues"].astype(bool)
         stays = np.broadcast_to(seen.sum(1) - 1, left.any(1).shape)
         last = np.where(left.any(1), left.argmax(1), stays)
         at = np.minimum(np.arange(length)[:, None] + self.horizon, last[:, None])
-        row, agent = np.arange(len(rows))[:, None, None], np.arange(last.shape[1])
+        row, agent = np.arange(len(ages))[:, None, None], np.arange(last.shape[1])
         after = lambda x: np.concatenate([x[:, 1:], np.zeros_like(x[:, :1])], axis=1)
         return Decisions(
             obs=data["obs"],
@@ -101,7 +112,8 @@ class Patched:
 
     def __init__(self, env: Any, episodes: int, lanes: int, chunk: int, horizon: int):
         n, a, (d,) = env.num_seats, env.num_actions, env.obs_shape
-        rows, self.horizon = (episodes * env.horizon,), horizon
+        slots = lanes * slots_of_a_lane(env, episodes, lanes, chunk)
+        self.longest, self.horizon, rows = env.horizon, horizon, (slots,)
         self.data = {
             "obs": np.zeros((*rows, n, d), np.float32),
             "next_obs": np.zeros((*rows, n, d), np.float32),
@@ -113,7 +125,7 @@ class Patched:
             "subgoal": np.zeros((*rows, n, d), np.float32),
             "episode": np.full(rows, -1, np.int64),
         }
-        self.keep, self.size, self.next, self.ended = episodes, rows[0], 0, 0
+        self.keep, self.size, self.next, self.ended = episodes, slots, 0, 0
         self.spans: dict[int, tuple[int, int]] = {}
         self.open: list[list[dict[str, np.ndarray]]] = [[] for _ in range(lanes)]
 
@@ -125,10 +137,10 @@ class Patched:
             for lane in range(lanes):
                 self.open[lane].append({name: slots[name][lane, t] for name in fields})
                 if slots["terminated"][lane, t] or slots["closing"][lane, t]:
-                    self._insert(self.open[lane])
+                    self.insert(self.columns(self.open[lane]))
                     self.open[lane] = []
 
-    def _insert(self, episode: list[dict[str, np.ndarray]]) -> None:
+    def columns(self, episode: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         field = lambda name: np.stack([slot[name] for slot in episode])
         obs, alive = field("obs").astype(np.float32), field("alive")
         moves = len(episode) - int(episode[-1]["closing"])
@@ -138,8 +150,7 @@ class Patched:
         following = np.concatenate([obs[1:], np.zeros_like(obs[:1])])[:moves]
         legal = field("avail_actions")
         legal = np.concatenate([legal[1:], np.zeros_like(legal[:1])])[:moves]
-        where = (self.next + np.arange(moves)) % self.size
-        columns = {
+        return {
             "obs": obs[:moves],
             "next_obs": following,
             "actions": field("actions")[:moves],
@@ -150,18 +161,25 @@ class Patched:
             "subgoal": obs[at, np.arange(obs.shape[1])],
             "episode": np.full(moves, self.ended),
         }
+
+    def insert(self, columns: dict[str, np.ndarray]) -> None:
+        moves = len(columns["episode"])
+        where = (self.next + np.arange(moves)) % self.size
         for name, x in columns.items():
             self.data[name][where] = x
         self.spans[self.ended] = (self.next, moves)
         self.spans.pop(self.ended - self.keep, None)
         self.next, self.ended = self.next + moves, self.ended + 1
 
+    def sample(self, at: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: x[at % self.size] for name, x in self.data.items()}
+
     def batch(self, ages: np.ndarray) -> Decisions:
         spans = [self.spans[self.ended - 1 - int(age)] for age in ages]
-        at = np.concatenate([(start + np.arange(moves)) % self.size for start, moves in spans])
-        room = len(ages) * (self.size // self.keep)  # a fixed size, for the compiler
+        at = np.concatenate([start + np.arange(moves) for start, moves in spans])
+        room = len(ages) * self.longest  # a fixed size, for the compiler
         at, real = np.pad(at, (0, room - len(at))), np.arange(room) < len(at)
-        data = {name: x[at] for name, x in self.data.items()}
+        data = self.sample(at)
         return Decisions(
             obs=data["obs"],
             goal=data["subgoal"],
@@ -183,7 +201,7 @@ class OneStore:
     def __init__(self, env: Any, episodes: int, lanes: int, chunk: int, horizon: int):
         names = ("obs", "actions", "avail_actions", "reward", "terminated", "closing")
         scheme = default_scheme(env).only(*names, "continues", "alive", "left")
-        slots = episodes * (env.horizon + 1) // (2 * lanes) + env.horizon + 2 * chunk
+        slots = slots_of_a_lane(env, episodes, lanes, chunk)
         sizes = {"lanes": lanes, "slots": slots, "chunk": chunk, "episodes": episodes}
         self.replay = Replay.empty(scheme, horizon=env.horizon, **sizes)
         self.horizon = horizon
@@ -217,6 +235,9 @@ def _decisions(replay: Replay, ages: Array, horizon: int) -> Decisions:
 
 
 STORES = {"padded episodes": Padded, "patched transitions": Patched, "one store": OneStore}
-GLUE = {"padded episodes": (Padded,), "patched transitions": (Patched,),
-        "one store": (OneStore, _decisions)}  # fmt: skip
-"""What is counted as lines of glue."""
+GLUE = {
+    "padded episodes": (Padded.add, Padded.batch),
+    "patched transitions": (Patched.add, Patched.columns, Patched.batch),
+    "one store": (OneStore.add, OneStore.batch, _decisions),
+}
+"""What is counted as lines of glue: what stands between rollout, store and learner."""

@@ -267,4 +267,4 @@ def test_a_training_that_ends_before_it_learns_is_refused_unless_it_is_lent_some
     with pytest.raises(ValueError, match=told):
         dqn.describe(config, env, roster)
     assert "slots" in dqn.describe(config, env, roster, lent=True)
-    dqn.train(short, env, roster, Options(lend=lambda tree: tree)).close()
+    dqn.train(short, env, roster, Options(lend=lambda tree: tree))

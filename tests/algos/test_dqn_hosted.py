@@ -40,7 +40,7 @@ def test_the_replay_is_not_copied_to_learn_and_what_is_learnt_is_the_same(monkey
     assert gone == [True] * (ITERATIONS - 1) + [False], "each goes into the next, the last stays"
     assert not any(x.is_deleted() for x in jax.tree.leaves(going[-1])), "it can be saved"
     jit = jax.jit
-    kept = lambda f=None, donate_argnums=(), **options: jit(f, **options)
+    kept = lambda f, donate_argnums=(), **options: jit(f, **options)
     monkeypatch.setattr(jax, "jit", kept)
     copied, going = trained()
     assert not any(x.is_deleted() for one in going for x in stores(one))

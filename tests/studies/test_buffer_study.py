@@ -7,7 +7,7 @@ import pytest
 
 from counterplay import envs
 from counterplay.studies import STUDIES, buffer, main
-from counterplay.studies.stores import STORES, Padded, Patched
+from counterplay.studies.stores import GLUE, STORES, Padded, Patched
 
 SMALL = buffer.Buffer(episodes=60, rows=8, rounds=2, lanes=8)
 
@@ -25,6 +25,20 @@ def test_losses_are_equal_and_what_is_told_is_counted(capsys):
     assert [row["store"] for row in told["rows"]] == list(STORES)
     padded, patched, one = told["rows"]
     assert padded["bytes"] > one["bytes"] and patched["lines"] > padded["lines"] > one["lines"]
+
+
+def test_transitions_have_as_many_slots_as_one_store_and_no_store_is_glue():
+    sizes = envs.make(SMALL.env), 500, 8, 16, 3
+    patched, one = (STORES[name](*sizes) for name in ("patched transitions", "one store"))
+    slots = one.replay.lanes * one.replay.capacity
+    assert {len(x) for x in patched.data.values()} == {slots}
+    assert slots < 500 * sizes[0].horizon, "episodes are rarely so long"
+    parts = {name: [part.__name__ for part in GLUE[name]] for name in STORES}
+    assert parts == {
+        "padded episodes": ["add", "batch"],
+        "patched transitions": ["add", "columns", "batch"],
+        "one store": ["add", "batch", "_decisions"],
+    }
 
 
 def test_a_store_that_errs_is_found(monkeypatch):
