@@ -10,6 +10,7 @@ from counterplay.envs.glyphs import (
     FAINT,
     INK,
     MARGIN,
+    SEATS,
     Number,
     Pen,
     draw_drift,
@@ -18,6 +19,7 @@ from counterplay.envs.glyphs import (
     draw_rock,
     draw_stag,
     draw_time,
+    mixed,
     nest,
     text_width,
 )
@@ -57,6 +59,15 @@ class Board(NamedTuple):
     """Cells, negative for who has left."""
     time: int
     horizon: int
+    view: int = 0
+    """How far players see, rows and columns together; 0 for everything."""
+
+    def sees(self, seat: int, cell: int) -> bool:
+        """Whether a cell is near enough for a player who is there."""
+        eye = self.players[seat]
+        rows = abs(eye // self.size - cell // self.size)
+        cols = abs(eye % self.size - cell % self.size)
+        return eye >= 0 and cell >= 0 and rows + cols <= self.view
 
 
 def stag_hunt_picture(env: StagHunt, state: HuntState) -> Picture:
@@ -68,13 +79,14 @@ def stag_hunt_picture(env: StagHunt, state: HuntState) -> Picture:
         "hare": Thing("H", draw_hare, _ints(state.hares)),
     }
     players, time = _ints(state.players), int(state.time)
-    board = Board(env.size, GRASS, (rock, *prey.values()), players, time, env.horizon)
+    board = Board(env.size, GRASS, (rock, *prey.values()), players, time, env.horizon, env.view)
     caught = {name: thing for name, thing in prey.items() if thing.gone}
     pen, below, width = _sheet(board)
     _draw_departed(pen, players, list(caught.values()), MARGIN, below, width)
     left = " ".join(str(seat) for seat, place in enumerate(players) if place < 0)
     told = ", ".join(f"{thing.gone} {name}" for name, thing in caught.items())
-    return Picture(pen.pixels(), f"{_words(board)}\nleft: {left or '-'}; caught: {told or '-'}")
+    words = f"{_words(board)}\nleft: {left or '-'}; caught: {told or '-'}"
+    return Picture(pen.pixels(), words + (f"\n{_told_views(board)}" if env.view else ""))
 
 
 def snowdrift_picture(env: Snowdrift, state: DriftState) -> Picture:
@@ -106,6 +118,8 @@ def _draw_cell(pen: Pen, board: Board, index: int, cell: int):
     row, col = divmod(index, board.size)
     x, y = MARGIN + col * cell, MARGIN + row * cell
     pen.box(x, y, cell, cell, board.colours[(row + col) % 2])
+    if board.view:
+        _draw_views(pen, board, index, x, y, cell)
     middle_x, middle_y, room = x + cell / 2, y + cell / 2, cell * 0.9
     seats = [i for i, place in enumerate(board.players) if place == index]
     here = [thing for thing in board.things if index in thing.cells]
@@ -118,6 +132,38 @@ def _draw_cell(pen: Pen, board: Board, index: int, cell: int):
         centres, radius = nest(len(seats), cell * 0.96, room, cell * 0.25, 0.25 * crowd)
         for seat, (dx, dy) in zip(seats, centres, strict=True):
             draw_player(pen, middle_x + dx, middle_y + dy, radius * 0.92, seat)
+
+
+def _draw_views(pen: Pen, board: Board, index: int, x: Number, y: Number, cell: int):
+    """Along the upper edge a faint dot for each who sees the cell; one that nobody sees is dark."""
+    ground = board.colours[sum(divmod(index, board.size)) % 2]
+    seats = [seat for seat in range(len(board.players)) if board.sees(seat, index)]
+    if not seats:
+        pen.box(x, y, cell, cell, mixed(ground, INK, 0.25))
+    step = cell / (len(board.players) + 1)
+    radius = min(cell * 0.05, step * 0.4)
+    for seat in seats:
+        colour = mixed(ground, SEATS[seat % len(SEATS)], 0.6)
+        pen.oval(x + step * (seat + 1), y + cell * 0.08, radius, radius, colour)
+
+
+def _told_views(board: Board) -> str:
+    """Whom each player sees besides itself, and how many things."""
+    told = []
+    for seat, mark in enumerate(map(_seat_mark, range(len(board.players)))):
+        others = [
+            _seat_mark(other)
+            for other, place in enumerate(board.players)
+            if other != seat and board.sees(seat, place)
+        ]
+        things = sum(board.sees(seat, cell) for thing in board.things for cell in thing.cells)
+        if board.players[seat] >= 0:
+            told.append(f"{mark} sees {' '.join(others) or 'nobody'}, things: {things}")
+    return f"view {board.view}: {'; '.join(told) or '-'}"
+
+
+def _seat_mark(seat: int) -> str:
+    return SEAT_MARKS[seat % len(SEAT_MARKS)]
 
 
 def _draw_boulder(pen: Pen, x: Number, y: Number, size: Number):
@@ -155,7 +201,7 @@ def _words(board: Board) -> str:
     marks = [mark or "." for mark in marks]
     for seat, place in enumerate(board.players):
         if place >= 0:
-            marks[place] += SEAT_MARKS[seat % len(SEAT_MARKS)]
+            marks[place] += _seat_mark(seat)
     wide = max(map(len, marks)) + 1
     starts = range(0, len(marks), board.size)
     rows = ["".join(m.ljust(wide) for m in marks[i : i + board.size]).rstrip() for i in starts]

@@ -57,6 +57,12 @@ class Pen:
         return np.asarray(self.image.reduce(FINE))
 
 
+def mixed(ground: str, colour: str, share: Number) -> str:
+    """A colour laid over another: ``share`` 0 leaves the ground, 1 hides it."""
+    under, over = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in (ground, colour))
+    return "#" + "".join(f"{int(x):02x}" for x in under + (over - under) * share)
+
+
 def plain(words: str) -> str:
     """The words in signs that the font has; accents fall away, the rest becomes a question mark."""
     kept = normalize("NFKD", words.translate(PLAIN))

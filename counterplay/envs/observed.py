@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from counterplay.envs.glyphs import FAINT, TRACK, Pen, draw_player, draw_time
+from counterplay.envs.glyphs import FAINT, INK, SEATS, TRACK, Pen, draw_player, draw_time, mixed
 from counterplay.types import Picture
 
 MARGIN, LEFT, ROW = 24, 48, 56
@@ -48,7 +48,4 @@ def _shade(share: float) -> str:
     """From paper to ink as a number grows, to red as it falls below nothing."""
     if not np.isfinite(share):
         return "#ff00ff"
-    paper = np.array([int(TRACK[i : i + 2], 16) for i in (1, 3, 5)])
-    ink = np.array([47, 52, 55] if share >= 0 else [209, 73, 91])
-    mixed = paper + (ink - paper) * min(abs(share), 1.0)
-    return "#" + "".join(f"{int(x):02x}" for x in mixed)
+    return mixed(TRACK, INK if share >= 0 else SEATS[1], min(abs(share), 1.0))

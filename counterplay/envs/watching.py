@@ -7,6 +7,10 @@ error which game that is and where it is stuck, as ``Timeout`` and the lines of 
 there, and ends with exit code 1. A thread says which game it is, so where compiled code lets no
 thread run (it keeps Python's lock) only those lines are left, which need none.
 
+Ctrl-Z stops the clock too. A stop that no program hears of (SIGSTOP, a container that is paused)
+does not: one past a deadline is taken for a call that hangs, since the thread of the operating
+system that ends the process wakes before any of ours.
+
 There is nothing to do this with outside the main thread, on Windows, and where somebody else's
 timer is running: there nothing is watched.
 """
@@ -46,6 +50,8 @@ class Watch:
     def __init__(self, seconds: float, name: str = "a game"):
         self.seconds, self.name, self.began, self.on = seconds, name, FOREVER, False
         self._before: Any = None
+        self._may_pause = False
+        """Ctrl-Z is nobody else's to answer."""
         self.due = 0.0
         """When the end of the process is to be put off again; 0 while it is not to end."""
         self._end = FOREVER
@@ -57,6 +63,9 @@ class Watch:
         if self.seconds and can and signal.getitimer(signal.ITIMER_REAL)[0] == 0:
             self._before = signal.signal(signal.SIGALRM, self._look)
             self.on, self.due = True, 0.0
+            self._may_pause = signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
+            if self._may_pause:
+                signal.signal(signal.SIGTSTP, self._pause)
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
             self._over = threading.Event()
             threading.Thread(target=self._tell, args=(self._over,), daemon=True).start()
@@ -67,6 +76,8 @@ class Watch:
             self.on, self.began = False, FOREVER
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before or signal.SIG_DFL)
+            if self._may_pause:
+                signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             self.rest()
             self._over.set()
 
@@ -103,6 +114,22 @@ class Watch:
                 with suppress(OSError):
                     os.write(STANDARD_ERROR, text.encode("ascii", "replace"))
                 return
+
+    def _pause(self, number: int, frame: Any) -> None:
+        """Ctrl-Z: stops with no deadline running; all that run are put off by that time."""
+        watched, began = self.due > 0, monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self.rest()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # comes back when the process is told to go on
+        signal.signal(signal.SIGTSTP, self._pause)
+        if not self.on:  # the signal was under way when the watch ended
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            return
+        self.began += monotonic() - began
+        if watched:
+            self.put_off()
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def _look(self, number: int, frame: Any) -> None:
         """Interrupts the call if it is late; else looks again when it would be."""

@@ -1,8 +1,5 @@
 """Games that break their promises: refused in words or restarted, and never half stored."""
 
-import subprocess
-import sys
-import threading
 import time
 from functools import cache
 from typing import Any, ClassVar
@@ -221,22 +218,6 @@ def test_a_copy_that_takes_its_time_is_closed_all_the_same():
     assert len(closed) == 2
 
 
-LOCKED = "import ctypes; kept = bytes(64); lock = ctypes.CDLL(None).pthread_mutex_lock"
-LOCKED += "; lock(kept); lock(kept)"
-STUCK = """
-from time import monotonic
-from counterplay.envs import watching
-watching.GRACE = 0.3
-watch = watching.Watch(0.2, "faulty")
-def a_game_in_compiled_code():
-    {code}
-with watch:
-    watch.put_off()
-    watch.began = monotonic()
-    a_game_in_compiled_code()
-"""
-
-
 class Slow(Alone):
     """Every move, and closing it, takes 50 s of a clock that can be set."""
 
@@ -265,33 +246,3 @@ def test_a_slow_call_has_its_time_after_slow_calls_in_other_lanes(monkeypatch):
     Slow.began.clear()
     play(Slow, "", restart=False)
     assert len(Slow.began) == 2 * CHUNKS * SLOTS + 2 and {*Slow.began} <= {*put_off}
-
-
-@pytest.mark.parametrize(("code", "named"), [("sum(range(10**12))", False), (LOCKED, True)])
-def test_a_call_that_never_comes_back_to_python_ends_the_process_and_is_told(code, named):
-    """Which game it is only where compiled code lets other threads run."""
-    words = [sys.executable, "-c", STUCK.format(code=code)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert "Timeout" in done.stderr and "in a_game_in_compiled_code" in done.stderr
-    said = (
-        "counterplay: faulty did not return within 0.2 s (--env-timeout): it is stuck in compiled"
-    )
-    assert done.stderr.startswith(said) is named
-
-
-def test_nothing_is_said_of_games_that_go_on_or_of_none(monkeypatch, capfd):
-    monkeypatch.setattr(watching, "GRACE", 0.2)
-    for _ in range(3):
-        with watching.Watch(0.2, "faulty") as watch:
-            for _ in range(8):
-                watch.put_off()
-                watch.began = time.monotonic()
-                time.sleep(0.1)
-            watch.began = watching.FOREVER
-            watch.rest()
-            time.sleep(0.6)
-    assert capfd.readouterr().err == ""
-    left = [thread for thread in threading.enumerate() if "_tell" in thread.name]
-    time.sleep(0.1)
-    assert not any(thread.is_alive() for thread in left)

@@ -72,6 +72,40 @@ def test_hunt_pixels_depend_on_the_board_only(size):
     assert env.render(everyone_gone).pixels.shape == picture.pixels.shape
 
 
+def test_a_limited_view_is_drawn_and_told():
+    far, near = (StagHunt(obstacles=2, view=view) for view in (0, 2))
+    one, other = (board_pictures.stag_hunt_picture(env, hunt()) for env in (far, near))
+    assert one.pixels.shape == other.pixels.shape and (one.pixels != other.pixels).any()
+    # on cells 5, 5 and 2, with a stag on 5, hares on 2, 7 and 12, rocks on 9 and 3
+    *same, told = other.text.splitlines()
+    assert same == one.text.splitlines()
+    things = "things: 4"  # the stag, two hares and a rock for each
+    assert told == f"view 2: 0 sees 1 2, {things}; 1 sees 0 2, {things}; 2 sees 0 1, {things}"
+    short = board_pictures.stag_hunt_picture(StagHunt(obstacles=2, view=1), hunt())
+    assert short.text.endswith(
+        "view 1: 0 sees 1, things: 2; 1 sees 0, things: 2; 2 sees nobody, things: 2"
+    )
+    assert (short.pixels != other.pixels).any()
+
+
+@pytest.mark.parametrize("view", [1, 2, 3])
+def test_dark_are_the_cells_that_nobody_sees(view):
+    env = StagHunt(view=view)
+    state, _ = env.reset(jax.random.key(view))
+    picture, cell, margin = env.render(state), 112, glyphs.MARGIN
+    eyes = np.asarray(state.players)
+    for place in range(16):
+        rows, cols = abs(eyes // 4 - place // 4), abs(eyes % 4 - place % 4)
+        seen = (rows + cols <= view).any()
+        edge = picture.pixels[margin + place // 4 * cell + 108, margin + place % 4 * cell + 3]
+        assert (edge.tolist() in [list(rgb(c)) for c in board_pictures.GRASS[:2]]) == seen, place
+
+
+def test_nobody_sees_anything_once_all_have_left():
+    picture = board_pictures.stag_hunt_picture(StagHunt(view=2), hunt((-1, -1, -1, -1)))
+    assert picture.text.endswith("view 2: -")
+
+
 def drifts(players=(5, 5, 2, 0), cells=(5, -1, 15), time=4) -> DriftState:
     return DriftState(jnp.array(players), jnp.array(cells), jnp.array(time))
 
