@@ -17,7 +17,6 @@ from counterplay.terminal import say
 from counterplay.verbs import (
     Seats,
     Train,
-    breaks_of,
     check_timeout,
     learners_of,
     seats_of,
@@ -104,6 +103,13 @@ def evaluate(args: list[str]) -> int:
     if saved:
         print(f"saved in {saved}")
     return 0
+
+
+def breaks_of(chosen: Any) -> Any:
+    """What to do where a game breaks, as the settings of a command that plays say."""
+    from counterplay.envs.running import RESTART, Breaks
+
+    return Breaks(chosen.on_env_error == RESTART, chosen.env_timeout)
 
 
 def title_of(chosen: Any, game: str, episodes: int, match: int) -> str:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import tyro
 
 from counterplay.console import Meter, read, set_threads, table, use_all_cores
-from counterplay.verbs import breaks_of, check_timeout, tell_breaks
+from counterplay.play import breaks_of
+from counterplay.verbs import check_timeout, tell_breaks
 
 EPISODES, HOSTED_EPISODES = 4096, 256
 

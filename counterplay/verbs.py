@@ -95,13 +95,6 @@ def check_timeout(seconds: float) -> None:
         raise ValueError(f"--env-timeout must be 0 to {LONGEST_TIMEOUT:,} s, found {seconds}")
 
 
-def breaks_of(chosen: Any) -> Any:
-    """What to do where a game breaks, as the settings of a command that plays say."""
-    from counterplay.envs.running import RESTART, Breaks
-
-    return Breaks(chosen.on_env_error == RESTART, chosen.env_timeout)
-
-
 def train(args: list[str]) -> int:
     """``counterplay train ALGORITHM ...``"""
     if not args or args[0] in ("-h", "--help"):

@@ -14,8 +14,8 @@ from rich.console import Console
 from counterplay import envs, opponents
 from counterplay.console import Meter, check_names, read, signed, table
 from counterplay.grammar import LEARNERS, short_names, split_list
-from counterplay.play import check_out, keep, set_up, title_of
-from counterplay.verbs import Train, breaks_of, check_timeout, tell_breaks
+from counterplay.play import breaks_of, check_out, keep, set_up, title_of
+from counterplay.verbs import Train, check_timeout, tell_breaks
 
 
 @dataclass(frozen=True)
