@@ -178,10 +178,11 @@ def _played(chosen: "Buffer", task: str) -> tuple["Replay", Chunks, dict[str, An
     play = jax.jit(lambda going, key: collect(
         env, seating, roster.others, going, key, slots=CHUNK, starts=CHUNK
     ))  # fmt: skip
+    stored = jax.jit(lambda slots: from_rollout(scheme, slots))  # in the scheme's types
     chunks = []
     for key in keys:
         going, chunk = play(going, key)
-        chunks.append(from_rollout(scheme, chunk.slots))
+        chunks.append(stored(chunk.slots))
     ended = sum(float(np.asarray(chunk["terminated"]).sum()) for chunk in chunks) / len(chunks)
     needed = int(chosen.episodes / ended * CHUNK * 1.05) + env.horizon + CHUNK
     sizes = {"slots": needed, "chunk": CHUNK, "horizon": env.horizon}

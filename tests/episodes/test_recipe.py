@@ -37,7 +37,7 @@ class Rollout:
 
 
 def test_the_recipe_runs_and_its_goals_lie_inside_each_agents_own_episode():
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
+    code, draw = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
     assert len([line for line in code.splitlines() if line.strip()]) < 30
     scope = {"play": Rollout(), "value": lambda states: states.sum(-1)}
     exec(code, scope)  # noqa: S102
@@ -48,5 +48,8 @@ def test_the_recipe_runs_and_its_goals_lie_inside_each_agents_own_episode():
         for agent, stop in enumerate(stops):
             slots = np.arange(stop - 1)  # the last has no future
             assert (goals[agent, row, : stop - 1] == np.minimum(slots + 5, stop - 1)).all()
+    exec(draw.replace("\nbatch = draw", "\nbefore = batch\nbatch = draw"), scope)  # noqa: S102
+    before, batch = scope["before"], scope["batch"]
+    assert before.data["obs"].is_deleted() and batch.data["obs"].shape == (32, 51, 2, 8)
     read = scope["replay"].slots["subgoal"]
     assert int(jnp.count_nonzero(read)) > 0 and batch["actions_onehot"].shape[-1] == 5
