@@ -83,7 +83,7 @@ def main(args: list[str]) -> int:
                 rows.append({"task": task, "who": THEIRS} | _theirs(chosen, task, scratch))
             if task in chosen.apart:
                 rows += [{"task": task} | row for row in _apart(chosen, task, scratch)]
-    told = {"theirs": THEIRS, "rows": rows, "elsewhere": {} if chosen.peer else ELSEWHERE}
+    told = {"rows": rows, "elsewhere": {} if chosen.peer else ELSEWHERE}
     if chosen.json:
         about = {
             "seed": chosen.seed,

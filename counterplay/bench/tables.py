@@ -169,7 +169,7 @@ def _faults(found: Any) -> list[dict[str, Any]]:
 
 
 def _ippo(found: Any) -> list[dict[str, Any]]:
-    theirs = {row["task"]: row for row in found["rows"] if row["who"] == found.get("theirs")}
+    theirs = {row["task"]: row for row in found["rows"] if row["who"] == "JaxMARL IPPO"}
     rows = []
     for row in found["rows"]:
         peer, speed = theirs.get(row["task"]), row["steps_per_second"]
