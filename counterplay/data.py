@@ -146,7 +146,7 @@ def described(held: Any) -> dict[str, Any]:
 
 def padding(scheme: Any, length: Any) -> dict[str, Any]:
     """Bytes of the episodes as slots one after another, and as rows padded to the longest."""
-    from counterplay.episodes.replay import OWN_BYTES
+    from counterplay.episodes.memory import OWN_BYTES
 
     slot, agents = scheme.bytes_of(scheme.slotwise), scheme.agents
     once = scheme.bytes_of(scheme.constants)

@@ -16,7 +16,7 @@ install_import_hook("counterplay", CHECKER)
 import jax
 import pytest
 
-MOST_MAPS = 20_000
+MOST_MAPS = 35_000
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

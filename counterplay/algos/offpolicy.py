@@ -10,7 +10,6 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.episodes import Field, Replay, Scheme, default_scheme, memory, ring
 from counterplay.episodes.batch import Where
-from counterplay.episodes.replay import bytes_needed
 from counterplay.maths import n_step_returns
 from counterplay.seats import Seating
 from counterplay.types import Env
@@ -41,7 +40,7 @@ class Store(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return bytes_needed(self.scheme, self.lanes, self.slots, episodes=1)
+        return memory.bytes_needed(self.scheme, self.lanes, self.slots, episodes=1)
 
     def describe(self, seeds: int = 1) -> str:
         number = f"{self.lanes * self.slots:,} slots" + f" for each of {seeds} seeds" * (seeds > 1)

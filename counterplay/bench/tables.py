@@ -4,12 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 
-def _plus(mean: float, error: float, digits: int = 3) -> str:
-    return f"{mean:.{digits}f} ± {error:.{digits}f}"
-
-
-def _interval(pair: Any) -> str:
-    return _plus(pair[0], pair[1], 2) if pair else ""
+def _plus(mean: float | None = None, error: float = 0.0, digits: int = 3) -> str:
+    return "" if mean is None else f"{mean:.{digits}f} ± {error:.{digits}f}"
 
 
 def _rules(found: Any) -> list[dict[str, Any]]:
@@ -178,7 +174,7 @@ def _ippo(found: Any) -> list[dict[str, Any]]:
             {
                 "game": row["task"],
                 "who": row["who"],
-                "return a player, 95%": _interval(row["interval"]),
+                "return a player, 95%": _plus(*row["interval"] or (), digits=2),
                 "training, env-steps/s": f"{speed:,.0f}{times}",
             }
         )

@@ -3,12 +3,24 @@
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.maths import counter_hash
 
 ROUNDS = 24
 """Of the shuffle; every round halves what is left of the order."""
+
+
+def need(n: int, have: Array, what: str, most: int) -> None:
+    """ValueError where so many cannot be drawn; inside jit only where they never could."""
+    if not 1 <= n <= most:
+        raise ValueError(f"replay: {what} to draw must be 1 to {most}, its capacity; found {n}")
+    if not isinstance(have, Tracer) and n > int(have):
+        raise ValueError(
+            f"replay: asked for {n} {what}, holds {int(have)}: ask can_sample(n, {what!r}) first, "
+            "or write more before drawing"
+        )
 
 
 def distinct(key: PRNGKeyArray, n: int, size: Int[Array, ""]) -> Int[Array, " n"]:

@@ -1,8 +1,13 @@
-"""Whether an array will fit, asked before it is made."""
+"""What a store takes, and whether that will fit, asked before it is made."""
 
 from pathlib import Path
 
 import jax
+
+from counterplay.episodes.scheme import Scheme
+
+OWN_BYTES = 5
+"""Of ``filled`` and ``time`` in every slot."""
 
 
 def told(size: int) -> str:
@@ -35,3 +40,20 @@ def check(size: int, what: str) -> None:
             f"replay: {what} is more than the {told(there)} there are; fewer slots or episodes "
             "take less"
         )
+
+
+def bytes_needed(scheme: Scheme, lanes: int, slots: int, episodes: int) -> int:
+    """Of all arrays of a store of this size."""
+    a_slot = scheme.bytes_of(scheme.slotwise) + OWN_BYTES
+    agents = scheme.agents
+    an_episode = scheme.bytes_of(scheme.constants) + 4 * (3 + agents)
+    return lanes * slots * a_slot + episodes * an_episode
+
+
+def describe(scheme: Scheme, lanes: int, slots: int, episodes: int) -> str:
+    """A store of this size in words."""
+    a_slot = scheme.bytes_of(scheme.slotwise) + OWN_BYTES
+    return (
+        f"{lanes:,} lanes of {slots:,} slots, {a_slot:,} bytes a slot, and up to {episodes:,} "
+        f"episodes: {told(bytes_needed(scheme, lanes, slots, episodes))}"
+    )

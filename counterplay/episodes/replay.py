@@ -20,10 +20,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from counterplay.episodes import memory, ring
+from counterplay.episodes import draw, memory, ring
 from counterplay.episodes.batch import EpisodeBatch, Where
 from counterplay.episodes.index import NEVER, Index, Open
 from counterplay.episodes.ring import Pairs, Rows, Slots
@@ -32,8 +31,6 @@ from counterplay.names import unknown
 
 MOST = 2**31 - 1
 READS = ("episodes", "transitions", "windows")
-OWN_BYTES = 5
-"""Of ``filled`` and ``time`` in every slot."""
 
 
 class Replay(eqx.Module):
@@ -87,7 +84,10 @@ class Replay(eqx.Module):
         if lanes * slots > MOST:
             raise ValueError(f"replay: {lanes} lanes of {slots} slots are more than {MOST}")
         held = episodes or max(2 * lanes * slots // span, 1)
-        memory.check(bytes_needed(scheme, lanes, slots, held), describe(scheme, lanes, slots, held))
+        memory.check(
+            memory.bytes_needed(scheme, lanes, slots, held),
+            memory.describe(scheme, lanes, slots, held),
+        )
         zeros = lambda name, lead: jnp.full(
             (*lead, *scheme.shape(name)), scheme.fields[name].fill or 0, scheme.fields[name].dtype
         )
@@ -204,7 +204,7 @@ class Replay(eqx.Module):
             raise ValueError(f"episodes: half_life should be above 0, found {half_life}")
         if strata is not None:
             self._check_strata(*((strata, 0) if isinstance(strata, str) else strata))
-        need(n, self.ended, "episodes", self.index.size)
+        draw.need(n, self.ended, "episodes", self.index.size)
         return ring.episodes(self, key, n, half_life, strata)
 
     sample = episodes
@@ -227,7 +227,7 @@ class Replay(eqx.Module):
         With ``priority`` they are drawn with replacement, by that field to the power ``alpha``;
         negative priorities count as the largest there is. ``relabel`` writes new ones.
         """
-        need(n, self._count("transitions"), "transitions", self.lanes * (self.capacity - 1))
+        draw.need(n, self._count("transitions"), "transitions", self.lanes * (self.capacity - 1))
         if priority is None:
             return ring.transitions(self, key, n)
         if priority not in self.scheme.slotwise or self.scheme.shape(priority):
@@ -238,7 +238,7 @@ class Replay(eqx.Module):
     def windows(self, key: PRNGKeyArray, n: int, length: int) -> Rows:
         """n different stretches of ``length`` slots, running over the ends of episodes."""
         have = self._count("windows", length)
-        need(n, have, "windows", self.lanes * (self.capacity - length + 1))
+        draw.need(n, have, "windows", self.lanes * (self.capacity - length + 1))
         return ring.windows(self, key, n, length)
 
     def relabel(self, where: Where, name: str, values: Array, ok: Any = None) -> "Replay":
@@ -287,38 +287,10 @@ class Replay(eqx.Module):
         return Replay({**self.slots, name: new}, *parts)
 
     def describe(self) -> str:
-        return describe(self.scheme, self.lanes, self.capacity, self.index.size)
-
-
-def need(n: int, have: Array, what: str, most: int) -> None:
-    """ValueError where so many cannot be drawn; inside jit only where they never could."""
-    if not 1 <= n <= most:
-        raise ValueError(f"replay: {what} to draw must be 1 to {most}, its capacity; found {n}")
-    if not isinstance(have, Tracer) and n > int(have):
-        raise ValueError(
-            f"replay: asked for {n} {what}, holds {int(have)}: ask can_sample(n, {what!r}) first, "
-            "or write more before drawing"
-        )
+        return memory.describe(self.scheme, self.lanes, self.capacity, self.index.size)
 
 
 def in_stores(change: Callable[[Replay], Replay], tree: Any) -> Any:
     """A tree with every store in it changed."""
     is_store = lambda x: isinstance(x, Replay)
     return jax.tree.map(lambda x: change(x) if is_store(x) else x, tree, is_leaf=is_store)
-
-
-def bytes_needed(scheme: Scheme, lanes: int, slots: int, episodes: int) -> int:
-    """Of all arrays of a store of this size."""
-    a_slot = scheme.bytes_of(scheme.slotwise) + OWN_BYTES
-    agents = scheme.agents
-    an_episode = scheme.bytes_of(scheme.constants) + 4 * (3 + agents)
-    return lanes * slots * a_slot + episodes * an_episode
-
-
-def describe(scheme: Scheme, lanes: int, slots: int, episodes: int) -> str:
-    """A store of this size in words."""
-    a_slot = scheme.bytes_of(scheme.slotwise) + OWN_BYTES
-    return (
-        f"{lanes:,} lanes of {slots:,} slots, {a_slot:,} bytes a slot, and up to {episodes:,} "
-        f"episodes: {memory.told(bytes_needed(scheme, lanes, slots, episodes))}"
-    )

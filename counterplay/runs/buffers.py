@@ -14,8 +14,7 @@ import numpy as np
 
 from counterplay.episodes import Replay
 from counterplay.episodes.index import NEVER
-from counterplay.episodes.memory import told
-from counterplay.episodes.replay import OWN_BYTES
+from counterplay.episodes.memory import OWN_BYTES, told
 from counterplay.episodes.scheme_text import scheme_of, text_of
 from counterplay.runs import checkpoints
 from counterplay.runs.checkpoints import Arrays, named, named_leaves
