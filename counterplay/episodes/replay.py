@@ -91,7 +91,6 @@ class Replay(eqx.Module):
         zeros = lambda name, lead: jnp.full(
             (*lead, *scheme.shape(name)), scheme.fields[name].fill or 0, scheme.fields[name].dtype
         )
-        agents = scheme.agents
         number = lambda *shape: jnp.zeros(shape, jnp.int32)
         stored = {name: zeros(name, (lanes, slots)) for name in scheme.slotwise}
         stored |= {"filled": jnp.zeros((lanes, slots), bool), "time": number(lanes, slots)}
@@ -99,12 +98,12 @@ class Replay(eqx.Module):
             lane=number(held),
             start=number(held),
             length=number(held),
-            left_at=jnp.full((held, agents), NEVER, jnp.int32),
+            left_at=jnp.full((held, scheme.agents), NEVER, jnp.int32),
             constants={name: zeros(name, (held,)) for name in scheme.constants},
             head=number(),
             tail=number(),
         )
-        goes = Open(number(lanes), jnp.full((lanes, agents), NEVER, jnp.int32))
+        goes = Open(number(lanes), jnp.full((lanes, scheme.agents), NEVER, jnp.int32))
         return Replay(stored, index, goes, number(), number(), scheme, chunk, span)
 
     @property
