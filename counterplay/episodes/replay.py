@@ -84,10 +84,8 @@ class Replay(eqx.Module):
         if lanes * slots > MOST:
             raise ValueError(f"replay: {lanes} lanes of {slots} slots are more than {MOST}")
         held = episodes or max(2 * lanes * slots // span, 1)
-        memory.check(
-            memory.bytes_needed(scheme, lanes, slots, held),
-            memory.describe(scheme, lanes, slots, held),
-        )
+        sizes = scheme, lanes, slots, held
+        memory.check(memory.bytes_needed(*sizes), memory.describe(*sizes))
         zeros = lambda name, lead: jnp.full(
             (*lead, *scheme.shape(name)), scheme.fields[name].fill or 0, scheme.fields[name].dtype
         )
