@@ -19,8 +19,9 @@ while :; do sleep 0.05; done
 """A training, as far as signals go: an interrupt it takes for a wish to save."""
 
 COMMAND = """
-import sys
+import signal, sys
 from counterplay import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells may start tests without it
 from counterplay.bench import cartpole
 cartpole.GRACE = 0.5
 sys.executable = "./worker"
