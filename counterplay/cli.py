@@ -155,6 +155,8 @@ def doctor(args: list[str]) -> int:
     needed += ["safetensors", "pillow", "matplotlib", "pyarrow", "scipy", "tensorboardX"]
     extras = {
         "envs": ["gymnasium", "pettingzoo", "mpe2", "lbforaging", "rware"],
+        "jaxmarl": ["jaxmarl"],
+        "openspiel": ["open_spiel"],
         "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright"],
     }
     found = {name: _version(name) for name in needed}
