@@ -1,0 +1,24 @@
+"""Which rules of a game are there to train with, to choose by, and to be tested on.
+
+``train`` is for everything fitted and ``validation`` for everything chosen; ``held-out`` is for
+reporting only. The three are split by generator: no family of rules is in two of them. ``near``
+holds other settings of families of ``train``. Listing them does not import JAX.
+"""
+
+SetName = str
+
+NAMES: tuple[SetName, ...] = ("train", "validation", "near", "held-out")
+
+SETS: dict[str, dict[SetName, tuple[str, ...]]] = {
+    "matrix": {
+        "train": (
+            "always_cooperate",
+            "always_defect",
+            "tit_for_tat",
+            "grim",
+            "win_stay_lose_shift",
+            "bully",
+        ),
+    },
+}
+"""Game -> set -> rules as a seat names them, all equally likely."""
