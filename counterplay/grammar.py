@@ -1,8 +1,9 @@
 """The grammar of seats: what is typed for whoever sits down, read without JAX.
 
 ``NAME`` (a rule) | ``run:PATH[@STEP][#SEED]`` | ``pool:FILE`` (one policy a line) |
-``path.py:Name`` | ``self`` (one learner shared by all such seats) | ``own`` (an independent learner
-a seat). A comma list deals several. Seats count from 0, ranges such as ``1..3`` include both ends.
+``pool:SET`` (a set of the game's rules, such as train) | ``path.py:Name`` | ``self`` (one learner
+shared by all such seats) | ``own`` (an independent learner a seat). A comma list deals several.
+Seats count from 0, ranges such as ``1..3`` include both ends.
 """
 
 import re
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LEARNERS = ("self", "own")
+SETS = ("train", "validation", "near", "held-out", "switch-known", "switch-unknown")
+"""Sets of opponents that a game may have; ``pool:./train`` is a file of such a name."""
 
 
 def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
@@ -44,7 +47,8 @@ def read_seats(entries: tuple[str, ...], num_seats: int) -> dict[int, str]:
 def split_list(text: str, inside: tuple[Path, ...] = ()) -> list[str]:
     """Splits a comma list, leaving the settings of a rule (``grim:tremble=.1,k=2``) whole.
 
-    A pool is replaced by what its lines name; ``inside`` are the pools that led here.
+    A pool is replaced by what its lines name; ``inside`` are the pools that led here. A set of the
+    game's stays as it is: only the game knows who is in it.
     """
     members: list[str] = []
     for piece in text.split(","):
@@ -56,8 +60,14 @@ def split_list(text: str, inside: tuple[Path, ...] = ()) -> list[str]:
     return [m for member in members for m in _expand(member, inside)]
 
 
+def set_of(member: str) -> str | None:
+    """The set that ``pool:SET`` names; None for anything else."""
+    name = member.removeprefix("pool:")
+    return name if name != member and name in SETS else None
+
+
 def _expand(member: str, inside: tuple[Path, ...]) -> list[str]:
-    if not member.startswith("pool:"):
+    if not member.startswith("pool:") or set_of(member):
         return [member]
     path = Path(member.removeprefix("pool:"))
     if not path.is_file():

@@ -48,7 +48,9 @@ class Decided(NamedTuple):
 
     action: Any
     goal: Any
-    opponent_id: Any
+    ids: Any
+    """opponent_id and type_id, [L, N, 2]."""
+    mode: Any
     fair: Any
     """The action is legal, or nobody acts here, or a bot has yet to choose."""
     records: tuple[dict[str, Any], ...]
@@ -71,7 +73,7 @@ def start(game: HostGame, lanes: int, shapes: tuple[tuple[int, ...], ...]) -> No
         closing=full(False, bool),
         episode=full(0, np.int32),
         returns=full(0, np.float32, n),
-        ids=full(0, np.int16, n),
+        ids=full(0, np.int16, n, 2),
         key=tuple(np.zeros((3, *shape, *words), np.uint32) for shape in shapes),
     )
 
@@ -164,7 +166,9 @@ def stream(
         "event": np.where(acting, result.event, np.int32(NO_EVENT)),
         "left": acting & ~result.alive,
         "goal": made.goal,
-        "opponent_id": made.opponent_id,
+        "opponent_id": made.ids[..., 0],
+        "type_id": made.ids[..., 1],
+        "mode": made.mode,
         "returns": before.returns + reward,
         # both loops have these fields; this one stops at the first such move instead
         "stuck": np.zeros_like(acting),

@@ -14,10 +14,11 @@ import numpy as np
 from counterplay import opponents
 from counterplay.envs import game_of
 from counterplay.envs.hosting import host_native
-from counterplay.grammar import LEARNERS, split_list
+from counterplay.grammar import LEARNERS, set_of, split_list
 from counterplay.grammar import read_seats as read_seats
 from counterplay.names import did_you_mean
 from counterplay.opponents.rule import Mixture, Rule
+from counterplay.opponents.sets import members
 from counterplay.rollout_host import HostSeat
 from counterplay.runs import differs_by_seat, load_policy
 from counterplay.seats import Chair, Kind, Roster, bank, merged
@@ -68,7 +69,7 @@ class _Deal:
     def _several(self, text: str, seat: int) -> list[Chair]:
         rules: list[tuple[str, Any]] = []
         banks: dict[Any, list[tuple[str, Any]]] = {}
-        for name in split_list(text):
+        for name in named(text, self.env):
             if name in LEARNERS:
                 raise ValueError(f"{name!r} learns and cannot share a seat: found {text!r}")
             policy = self._found(name, seat)
@@ -144,8 +145,17 @@ def _shape(policy: Any) -> str:
     return f"{structure} {[(x.shape, str(x.dtype)) for x in leaves]}"
 
 
+def named(text: str, env: Env) -> list[str]:
+    """The policies of a comma list, with the sets of this game written out."""
+    each = ((name, set_of(name)) for name in split_list(text))
+    game = game_of(env)
+    return [m for name, known in each for m in (members(game, known) if known else [name])]
+
+
 def find(text: str, env: Env, seat: int) -> Any:
     """The policy that one text names, for one seat of this game."""
+    if known := set_of(text):
+        return Mixture(tuple(opponents.make(m, env) for m in members(game_of(env), known)))
     if text.startswith("run:"):
         return load_policy(text.removeprefix("run:"), env, seat)
     if ".py:" in text:

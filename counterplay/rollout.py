@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from counterplay.deciding import decide, identities, place_keys
 from counterplay.errors import GameError
 from counterplay.maths import finite, is_legal
 from counterplay.seats import Seating
-from counterplay.types import NO_EVENT, NO_MOVE, Act, Env, Memory, Policy, State, TimeStep, View
+from counterplay.types import NO_EVENT, NO_MOVE, NO_TYPE, Env, Memory, Policy, State, TimeStep, View
 from counterplay.views import Last, cut_views, select
 
 Slots = dict[str, Array]
@@ -41,8 +42,9 @@ class Lanes(NamedTuple):
     """Index of the episode in its match."""
     returns: Float[Array, "L N"]
     """Undiscounted return of each seat so far in this episode."""
-    ids: Int[Array, "L N"]
-    """Who sat there in the last slot: a closing slot still belongs to the old match."""
+    ids: Int[Array, "L N 2"]
+    """opponent_id and type_id of who sat there in the last slot: a closing slot still belongs to
+    the old match."""
     memories: tuple[Memory, ...]
     """One entry a kind of policy, leaves [K, P, ...]."""
 
@@ -74,7 +76,7 @@ def open_lanes(
     )
     yes, no, zero = jnp.ones(lanes, bool), jnp.zeros(lanes, bool), jnp.zeros(lanes, jnp.int32)
     last = jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), Last.nothing(n))
-    returns, ids = jnp.zeros((lanes, n)), jnp.zeros((lanes, n), jnp.int16)
+    returns, ids = jnp.zeros((lanes, n)), jnp.zeros((lanes, n, 2), jnp.int16)
     return Lanes(state, shown, last, zero, yes, yes, no, zero, returns, ids, memories)
 
 
@@ -93,42 +95,6 @@ def look(env: Env, seating: Seating, lanes: Lanes) -> tuple[View, ...]:
     return tuple(seen(kind) for kind in range(len(seating.kinds)))
 
 
-class Decision(NamedTuple):
-    """Moves of one kind of policy at all its places, leaves [K, P, ...]."""
-
-    act: Act
-    begun: Memory
-    """The memory it decided with; ``act.memory`` is the one after."""
-    goal: Int[Array, "K P"]
-    """The declared intent, for metrics only; NO_EVENT where a policy declares none."""
-    member: Int[Array, "K P"]
-    """Which policy of a mixture plays here."""
-
-
-def place_keys(key: PRNGKeyArray, shape: tuple[int, ...]) -> list[Key[Array, "K P"]]:
-    """Keys [K, P] for one kind in one slot: of first contact, of a later episode, of the move."""
-    return [jr.split(k, shape) for k in jr.split(key, 3)]
-
-
-def decide(
-    policy: Policy, memory: Memory, view: View, contact: Bool[Array, "K P"], keys, greedy: bool
-) -> Decision:
-    """Lets one kind of policy move at all its places; ``contact`` marks where a match begins.
-
-    ``keys`` are those of ``place_keys``.
-    """
-
-    def one(policy, keys, memory, view, contact):
-        fresh, again = policy.begin(keys[0], None), policy.begin(keys[1], memory)
-        begun = select(contact, fresh, select(view.first, again, memory))
-        goal = policy.intent(begun, view) if hasattr(policy, "intent") else NO_EVENT
-        member = policy.member(begun) if hasattr(policy, "member") else 0
-        act = policy.act(keys[2], begun, view, greedy)
-        return Decision(act, begun, jnp.int32(goal), jnp.int32(member))
-
-    return jax.vmap(jax.vmap(one, (None, 0, 0, 0, 0)))(policy, keys, memory, view, contact)
-
-
 def collect(
     env: Env,
     seating: Seating,
@@ -141,12 +107,14 @@ def collect(
     cut: bool | Bool[Array, ""] = False,
     greedy: bool = False,
     starts: int = 4,
+    watch: bool = False,
 ) -> tuple[Lanes, Chunk]:
     """Plays ``slots`` slots in every lane.
 
     ``policies`` has one entry a kind of the seating, array leaves [K, ...]. With ``cut`` every
     episode still open after the last slot is truncated and every match ends, so that lanes may
-    change hands. ``starts`` start states are drawn a lane and used in turn.
+    change hands. ``starts`` start states are drawn a lane and used in turn. ``watch`` adds to the
+    records what metrics read of a policy; see ``deciding.WATCHED``.
     """
     pool_key, play_key = jr.split(key)
     draw = lambda k: jax.vmap(env.reset)(jr.split(k, seating.lanes))
@@ -156,7 +124,8 @@ def collect(
         t, key = slot
         start = jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, t % starts, 0, False), pool)
         last_slot = jnp.asarray(cut) & (t == slots - 1)
-        return _play_slot(env, seating, policies, match, greedy, lanes, key, start, last_slot)
+        fixed = env, seating, policies, match, greedy, watch
+        return _play_slot(*fixed, lanes, key, start, last_slot)
 
     after, (stream, records) = lax.scan(play, lanes, (jnp.arange(slots), jr.split(play_key, slots)))
     stream = jax.tree.map(lambda x: jnp.moveaxis(x, 0, 1), stream)
@@ -166,7 +135,16 @@ def collect(
 
 
 def _play_slot(
-    env: Env, seating: Seating, policies, match: int, greedy: bool, lanes: Lanes, key, start, cut
+    env: Env,
+    seating: Seating,
+    policies,
+    match: int,
+    greedy: bool,
+    watch: bool,
+    lanes: Lanes,
+    key,
+    start,
+    cut,
 ):
     shown = lanes.shown
     acting = shown.alive & ~lanes.closing[:, None]
@@ -175,7 +153,7 @@ def _play_slot(
     drawn = [place_keys(k, p.shape) for k, p in zip(keys, seating.places, strict=True)]
     met = [seating.take(contact, i) for i in range(len(policies))]
     each = zip(policies, lanes.memories, views, met, drawn, strict=True)
-    decisions = [decide(*one, greedy) for one in each]
+    decisions = [decide(*one, greedy, watch) for one in each]
     memories = [
         select(seating.take(acting, i), d.act.memory, d.begun) for i, d in enumerate(decisions)
     ]
@@ -184,17 +162,23 @@ def _play_slot(
     # barriers keep XLA from computing the whole step once for every array it feeds
     stepped = jax.vmap(env.step)(lanes.state, lax.optimization_barrier(action))
     state, after = lax.optimization_barrier(stepped)
-    ids = seating.ids([d.member for d in decisions])
-    goal = seating.put([d.goal for d in decisions])
-    stream = _stream(lanes, action, after, cut, ids, goal)
+    stream = _stream(lanes, action, after, cut)
+    goal, mode = seating.put([d.goal for d in decisions]), [d.who[..., 2] for d in decisions]
+    ids = select(lanes.closing, lanes.ids, identities(seating, [d.who for d in decisions]))
+    stream |= {
+        "goal": jnp.where(acting, goal, NO_EVENT),
+        "opponent_id": ids[..., 0],
+        "type_id": ids[..., 1],
+        "mode": jnp.where(acting, seating.put(mode), NO_TYPE),
+    }
     # a closing slot moved nobody: the last joint move stays what it was
     moved = jax.vmap(Last)(action, stream["reward"], stream["event"], after.visible)
     last = select(lanes.closing, lanes.last, moved)
-    following = _turn(match, lanes, state, after, last, stream, memories, start, cut)
+    following = _turn(match, lanes, state, after, last, stream, ids, memories, start, cut)
     return following, (stream, tuple(d.act.record for d in decisions))
 
 
-def _stream(lanes: Lanes, action, after: TimeStep, cut, ids, goal) -> Slots:
+def _stream(lanes: Lanes, action, after: TimeStep, cut) -> Slots:
     """One slot of every lane as it is stored, fields [L, ...]."""
     shown = lanes.shown
     acting = shown.alive & ~lanes.closing[:, None]
@@ -217,8 +201,6 @@ def _stream(lanes: Lanes, action, after: TimeStep, cut, ids, goal) -> Slots:
         "contact": lanes.contact,
         "event": event,
         "left": acting & ~after.alive,
-        "goal": jnp.where(acting, goal, NO_EVENT),
-        "opponent_id": select(lanes.closing, lanes.ids, ids),
         "returns": _so_far(lanes, acting, reward),
         "stuck": acting & ~shown.legal.any(-1),
         "unfair": acting & shown.legal.any(-1) & ~is_legal(shown.legal, action),
@@ -232,7 +214,7 @@ def _so_far(lanes: Lanes, acting, reward) -> Float[Array, "L N"]:
     return jnp.where(acting & ~jnp.isfinite(obs).all(-1), jnp.nan, returns) if floats else returns
 
 
-def _turn(match, lanes: Lanes, state, after, last, stream, memories, start, cut) -> Lanes:
+def _turn(match, lanes: Lanes, state, after, last, stream, ids, memories, start, cut) -> Lanes:
     """The next slot: play on, show where a truncated episode stopped, or begin another."""
     done = stream["terminated"] | lanes.closing
     returns = stream["returns"]
@@ -250,7 +232,7 @@ def _turn(match, lanes: Lanes, state, after, last, stream, memories, start, cut)
         closing=stream["truncated"],
         episode=jnp.where(contact, 0, episode + done),
         returns=jnp.where(done[:, None], 0.0, returns),
-        ids=stream["opponent_id"],
+        ids=ids,
         memories=tuple(memories),
     )
 

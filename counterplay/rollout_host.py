@@ -15,15 +15,16 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from counterplay.deciding import decide, identities, place_keys
 from counterplay.envs.hosting import HostGame, HostStep
 from counterplay.envs.running import Breaks, Running, name_of
 from counterplay.host_bots import HostSeat, ask
 from counterplay.host_slots import Decided, Now, spoil, start, stream, turn
 from counterplay.packing import Layout
-from counterplay.rollout import Chunk, Lanes, decide, look, place_keys
+from counterplay.rollout import Chunk, Lanes, look
 from counterplay.seats import Seating
 from counterplay.spread import in_turn
-from counterplay.types import NO_EVENT, NO_MOVE, HostPolicy, Memory, TimeStep, View
+from counterplay.types import NO_EVENT, NO_MOVE, NO_TYPE, HostPolicy, Memory, TimeStep, View
 from counterplay.views import Last, select
 
 
@@ -111,7 +112,7 @@ def collect_host(
                     here[...] = drawn[t]
                 words[0, t] = lanes.words
                 replied[t], lanes.memories = decided(lanes.memories, lanes.words)
-                np.copyto(now.ids, made.opponent_id[t])
+                np.copyto(now.ids, made.ids[t])
                 if bots or not made.fair[t].all():
                     _settle(game, seating, bots, lanes, made, t)
                 games.step(made.action[t], now.closing)
@@ -198,12 +199,13 @@ def _program(
             else _decide(game, seating, greedy, i, policy, memories[i], view, contact, acting, key)
             for i, (policy, view, key) in enumerate(zip(policies, views, keys, strict=True))
         ]
-        actions, goals, members, fair, records, seen, memories = zip(*made, strict=True)
+        actions, goals, who, fair, records, seen, memories = zip(*made, strict=True)
         put = lambda parts: seating.put(list(parts))
         answer = Decided(
             action=jnp.where(acting, put(actions), NO_MOVE),
             goal=jnp.where(acting, put(goals), NO_EVENT),
-            opponent_id=select(now.closing, now.ids, seating.ids(list(members))),
+            ids=select(now.closing, now.ids, identities(seating, list(who))),
+            mode=jnp.where(acting, put([w[..., 2] for w in who]), NO_TYPE),
             fair=put(fair) | ~acting,
             records=records,
             views=seen,
@@ -221,17 +223,18 @@ def _program(
 
 
 def _decide(game, seating, greedy, i, policy, memory, view: View, contact, acting, key) -> tuple:
-    """One jitted kind: action, goal, member, fair, record, views for a bot, memory."""
+    """One jitted kind: action, goal, who, fair, record, views for a bot, memory."""
     d = decide(policy, memory, view, seating.take(contact, i), key, greedy)
     after = select(seating.take(acting, i), d.act.memory, d.begun)
     named = d.act.action[:, :, None] == jnp.arange(game.num_actions)[None, None]
-    return d.act.action, d.goal, d.member, (named & view.legal).any(2), d.act.record, None, after
+    return d.act.action, d.goal, d.who, (named & view.legal).any(2), d.act.record, None, after
 
 
 def _wait_for_bot(view: View) -> tuple:
     """The same of a kind in ordinary Python, which has yet to move."""
     nothing = jnp.full(view.first.shape, NO_MOVE, jnp.int32)
-    return nothing, nothing, 0 * nothing, nothing == NO_MOVE, {}, view, ()
+    who = jnp.broadcast_to(jnp.array([0, NO_TYPE, NO_TYPE]), (*nothing.shape, 3))
+    return nothing, nothing, who, nothing == NO_MOVE, {}, view, ()
 
 
 @lru_cache(maxsize=64)

@@ -149,6 +149,10 @@ class Seating:
         return self.put([f + m for f, m in zip(firsts, members, strict=True)]).astype(jnp.int16)
 
 
+TOLD = ("log_probs", "intent", "belief", "types", "predict", "hypotheses", "type_id", "mode")
+"""What a policy may have beside ``begin`` and ``act``; see ``types.Policy``."""
+
+
 class Numbered(eqx.Module):
     """A frozen policy in a bank, with the number that follows it wherever it is dealt."""
 
@@ -163,6 +167,12 @@ class Numbered(eqx.Module):
 
     def member(self, memory) -> Int[Array, ""]:
         return self.number
+
+    def __getattr__(self, name: str) -> Any:
+        """What metrics may ask of the policy, if it can tell."""
+        if name in TOLD and "policy" in self.__dict__:
+            return getattr(self.policy, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
 
 def bank(policies: list[Any]) -> Numbered:

@@ -19,6 +19,8 @@ NO_MOVE = -1
 """In place of an action: nobody there, or out of sight."""
 NO_EVENT = -1
 """In place of a goal: nothing was completed."""
+NO_TYPE = -1
+"""In place of a type or a mode: none is declared."""
 
 State = Any
 """Whatever a game keeps: a pytree of arrays, integers wherever possible."""
@@ -135,7 +137,11 @@ class Policy(Protocol):
     - ``belief(memory, view) -> Float[M, G]``: over each other's goal, rows sum to one
     - ``types(memory, view) -> Float[M, Y]``: over each other's type
     - ``predict(memory, view) -> Float[M, A]``: log-probabilities of the others' moves
+    - ``hypotheses(memory, view) -> Float[Y, A]``: log-probabilities of this seat's moves under
+      every rule of a known pool
     - ``member(memory) -> Int[]``: which of the policies of a mixture or bank this is
+    - ``type_id(memory) -> Int[]``: its place among the rules of its game, for the whole match
+    - ``mode(memory) -> Int[]``: which of its ways to play a switcher is in now
     - ``needs_state: bool``: it reads the true simulator's state; no rollout offers that yet
     """
 

@@ -4,6 +4,7 @@
 ``tremble``: how likely its hand picks a uniform legal move instead.
 """
 
+from dataclasses import replace
 from importlib import import_module
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,8 @@ def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule
     factory = getattr(import_module(module_name), function_name)
     extra = [p for p in signature(factory).parameters.values() if p.default is not Parameter.empty]
     wanted = {parameter.name: type(parameter.default) for parameter in extra}
-    return factory(env, **read_settings(rest.split(",") if rest else (), wanted, name))
+    rule = factory(env, **read_settings(rest.split(",") if rest else (), wanted, name))
+    return replace(rule, type_of=list(places).index(name)) if hasattr(rule, "type_of") else rule
 
 
 def load_file(text: str, env: "counterplay.types.Env") -> Any:

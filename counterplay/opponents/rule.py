@@ -12,7 +12,7 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.maths import sample_action
-from counterplay.types import NO_EVENT, NO_MOVE, Act, Memory, View
+from counterplay.types import NO_EVENT, NO_MOVE, NO_TYPE, Act, Memory, View
 
 
 @runtime_checkable
@@ -37,6 +37,8 @@ class Rule(eqx.Module):
 
     behaviour: Any
     tremble: float = eqx.field(static=True, default=0.0)
+    type_of: int = eqx.field(static=True, default=NO_TYPE)
+    """Its place among the rules of its game."""
 
     def __check_init__(self):
         if not 0 <= self.tremble <= 1:
@@ -59,6 +61,9 @@ class Rule(eqx.Module):
         steady = jnp.where(total > 0, wanted / jnp.where(total > 0, total, 1.0), uniform)
         mixed = (1 - self.tremble) * steady + self.tremble * uniform
         return jnp.where(mixed > 0, jnp.log(jnp.where(mixed > 0, mixed, 1.0)), -jnp.inf)
+
+    def type_id(self, memory: Memory) -> Int[Array, ""]:
+        return jnp.int32(self.type_of)
 
     def intent(self, memory: Memory, view: View) -> Int[Array, ""]:
         if hasattr(self.behaviour, "intent"):
@@ -95,6 +100,10 @@ class Mixture(eqx.Module):
     def member(self, memory: Memory) -> Int[Array, ""]:
         """Which of its rules plays this match."""
         return memory[0]
+
+    def type_id(self, memory: Memory) -> Int[Array, ""]:
+        each = [rule.type_id(m) for rule, m in zip(self.rules, memory[1], strict=True)]
+        return self._chosen(memory, each)
 
     def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
         each = [r.log_probs(m, view) for r, m in zip(self.rules, memory[1], strict=True)]
