@@ -1,0 +1,153 @@
+"""Learning the references of a scenario, and measuring them: random, blind, filter, oracle.
+
+One network learns all three modes of ``Solo`` on the training pool, several seeds of it; for each
+mode and set the seed and the way to play (sampled or greedy) that earn most in some matches are
+reported with what they earn in others.
+"""
+
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from counterplay import envs, opponents
+from counterplay.algos import Options, ppo
+from counterplay.evaluate.returns import evaluate
+from counterplay.evaluate.rows import EpisodeRows
+from counterplay.evaluate.scenarios import Scenario
+from counterplay.evaluate.solo import BLIND, FILTER, MODES, ORACLE, Solo, flags
+from counterplay.maths import masked_log_softmax, sample_action
+from counterplay.opponents.rule import Mixture
+from counterplay.opponents.sets import members
+from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.types import Act, View
+
+RANDOM = "random"
+CHOICE, REPORT = 1_000_003, 2_000_003
+"""Seeds of the matches by which is chosen, and of those that are reported."""
+BLOCKS = 10
+"""Parts of the reported matches whose means are published, for bootstraps."""
+
+
+class Reference(eqx.Module):
+    """Plays a ``Solo`` game without modes as one of them."""
+
+    net: Any
+    told: int = eqx.field(static=True)
+    plays: Int[Array, ""]
+    """The mode."""
+    greedy: Bool[Array, ""]
+    random: Bool[Array, ""]
+
+    def begin(self, key: PRNGKeyArray, memory: Any) -> Any:
+        return ()
+
+    def log_probs(self, memory: Any, view: View) -> Float[Array, " A"]:
+        size = view.obs.shape[0]
+        seen, known, true = jnp.split(view.obs, [size - 2 * self.told, size - self.told])
+        told = jnp.where(self.plays == ORACLE, true, jnp.where(self.plays == FILTER, known, 0.0))
+        obs = jnp.concatenate([seen, told, flags(self.plays)])
+        logits = self.net(obs, jnp.zeros(0))[0]
+        return masked_log_softmax(jnp.where(self.random, 0.0, logits), view.legal)
+
+    def act(self, key: PRNGKeyArray, memory: Any, view: View, greedy: bool) -> Act:
+        log_pi = self.log_probs(memory, view)
+        best = jnp.argmax(log_pi).astype(jnp.int32)
+        return Act(jnp.where(self.greedy, best, sample_action(key, log_pi)), memory, {})
+
+
+@cache
+def game_of(scenario: Scenario, pool: str, modes: tuple[int, ...], width: int | None) -> Solo:
+    """The scenario's match against one of its sets; what is known is its training pool."""
+    env = envs.make(scenario.game)
+    mixture = lambda name: Mixture(
+        tuple(opponents.make(m, env) for m in members(envs.game_of(env), name))
+    )
+    module, _, function = scenario.reader.partition(":")
+    reader = getattr(import_module(module), function)(env, mixture("train"), scenario.seat)
+    return Solo(env, mixture(pool), reader, scenario.match, scenario.seat, modes, width)
+
+
+def learn(scenario: Scenario, pool: str, seed: int, seeds: int, steps: int) -> list[Any]:
+    """Networks of so many seeds, trained on a set; on the held-out one as oracles only."""
+    solo = game_of(scenario, pool, (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,), None)
+    config = ppo.Config(seed=seed, seeds=seeds, steps=steps, **scenario.training)
+    roster = Roster((Kind("self", 1, True),), ((Chair(0, 0),),))
+    *_, last = ppo.train(config, solo, roster, Options())
+    return [jax.tree.map(lambda x, i=i: np.asarray(x)[i, 0], last.nets[0]) for i in range(seeds)]
+
+
+def measure(
+    scenario: Scenario,
+    pool: str,
+    nets: list[Any],
+    modes: tuple[int, ...],
+    matches: int,
+    own: bool = True,
+) -> list[dict[str, dict[str, Any]]]:
+    """For each network what it earns an episode in each mode, sampled and greedy.
+
+    ``own`` says that the networks were trained on this set, whose number of types they know.
+    ``choice`` is the mean of some matches, ``report`` the means of blocks of others.
+    """
+    known = game_of(scenario, "train", (), None).types
+    solo = game_of(scenario, pool, (), None if own else known)
+    ways = [(i, mode, greedy) for i in range(len(nets)) for mode in modes for greedy in (0, 1)]
+    made = [_reference(solo, nets[i], mode, bool(greedy)) for i, mode, greedy in ways]
+    rows = {
+        name: _matches(solo, made, size, seed)
+        for name, seed, size in (("choice", CHOICE, matches // 4), ("report", REPORT, matches))
+    }
+    found: list[dict[str, dict[str, Any]]] = [{} for _ in nets]
+    for k, (i, mode, greedy) in enumerate(ways):
+        name = f"{MODES[mode]}, {'greedy' if greedy else 'sampled'}"
+        found[i][name] = {
+            "choice": float(rows["choice"][k].mean()),
+            "report": blocks(rows["report"][k]),
+        }
+    return found
+
+
+def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> list[float]:
+    """Block means of uniform legal moves; the network only gives its shape."""
+    solo = game_of(scenario, pool, (), game_of(scenario, "train", (), None).types)
+    one = _reference(solo, net, BLIND, False, random=True)
+    return blocks(_matches(solo, [one], matches, REPORT)[0])
+
+
+def blocks(x: np.ndarray) -> list[float]:
+    """Means of equal parts, in order; what is left over counts with the last."""
+    return [float(part.mean()) for part in np.array_split(x, BLOCKS)]
+
+
+def _reference(solo: Solo, net: Any, mode: int, greedy: bool, random: bool = False) -> Reference:
+    flag = lambda x: jnp.asarray(x)
+    return Reference(net, solo.told, jnp.int32(mode), flag(greedy), flag(random))
+
+
+def _matches(solo: Solo, made: list[Reference], matches: int, seed: int) -> list[np.ndarray]:
+    """Mean return of an episode in every match of each policy."""
+    kind = Kind("reference", len(made), policy=bank(made))
+    tables = tuple((Chair(0, i),) for i in range(len(made)))
+    roster = Roster((kind,), tables, tuple(str(i) for i in range(len(made))))
+    rows = EpisodeRows()
+    evaluate(solo, roster, matches, seed=seed, rows=rows)
+    found = rows.match_returns()
+    return [found[str(i)] / solo.match for i in range(len(made))]
+
+
+def best(rows: list[dict[str, dict[str, Any]]], mode: str) -> tuple[int, str]:
+    """The network and the way to play it that earned most where it is chosen."""
+    ways = [(i, name) for i, row in enumerate(rows) for name in row if name.startswith(mode)]
+    return max(ways, key=lambda way: rows[way[0]][way[1]]["choice"])
+
+
+def with_budget(scenario: Scenario, steps: int | None) -> Scenario:
+    """The same with another budget, for tests and quick looks."""
+    return scenario if steps is None else replace(scenario, budget=steps)

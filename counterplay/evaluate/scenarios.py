@@ -1,0 +1,60 @@
+"""The scenarios in which opponent models are measured: a game, a match, and versions that stay.
+
+What a version says is frozen: results of different versions are never compared.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from counterplay.names import unknown
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A game against its sets of opponents, with the learner in seat ``seat``."""
+
+    name: str
+    """GAME[:PRESET]-vK."""
+    game: str
+    """As ``--env`` takes it."""
+    match: int
+    """Episodes that a match has."""
+    seat: int = 0
+    budget: int = 4_000_000
+    """Environment steps of an agent; references may take three times as many."""
+    training: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Settings of PPO for the references."""
+    reader: str = "counterplay.evaluate.reading:public"
+    """What makes the exact inference over the others: ``module:function(env, rules, seat)``."""
+
+    @property
+    def file(self) -> str:
+        return self.name.replace(":", "-")
+
+
+_LONG = {"gamma": 0.95, "slots": 32, "learning_rate": 1e-3, "epochs": 4}
+"""Repeated games that a whole episode decides."""
+_MATCH = {"gamma": 0.97, "slots": 32, "learning_rate": 1e-3}
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("matrix:pd-v1", "matrix:pd", 1, training=_LONG),
+        Scenario("matrix:chicken-v1", "matrix:chicken", 1, training=_LONG),
+        Scenario("matrix:stag-v1", "matrix:stag", 1, training=_LONG),
+        Scenario("race-v1", "race", 20, training=_MATCH),
+        Scenario("coordination-v1", "coordination", 20, training=_MATCH),
+        Scenario("stag_hunt:4x4-v1", "stag_hunt:4x4", 20, training=_MATCH),
+        Scenario("snowdrift:4x4-v1", "snowdrift:4x4", 20, training=_MATCH),
+    )
+}
+
+
+def scenario_of(text: str) -> Scenario:
+    """The scenario of that name; without a version, the latest of that game."""
+    if text in SCENARIOS:
+        return SCENARIOS[text]
+    found = [s for name, s in SCENARIOS.items() if name.rpartition("-v")[0] == text]
+    if not found:
+        raise unknown("scenario", text, SCENARIOS)
+    return found[-1]
