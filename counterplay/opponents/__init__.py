@@ -17,24 +17,44 @@ if TYPE_CHECKING:
     import counterplay.opponents.rule
     import counterplay.types
 
-ANY_GAME: dict[str, str] = {"random": "counterplay.opponents.general:random"}
+ANY_GAME: dict[str, str] = {
+    "random": "counterplay.opponents.general:random",
+    "switch": "counterplay.opponents.switching:switch",
+}
 
-_STAG_HUNT = ("nearest_stag", "nearest_hare", "adaptive", "stay")
-_SNOWDRIFT = ("cleaner", "free_rider", "k_cleaner", "late")
-_MATRIX = (
-    "always_cooperate",
-    "always_defect",
-    "tit_for_tat",
-    "generous_tit_for_tat",
-    "grim",
-    "win_stay_lose_shift",
-    "bully",
-)
+_FILES: dict[str, dict[str, tuple[str, ...]]] = {
+    "stag_hunt": {
+        "stag_hunt": ("nearest_stag", "nearest_hare", "adaptive", "stay"),
+        "hunting": ("nearest_prey", "gives_up", "cautious", "follower", "waiter", "wavering"),
+    },
+    "snowdrift": {
+        "snowdrift": ("cleaner", "free_rider", "k_cleaner", "late"),
+        "clearing": ("early", "homebody", "volunteer", "conditional", "impatient"),
+    },
+    "matrix": {
+        "matrix": (
+            "always_cooperate",
+            "always_defect",
+            "tit_for_tat",
+            "generous_tit_for_tat",
+            "grim",
+            "win_stay_lose_shift",
+            "bully",
+            "cycle",
+            "coin",
+            "memory_one",
+        ),
+        "counting": ("tit_for_two_tats", "limited_grim", "gradual", "majority"),
+    },
+}
 
 RULES: dict[str, dict[str, str]] = {
-    "stag_hunt": {name: f"counterplay.opponents.stag_hunt:{name}" for name in _STAG_HUNT},
-    "snowdrift": {name: f"counterplay.opponents.snowdrift:{name}" for name in _SNOWDRIFT},
-    "matrix": {name: f"counterplay.opponents.matrix:{name}" for name in _MATRIX},
+    game: {
+        name: f"counterplay.opponents.{file}:{name}"
+        for file, written in files.items()
+        for name in written
+    }
+    for game, files in _FILES.items()
 }
 """Game -> name -> where the rule is made, besides the rules for any game."""
 
@@ -52,16 +72,35 @@ def check_name(name: str, game: str | None) -> None:
 
 def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule.Rule":
     """The rule that the text names, made for this game."""
-    name, _, rest = (part.strip() for part in text.partition(":"))
     game = game_of(env)
+    factory, settings = _read(text, game)
+    place = list(_places(game)).index(text.partition(":")[0].strip())
+    return replace(factory(env, **settings), type_of=place)
+
+
+def canonical(text: str, game: str | None) -> str:
+    """The same for every way to write one rule: all its settings, by name, defaults included."""
+    factory, settings = _read(text, game)
+    whole = _defaults(factory) | settings
+    for setting in ("first", "then") if factory.__name__ == "switch" else ():
+        whole[setting] = canonical(whole[setting].replace("+", ","), game).replace(",", "+")
+    return f"{factory.__name__}:" + ",".join(f"{k}={whole[k]}" for k in sorted(whole))
+
+
+def _read(text: str, game: str | None) -> tuple[Any, dict[str, Any]]:
+    """What makes the rule that a text names, and the settings given in it."""
+    name, _, rest = (part.strip() for part in text.partition(":"))
     places = _places(game)
     check_name(name, game)
     module_name, function_name = places[name].split(":")
     factory = getattr(import_module(module_name), function_name)
-    extra = [p for p in signature(factory).parameters.values() if p.default is not Parameter.empty]
-    wanted = {parameter.name: type(parameter.default) for parameter in extra}
-    rule = factory(env, **read_settings(rest.split(",") if rest else (), wanted, name))
-    return replace(rule, type_of=list(places).index(name)) if hasattr(rule, "type_of") else rule
+    wanted = {setting: type(value) for setting, value in _defaults(factory).items()}
+    return factory, read_settings(rest.split(",") if rest else (), wanted, name)
+
+
+def _defaults(factory: Any) -> dict[str, Any]:
+    given = signature(factory).parameters.values()
+    return {p.name: p.default for p in given if p.default is not Parameter.empty}
 
 
 def load_file(text: str, env: "counterplay.types.Env") -> Any:

@@ -21,6 +21,8 @@ class Behaviour(Protocol):
 
     - ``remember(memory, view) -> memory``: what it takes in before it chooses
     - ``intent(memory, view) -> Int[]``: the goal it pursues
+
+    A switcher also has ``mode(memory) -> Int[]``, from the memory before ``remember``.
     """
 
     def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory: ...
@@ -55,7 +57,11 @@ class Rule(eqx.Module):
 
     def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
         """The distribution it draws from; all -inf when nothing is legal."""
-        raw = self.behaviour.log_probs(self.remember(memory, view), view)
+        return self.distribution(self.remember(memory, view), view)
+
+    def distribution(self, remembered: Memory, view: View) -> Float[Array, " A"]:
+        """The same with the memory of ``remember``."""
+        raw = self.behaviour.log_probs(remembered, view)
         wanted = jnp.where(view.legal, jnp.exp(raw), 0.0)
         total, uniform = wanted.sum(), view.legal / jnp.maximum(view.legal.sum(), 1)
         steady = jnp.where(total > 0, wanted / jnp.where(total > 0, total, 1.0), uniform)
@@ -66,9 +72,19 @@ class Rule(eqx.Module):
         return jnp.int32(self.type_of)
 
     def intent(self, memory: Memory, view: View) -> Int[Array, ""]:
+        return self.goal(self.remember(memory, view), view)
+
+    def goal(self, remembered: Memory, view: View) -> Int[Array, ""]:
+        """The intent with the memory of ``remember``."""
         if hasattr(self.behaviour, "intent"):
-            return self.behaviour.intent(self.remember(memory, view), view)
+            return self.behaviour.intent(remembered, view)
         return jnp.int32(NO_EVENT)
+
+    def mode(self, memory: Memory) -> Int[Array, ""]:
+        """Which of the rules between which it switches plays in this slot; 0 where it does not."""
+        if hasattr(self.behaviour, "mode"):
+            return self.behaviour.mode(memory)
+        return jnp.int32(0)
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
         """A rule is its distribution, so ``greedy`` changes nothing."""
@@ -103,6 +119,11 @@ class Mixture(eqx.Module):
 
     def type_id(self, memory: Memory) -> Int[Array, ""]:
         each = [rule.type_id(m) for rule, m in zip(self.rules, memory[1], strict=True)]
+        return self._chosen(memory, each)
+
+    def mode(self, memory: Memory) -> Int[Array, ""]:
+        """That of the rule that plays this match."""
+        each = [r.mode(m) for r, m in zip(self.rules, memory[1], strict=True)]
         return self._chosen(memory, each)
 
     def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:

@@ -216,12 +216,12 @@ def test_sees_no_farther_than_its_view():
 
 @pytest.mark.parametrize("name", opponents.names("stag_hunt"))
 def test_who_has_left_makes_no_move_and_has_no_goal(name):
-    view = hunt_view(GONE, [1], [15], [2])
-    action, _, record = hunter(name).act(jr.key(0), (), view, False)
+    view, memory = hunt_view(GONE, [1], [15], [2]), hunter(name).begin(jr.key(0), None)
+    action, _, record = hunter(name).act(jr.key(0), memory, view, False)
     assert int(action) == NO_MOVE
     assert float(record["log_pi"]) == 0
-    assert int(hunter(name).intent((), view)) == NO_EVENT
-    assert np.isneginf(hunter(name).log_probs((), view)).all()
+    assert int(hunter(name).intent(memory, view)) == NO_EVENT
+    assert np.isneginf(hunter(name).log_probs(memory, view)).all()
 
 
 def test_a_trembling_hand_mixes_in_every_legal_move():
