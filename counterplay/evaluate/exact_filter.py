@@ -51,25 +51,27 @@ def exact_filter(
     """
     chances = mixed(log_likelihood, legal, uniform)
     _check_moves(legal, moves)
-    log_prior = _log(_probabilities("prior", prior))
+    log_prior = log_or_minus_inf(_probabilities("prior", prior))
     shape = moves.shape[:-1]
     log_prior = np.broadcast_to(log_prior, (*shape, log_prior.shape[-1]))
     drift = np.broadcast_to(_chance("drift", drift), moves.shape)
     starts = np.zeros(moves.shape, bool) if contact is None else contact
     seen = moves != NO_MOVE
     made = np.take_along_axis(chances, np.maximum(moves, 0)[..., None, None], -1)[..., 0]
-    evidence = np.where(seen[..., None], _log(made), 0.0)  # [*b, T, Y]
+    evidence = np.where(seen[..., None], log_or_minus_inf(made), 0.0)  # [*b, T, Y]
     log_before, log_after = np.empty_like(evidence), np.empty_like(evidence)
     held = log_prior
     for t in range(moves.shape[-1]):
         rate = drift[..., t, None]
-        drifted = np.logaddexp(_log(1 - rate) + held, _log(rate) + log_prior)
+        drifted = np.logaddexp(
+            log_or_minus_inf(1 - rate) + held, log_or_minus_inf(rate) + log_prior
+        )
         new = starts[..., t, None] | (t == 0)
         log_before[..., t, :] = np.where(new, log_prior, drifted)
         held = log_normalised(log_before[..., t, :] + evidence[..., t, :])
         log_after[..., t, :] = held
     predicted = np.einsum("...y,...ya->...a", np.exp(log_before), chances)
-    return Filtered(log_before, log_after, _log(predicted))
+    return Filtered(log_before, log_after, log_or_minus_inf(predicted))
 
 
 def mixed(
@@ -136,6 +138,6 @@ def _chance(name: str, x: float | np.ndarray) -> np.ndarray:
     return chance
 
 
-def _log(p: np.ndarray) -> np.ndarray:
-    """Logarithm, -inf at 0."""
+def log_or_minus_inf(p: np.ndarray) -> np.ndarray:
+    """Logarithm, any shape; -inf at 0."""
     return np.log(p, where=p > 0, out=np.full(np.shape(p), -np.inf))

@@ -1,6 +1,7 @@
 """Posteriors worked by hand and by enumeration, and the float32 filter against the float64 one."""
 
 from itertools import product
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -84,8 +85,7 @@ def test_rows_are_filtered_apart_and_slots_may_drift_apart():
     game = play(fixed(6, 30))
     whole = exact_filter(game.log_likelihood, game.legal, game.moves, EVEN, drift=np.full(30, 0.1))
     for b in range(6):
-        parts = (x[b] for x in (game.log_likelihood, game.legal, game.moves))
-        one = exact_filter(*parts, EVEN, drift=0.1)
+        one = exact_filter(game.log_likelihood[b], game.legal[b], game.moves[b], EVEN, drift=0.1)
         assert all(np.array_equal(a[b], x) for a, x in zip(whole, one, strict=True))
 
 
@@ -122,7 +122,7 @@ def test_what_is_illegal_is_not_predicted():
     ],
 )
 def test_what_is_no_probability_is_refused(change, words):
-    right = {
+    right: dict[str, Any] = {
         "log_likelihood": np.log(np.full((1, 2, 2), 0.5)),
         "legal": np.array([[True, False]]),
         "moves": np.array([0]),
