@@ -1,5 +1,7 @@
 """Right beliefs fall inside the band as often as it says, sharpened ones outside."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from repeated import TYPES, fixed, play, sharpened
@@ -85,7 +87,7 @@ def test_counting_every_slot_as_a_trial_would_find_faults_where_none_are():
     ],
 )
 def test_rude_input(change, words):
-    right = {
+    right: dict[str, Any] = {
         "log_belief": np.log(np.full((2, 2), 0.5)),
         "truth": np.array([0, 1]),
         "block": np.array([7, 7]),
