@@ -47,7 +47,7 @@ def adaptation(
     reference known exactly is one number, [value], and adds no spread. All are drawn apart, as in
     ``hierarchical_bootstrap``; limits are percentiles of the ratio, which is not clipped. Where
     filter - blind may be 0 within its error they are wide, as they should be.
-    Efron & Tibshirani (1993), sect. 25.4, for ratios of means.
+    Efron & Tibshirani (1993), sect. 10.3, for a ratio of means.
     """
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval lies between 0 and 1, not at {level}")

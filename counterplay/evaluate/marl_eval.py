@@ -9,9 +9,13 @@ lower case and wants every algorithm on the same tasks, with as many runs and st
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from counterplay.evaluate.statistics import Numbers
 from counterplay.runs.disk import write_whole
 
 LAYOUT = "id-marl-eval 0.0.4"
@@ -27,9 +31,9 @@ class Evaluated(NamedTuple):
     seed: int
     step_counts: Sequence[int]
     """Environment steps at every evaluation, rising."""
-    metrics: Mapping[str, Sequence[Sequence[float]]]
+    metrics: Mapping[str, Sequence[Numbers] | np.ndarray]
     """For every metric a list an evaluation, of one number an episode, or of one in all."""
-    absolute: Mapping[str, Sequence[float]]
+    absolute: Mapping[str, Numbers]
     """The same metrics of the final evaluation, ten times as many episodes."""
 
 
@@ -63,7 +67,7 @@ def save_marl_eval(path: Path, runs: Iterable[Evaluated]) -> None:
     write_whole(path, json.dumps(marl_eval_tree(runs), indent=1, allow_nan=False) + "\n")
 
 
-def _numbers(x: Sequence[float]) -> list[float]:
+def _numbers(x: Numbers) -> list[float]:
     return [float(value) for value in x]
 
 
@@ -71,7 +75,7 @@ def _check_run(run: Evaluated) -> None:
     """ValueError where a run lacks something, or has it in a form that nobody reads."""
     about = f"{run.algorithm} seed {run.seed} on {run.environment}/{run.task}"
     steps = list(run.step_counts)
-    if not steps or any(a >= b for a, b in zip(steps, steps[1:], strict=False)):
+    if not steps or any(a >= b for a, b in pairwise(steps)):
         raise ValueError(f"{about}: step_counts must rise and be one or more, found {steps}")
     if not run.metrics or set(run.metrics) != set(run.absolute):
         raise ValueError(
@@ -94,12 +98,13 @@ def _check_run(run: Evaluated) -> None:
 
 
 def _check_tree(tree: dict[str, Any]) -> None:
-    """ValueError unless all of one environment have the same algorithms, runs, steps and metrics."""
+    """ValueError unless an environment's tasks have the same algorithms, runs, steps, metrics."""
     for environment, tasks in tree.items():
         shapes = {
-            (task, algorithm): tuple(
-                (tuple(steps), tuple(sorted(steps[ABSOLUTE]))) for steps in runs.values()
-            )
+            (task, algorithm): [
+                ([step.get(STEP_COUNT) for step in steps.values()], sorted(steps[ABSOLUTE]))
+                for steps in runs.values()
+            ]
             for task, algorithms in tasks.items()
             for algorithm, runs in algorithms.items()
         }

@@ -3,7 +3,7 @@
 ``S`` seeds, ``K`` opponents or tasks, ``H`` thresholds.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -30,7 +30,7 @@ def performance_profile(
 ) -> Interval:
     """Share of (seed, opponent) scores above each threshold; entries [H].
 
-    Agarwal et al. (2021), eq. 2, the score distribution. The band is pointwise and draws seeds,
+    The score distribution of Agarwal et al. (2021), sect. 4.2. The band is pointwise and draws seeds,
     each with its scores against all opponents, which share it; the paper draws runs apart for every
     task, as its runs do not go together. Refuses gaps.
     """
@@ -48,18 +48,18 @@ def performance_profile(
 
 def probability_of_improvement(
     a: Float[np.ndarray, "S K"],
-    b: Float[np.ndarray, "V K"],
+    b: Float[np.ndarray, "V _"],
     *,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Chance that a seed of ``a`` scores more than one of ``b`` against an opponent drawn at random.
+    """Chance that a seed of ``a`` scores more than one of ``b``, against an opponent at random.
 
     Mean over opponents of P(a > b) + P(a = b) / 2 over all pairs of seeds, the Mann-Whitney
     statistic over the number of pairs: Agarwal et al. (2021), sect. 4.3; Mann & Whitney (1947).
-    The interval draws the seeds of both apart. Above 1/2 ``a`` is better more often than not; by
-    how much it does not say. Refuses gaps.
+    ``b`` is [V, K], its own seeds; the interval draws the seeds of both apart. Above 1/2 ``a`` is
+    better more often than not; by how much it does not say. Refuses gaps.
     """
     _check(level, resamples)
     a, b = _matrix("a", a), _matrix("b", b)
@@ -78,7 +78,7 @@ def probability_of_improvement(
     return Interval(float(wins.mean()), float(low), float(high), min(len(a), len(b)))
 
 
-def lowest_decile(x: Numbers, axis: int = -1) -> np.ndarray:
+def lowest_decile(x: Numbers, axis: int = -1) -> Any:
     """Mean of the lowest tenth along an axis, rounded up, so one at least; NaN is missing."""
     x = np.sort(np.moveaxis(np.asarray(x, np.float64), axis, -1))  # NaN comes last
     count = (~np.isnan(x)).sum(-1)

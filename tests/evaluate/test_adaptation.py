@@ -1,17 +1,23 @@
 """The adaptation score by hand, what it needs, and how often its interval holds the truth."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from repeated import TYPES, fixed, play
 
-from counterplay.evaluate.adaptation import adaptation
+from counterplay.evaluate.adaptation import Adaptation, adaptation
 from counterplay.evaluate.exact_filter import exact_filter
 
-REFERENCES = {"random": [0.0], "blind": [2.0], "filter": [4.0], "oracle": [5.0]}
+REFERENCES: dict[str, Any] = {"random": [0.0], "blind": [2.0], "filter": [4.0], "oracle": [5.0]}
+
+
+def scored(returns: Any, **change: Any) -> Adaptation:
+    return adaptation(returns, **(REFERENCES | change))
 
 
 def test_by_hand():
-    found = adaptation([2.5, 3.5], **REFERENCES)
+    found = scored([2.5, 3.5])
     assert found.score is not None and found.share is not None
     assert found.score.estimate == 0.5 and found.share.estimate == 0.6 and found.headroom == 0.4
     assert (found.score.low, found.score.high) == (0.25, 0.75) and found.score.count == 2
@@ -20,35 +26,35 @@ def test_by_hand():
 
 @pytest.mark.parametrize(("returns", "score"), [(1.0, -0.5), (6.0, 2.0), (2.0, 0.0), (4.0, 1.0)])
 def test_nothing_is_clipped(returns, score):
-    found = adaptation([returns], **REFERENCES)
+    found = scored([returns])
     assert found.score is not None and found.score[:3] == (score, score, score)
 
 
 @pytest.mark.parametrize(("filter", "printed"), [(2.75, True), (2.74, False), (1.5, False)])
 def test_too_little_headroom_is_a_dash(filter, printed):
-    found = adaptation([3.0, 3.1], **(REFERENCES | {"filter": [filter]}))
+    found = scored([3.0, 3.1], filter=[filter])
     assert (found.score is not None) == printed
     assert found.share is not None and (printed or str(found) == "-")
 
 
 def test_no_room_at_all_has_no_share_either():
-    found = adaptation([3.0], **(REFERENCES | {"oracle": [0.0]}))
+    found = scored([3.0], oracle=[0.0])
     assert found.score is None and found.share is None and np.isnan(found.headroom)
 
 
 def test_means_are_over_seeds_opponents_and_matches():
     returns = np.array([[[1.0, 3.0], [3.0, np.nan]], [[4.0, 4.0], [1.0, 1.0]]])
-    found = adaptation(returns, **REFERENCES)
+    found = scored(returns)
     assert found.score is not None and found.score.estimate == pytest.approx((2.5 - 2) / 2)
-    mean = adaptation(returns, **(REFERENCES | {"blind": returns}))
+    mean = scored(returns, blind=returns)
     assert mean.score is not None and mean.score.estimate == 0
 
 
 def test_references_spread_the_interval():
     rng = np.random.default_rng(0)
     mine = 3 + 0.1 * rng.normal(size=20)
-    known = adaptation(mine, **REFERENCES)
-    loose = adaptation(mine, **(REFERENCES | {"filter": 4 + rng.normal(size=(5,))}))
+    known = scored(mine)
+    loose = scored(mine, filter=4 + rng.normal(size=(5,)))
     assert known.score is not None and loose.score is not None
     assert loose.score.high - loose.score.low > 2 * (known.score.high - known.score.low)
 
@@ -100,8 +106,8 @@ def test_what_belief_is_worth_in_a_repeated_game():
 
 def test_rude_input():
     with pytest.raises(ValueError, match="found none"):
-        adaptation([], **REFERENCES)
+        scored([])
     with pytest.raises(ValueError, match="the level of an interval"):
-        adaptation([1.0], **REFERENCES, level=95)
+        scored([1.0], level=95)
     with pytest.raises(ValueError, match="least headroom"):
-        adaptation([1.0], **REFERENCES, least=-1)
+        scored([1.0], least=-1)
