@@ -63,9 +63,8 @@ def exact_filter(
     held = log_prior
     for t in range(moves.shape[-1]):
         rate = drift[..., t, None]
-        drifted = np.logaddexp(
-            log_or_minus_inf(1 - rate) + held, log_or_minus_inf(rate) + log_prior
-        )
+        stays, leaves = log_or_minus_inf(1 - rate), log_or_minus_inf(rate)
+        drifted = np.logaddexp(stays + held, leaves + log_prior)
         new = starts[..., t, None] | (t == 0)
         log_before[..., t, :] = np.where(new, log_prior, drifted)
         held = log_normalised(log_before[..., t, :] + evidence[..., t, :])

@@ -75,8 +75,7 @@ def log_odds(
 ) -> Float[np.ndarray, "*b T"]:
     """How far the true type leads the best other, in nats; below 0 where it does not lead."""
     mine = np.arange(log_posterior.shape[-1]) == truth[..., None, None]
-    # numbers below any a belief can hold, for a lead over what was ruled out
-    held = np.maximum(np.asarray(log_posterior, np.float64), -1e300)
+    held = np.asarray(log_posterior, np.float64)
     own = np.where(mine, held, -np.inf).max(-1)
     return own - np.where(mine, -np.inf, held).max(-1)
 

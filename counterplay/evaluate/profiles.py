@@ -30,9 +30,9 @@ def performance_profile(
 ) -> Interval:
     """Share of (seed, opponent) scores above each threshold; entries [H].
 
-    The score distribution of Agarwal et al. (2021), sect. 4.2. The band is pointwise and draws seeds,
-    each with its scores against all opponents, which share it; the paper draws runs apart for every
-    task, as its runs do not go together. Refuses gaps.
+    The score distribution of Agarwal et al. (2021), sect. 4.2. The band is pointwise and draws
+    seeds, each with its scores against all opponents, which share it; the paper draws runs apart
+    for every task, as its runs do not go together. Refuses gaps.
     """
     _check(level, resamples)
     scores = _matrix("scores", scores)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeated import COOPERATES, TYPES, fixed, play
 
+from counterplay.evaluate import grouping
 from counterplay.evaluate.exact_filter import exact_filter
 from counterplay.evaluate.grouping import (
     agreement,
@@ -147,6 +148,24 @@ def test_the_likelihood_of_a_group_is_that_of_its_mixture():
     one = 0.75 * 0.8 + 0.25 * 0.4
     expected = [2 * np.log(one) + 2 * np.log(1 - one), 2 * np.log(0.8) + np.log(0.2) + np.log(0.6)]
     np.testing.assert_allclose(found.log_likelihood, np.array(expected) / 4)
+
+
+def test_linkage_is_the_average_and_not_the_nearest():
+    at = np.array([0, 1, 2.2, 3.6])  # the nearest link would chain the third to the first two
+    cuts = grouping._cuts(abs(at[:, None] - at[None]))
+    assert cuts[0].tolist() == [0] * 4 and sorted(cuts[3]) == [0, 1, 2, 3]
+    for cut, groups in ((cuts[1], [{0, 1}, {2, 3}]), (cuts[2], [{0, 1}, {2}, {3}])):
+        found = [set(np.flatnonzero(cut == g).tolist()) for g in np.unique(cut)]
+        assert sorted(found, key=min) == groups
+
+
+def test_a_loss_that_is_no_more_than_its_error_is_none():
+    best = np.zeros(4)
+    # sums .5 and 1.8 against 2 standard deviations of 1.03
+    assert grouping._as_good(np.array([-1, 1, -1, 0.5]), best)
+    assert grouping._as_good(np.array([-1.325, 0.675, -1.325, 0.175]), best)
+    assert not grouping._as_good(np.array([-1.425, 0.575, -1.425, 0.075]), best)
+    assert not grouping._as_good(np.full(4, -0.1), best)  # a small loss, but a sure one
 
 
 def test_rude_input():

@@ -33,6 +33,8 @@ def test_delays_by_hand():
     np.testing.assert_equal(found.delay, [3, NAN, 1])  # what comes after the match is no detection
     assert found.missed.tolist() == [False, True, False]
     assert found.row.tolist() == [0, 0, 1] and found.slot.tolist() == [2, 5, 4]
+    late = np.array([[0, 0, 0, 0, 0, 0, 1, 1]], bool)  # when it has switched back
+    np.testing.assert_equal(detection_delays(late, mode[:1]).delay, [NAN, 2])
     none = detection_delays(detected[:, :2], mode[:, :2])
     assert none.delay.shape == none.row.shape == (0,)
 
@@ -49,7 +51,7 @@ def test_false_alarms_by_hand():
 
 
 def test_leaders_by_hand():
-    ahead = np.array([0, 1, 1, 0, 2, 2])
+    ahead = np.array([0, 1, 1, 0, 2, 1])
     held = np.where(np.arange(3) == ahead[:, None], 0.0, -5.0)
     mode = np.array([0, 0, 1, 1, 1, -1])
     assert leader_holds(held, mode).tolist() == [True, False, True, False, False, False]
@@ -65,6 +67,10 @@ def test_surprise_by_hand():
     # alarm with the second rare move; S is 0 again, falls no further, and takes two more
     found = surprise_alarms(log_p, moves, threshold=3.0, allowance=0.1)
     assert found.astype(int).tolist() == [0, 0, 1, 0, 0, 1]
+    # 3.75 after two, less .32, and over with the third; without an allowance two are enough
+    found = surprise_alarms(log_p, moves, threshold=3.9, allowance=0.1)
+    assert found.astype(int).tolist() == [0, 0, 0, 0, 1, 0]
+    assert surprise_alarms(log_p, moves, threshold=3.9, allowance=0.0)[2]
     for bad in ({"threshold": 0.0}, {"allowance": -1.0}):
         with pytest.raises(ValueError, match="expected a threshold above 0"):
             surprise_alarms(log_p, moves, **bad)
