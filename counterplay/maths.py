@@ -146,6 +146,23 @@ def epsilon_soft(
     return jnp.where(legal, jnp.log(jnp.where(best, 1 - epsilon + share, share)), -jnp.inf)
 
 
+LEAST_LOG = -1e4
+"""Nats, which a thousand steps that all speak against a type do not reach at 1% of uniform."""
+
+
+def bayes_update(
+    log_posterior: Float[Array, "*b Y"], log_likelihood: Float[Array, "*b Y"]
+) -> Float[Array, "*b Y"]:
+    """Log-posterior over types after one observation, from that before it; both normalised.
+
+    ``log_likelihood`` is that of what was observed, of every type; 0 for all where nothing was.
+    No entry falls below LEAST_LOG, so types that seem impossible neither give NaN nor stay lost:
+    where every type does, nothing is learned. Bayes' rule, Rabiner (1989), eq. 20.
+    """
+    weight = jnp.maximum(log_posterior, LEAST_LOG) + jnp.maximum(log_likelihood, LEAST_LOG)
+    return jnp.maximum(jax.nn.log_softmax(weight), LEAST_LOG)
+
+
 def counter_hash(counter: UInt32[Array, "*s"]) -> UInt32[Array, "*s"]:
     """Scrambles a counter into 32 bits that pass for random: chance inside games, at little cost.
 

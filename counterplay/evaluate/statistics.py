@@ -133,19 +133,32 @@ def hierarchical_bootstrap(
     err on the wide side where it is not small: Davison & Hinkley (1997), sect. 3.8.
     """
     _check_level(level)
-    _check_resamples(resamples)
     cells = _without_gaps(_by_level(scores))
     if cells.episodes.sum() == 1:
         raise ValueError("an interval needs two scores or more, found one")
+    found = resampled(scores, statistic, resamples=resamples, seed=seed)
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    estimate = statistic(_means_of_episodes(cells.values, cells.episodes).ravel(), axis=-1)
+    return Interval(float(estimate), float(low), float(high), len(cells.values))
+
+
+def resampled(
+    scores: Numbers, statistic: Statistic = iqm, *, resamples: int = 2000, seed: Any = 0
+) -> np.ndarray:
+    """The statistic in every resample of ``hierarchical_bootstrap``, [resamples].
+
+    For intervals of what is made of several statistics; one score in all gives itself each time.
+    ``seed`` is whatever ``np.random.default_rng`` takes.
+    """
+    _check_resamples(resamples)
+    cells = _without_gaps(_by_level(scores))
     streams = np.random.default_rng(seed).spawn(3)
     batch = max(1, AT_A_TIME // cells.values.size)
     found = np.empty(resamples)
     for start in range(0, resamples, batch):
         size = min(batch, resamples - start)
         found[start : start + size] = statistic(_resample(streams, cells, size), axis=-1)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    estimate = statistic(_means_of_episodes(cells.values, cells.episodes).ravel(), axis=-1)
-    return Interval(float(estimate), float(low), float(high), len(cells.values))
+    return found
 
 
 def paired_permutation(
