@@ -28,6 +28,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "counterplay.studies:main",
         "answer a question by a program: study --help",
     ),
+    "headroom": (
+        "counterplay.headroom:main",
+        "measure what knowing the others is worth in a scenario",
+    ),
     "bench": (
         "counterplay.bench:main",
         "measure the documentation's figures; bench --help lists them",

@@ -5,7 +5,6 @@ mode and set the seed and the way to play (sampled or greedy) that earn most in 
 reported with what they earn in others.
 """
 
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -140,14 +139,3 @@ def _matches(solo: Solo, made: list[Reference], matches: int, seed: int) -> list
     evaluate(solo, roster, matches, seed=seed, rows=rows)
     found = rows.match_returns()
     return [found[str(i)] / solo.match for i in range(len(made))]
-
-
-def best(rows: list[dict[str, dict[str, Any]]], mode: str) -> tuple[int, str]:
-    """The network and the way to play it that earned most where it is chosen."""
-    ways = [(i, name) for i, row in enumerate(rows) for name in row if name.startswith(mode)]
-    return max(ways, key=lambda way: rows[way[0]][way[1]]["choice"])
-
-
-def with_budget(scenario: Scenario, steps: int | None) -> Scenario:
-    """The same with another budget, for tests and quick looks."""
-    return scenario if steps is None else replace(scenario, budget=steps)

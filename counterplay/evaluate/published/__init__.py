@@ -1,0 +1,51 @@
+"""The references of the scenarios, as ``counterplay headroom --publish`` left them."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from counterplay.evaluate.adaptation import Adaptation, adaptation
+from counterplay.evaluate.scenarios import Scenario
+
+FOLDER = Path(__file__).parent
+NAMES = ("random", "blind", "filter", "oracle")
+
+
+class References(NamedTuple):
+    """What each earns an episode against one set: means of blocks of matches."""
+
+    random: Float[np.ndarray, " B"]
+    blind: Float[np.ndarray, " B"]
+    filter: Float[np.ndarray, " B"]
+    oracle: Float[np.ndarray, " B"]
+
+    def score(self, returns: Any) -> Adaptation:
+        """Where an agent lies between them; ``returns`` as in ``adaptation``."""
+        fixed = {name: getattr(self, name)[None] for name in NAMES}  # one seed, chosen; its blocks
+        return adaptation(returns, **fixed)
+
+
+def path_of(scenario: Scenario) -> Path:
+    return FOLDER / f"{scenario.file}.json"
+
+
+def read(scenario: Scenario) -> dict[str, Any]:
+    """What was published; ValueError where nothing was."""
+    path = path_of(scenario)
+    if not path.is_file():
+        raise ValueError(
+            f"{scenario.name} has no published references: make them with counterplay headroom "
+            f"{scenario.name} --publish"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def references(scenario: Scenario, pool: str = "train") -> References:
+    """Of one set of the scenario, ``train`` or ``held-out``."""
+    rows = read(scenario)["sets"]
+    if pool not in rows:
+        raise ValueError(f"{scenario.name} has references for {', '.join(rows)}, not for {pool}")
+    return References(*(np.array(rows[pool][name]["blocks"]) for name in NAMES))

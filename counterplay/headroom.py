@@ -1,0 +1,194 @@
+"""``headroom``: what knowing the others is worth in a scenario, as a random player, the best blind
+one, exact inference and an oracle show.
+"""
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from counterplay.console import cores, read, set_threads, table, use_all_cores
+from counterplay.evaluate import published
+from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
+from counterplay.evaluate.statistics import Interval, t_interval
+from counterplay.jobs import Job, run
+from counterplay.opponents.sets import members
+from counterplay.terminal import say
+
+NAMES = published.NAMES
+POOLS = ("train", "held-out")
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """Measure the references of a scenario; without one, show those that are published."""
+
+    scenario: tyro.conf.Positional[str] = ""
+    """One of the scenarios that counterplay list names, such as race or matrix:pd."""
+    seeds: int = 10
+    """Trainings of the references, of which the best is chosen for each."""
+    steps: int | None = None
+    """Environment steps of each training; by default three times the scenario's budget."""
+    matches: int = 2000
+    """Matches by which each reference is reported; a quarter as many choose it."""
+    out: str | None = None
+    """Folder of the queue; a second call goes on where the first was stopped. By default
+    runs/headroom/SCENARIO."""
+    publish: bool = False
+    """Keep what was found with the package, for adaptation scores."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
+            number = getattr(self, name)
+            if number is not None and number < least:
+                raise ValueError(f"--{name} must be at least {least}, found {number}")
+
+
+def main(args: list[str]) -> int:
+    """``counterplay headroom [SCENARIO]``"""
+    chosen = read(Headroom, args, "headroom")
+    if not chosen.scenario:
+        return _show_published(chosen.json)
+    scenario = scenario_of(chosen.scenario)
+    set_threads()
+    use_all_cores(scenario.game)
+    jobs = list(_jobs(scenario, chosen))
+    folder = Path(chosen.out or f"runs/headroom/{scenario.file}")
+    title = f"headroom of {scenario.name}"
+    rows = run(jobs, lambda job: work(scenario, job), folder, title=title, quiet=chosen.json)
+    if None in rows:
+        return 1
+    found = collected(scenario, chosen, jobs, rows)
+    if chosen.publish:
+        path = published.path_of(scenario)
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        say(f"published in {path}")
+    if chosen.json:
+        print(json.dumps(found))
+    else:
+        show(found)
+    return 0
+
+
+def _jobs(scenario: Scenario, chosen: Headroom) -> Any:
+    """As many seeds a job as there are cores: each core trains one."""
+    steps, game = chosen.steps or 3 * scenario.budget, scenario.game.partition(":")[0]
+    about = {"game": scenario.game, "match": scenario.match, "seat": scenario.seat}
+    about |= {"training": scenario.training, "steps": steps, "matches": chosen.matches}
+    about |= {pool: list(members(game, pool)) for pool in POOLS}
+    for pool in POOLS:
+        for first in range(0, chosen.seeds, cores()):
+            seeds = min(cores(), chosen.seeds - first)
+            yield Job(f"{scenario.file}-{pool}", about | {"pool": pool, "seeds": seeds}, first)
+
+
+def work(scenario: Scenario, job: Job) -> dict[str, Any]:
+    """Trains some seeds and measures them; on the held-out set oracles only."""
+    from counterplay.evaluate import references as made
+    from counterplay.evaluate.solo import BLIND, FILTER, ORACLE
+
+    pool, matches = job.config["pool"], job.config["matches"]
+    nets = made.learn(scenario, pool, job.seed, job.config["seeds"], job.config["steps"])
+    if pool != "train":
+        return {pool: made.measure(scenario, pool, nets, (ORACLE,), matches)}
+    found: dict[str, Any] = {
+        "train": made.measure(scenario, "train", nets, (BLIND, FILTER, ORACLE), matches),
+        "held-out": made.measure(scenario, "held-out", nets, (BLIND, FILTER), matches, own=False),
+    }
+    if job.seed == 0:
+        found["random"] = {
+            name: made.measure_random(scenario, name, nets[0], matches) for name in POOLS
+        }
+    return found
+
+
+def collected(
+    scenario: Scenario, chosen: Headroom, jobs: list[Job], rows: list[Any]
+) -> dict[str, Any]:
+    """The best seed of every reference, chosen on other matches than those reported."""
+    from counterplay.runs.folder import here
+
+    config = {k: v for k, v in jobs[0].config.items() if k not in ("pool", "seeds")}
+    sets: dict[str, Any] = {}
+    first = next(row for row in rows if "random" in row)
+    for pool in POOLS:
+        trained = [one for row in rows for one in row.get("train", [])]
+        own = [one for row in rows for one in row.get(pool, []) if pool != "train"]
+        # blind and filter were trained on the training pool wherever they play
+        blind = trained if pool == "train" else [one for one in own if "blind, greedy" in one]
+        oracle = trained if pool == "train" else [one for one in own if "oracle, greedy" in one]
+        sets[pool] = {"random": {"blocks": first["random"][pool]}}
+        for name, seeds in (("blind", blind), ("filter", blind), ("oracle", oracle)):
+            by = trained if name != "oracle" else oracle  # chosen where they were trained
+            i, way = _best(by, name)
+            sets[pool][name] = {
+                "blocks": seeds[i][way]["report"],
+                "seed": i,
+                "play": way.partition(", ")[2],
+                "all": [float(np.mean(one[way]["report"])) for one in seeds],
+            }
+    command = f"counterplay headroom {scenario.name} --seeds {chosen.seeds}"
+    found = {"scenario": scenario.name, "seeds": chosen.seeds, "command": command, **config}
+    return found | {"sets": sets} | here()
+
+
+def _best(rows: list[dict[str, Any]], name: str) -> tuple[int, str]:
+    ways = [(i, way) for i, row in enumerate(rows) for way in row if way.startswith(name)]
+    return max(ways, key=lambda at: rows[at[0]][at[1]]["choice"])
+
+
+def summary(found: dict[str, Any], pool: str) -> dict[str, Any]:
+    """Means with intervals over blocks of matches, headroom and what exact inference gets of it."""
+    rows = found["sets"][pool]
+    means: dict[str, Interval] = {name: t_interval(rows[name]["blocks"]) for name in NAMES}
+    at = {name: float(x.estimate) for name, x in means.items()}
+    room = at["oracle"] - at["random"]
+    shares = (at["oracle"] - at["blind"]) / room, (at["filter"] - at["blind"]) / room
+    pairs = list(itertools.pairwise(NAMES))
+    ordered = all(means[a].low <= means[b].high for a, b in pairs)
+    return {"means": means, "headroom": shares[0], "filter": shares[1], "ordered": ordered}
+
+
+def as_row(found: dict[str, Any], pool: str) -> dict[str, str]:
+    """A line of the table."""
+    told = summary(found, pool)
+    means = {
+        name: f"{x.estimate:.3f} ± {(x.high - x.low) / 2:.3f}" for name, x in told["means"].items()
+    }
+    row = {"scenario": found["scenario"], "set": pool} | means
+    row |= {"headroom": f"{told['headroom']:.0%}", "filter - blind": f"{told['filter']:.0%}"}
+    return row
+
+
+def show(found: dict[str, Any]) -> None:
+    """One scenario, both sets."""
+    rows = [as_row(found, pool) for pool in POOLS]
+    title = f"{found['scenario']}: return an episode, 95% over matches; shares of oracle - random"
+    table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    if not summary(found, "train")["ordered"]:
+        say("random <= blind <= filter <= oracle does not hold within the intervals on train")
+
+
+def all_published() -> list[dict[str, Any]]:
+    """What is published of every scenario."""
+    there = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
+    return [published.read(scenario) for scenario in there]
+
+
+def _show_published(as_json: bool) -> int:
+    found = all_published()
+    if as_json:
+        print(json.dumps(found))
+        return 0
+    if not found:
+        print(f"no references are published; scenarios: {', '.join(SCENARIOS)}")
+        return 0
+    rows = [as_row(one, pool) for one in found for pool in POOLS]
+    table("references, return an episode", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    return 0
