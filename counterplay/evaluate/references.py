@@ -28,8 +28,8 @@ from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.types import Act, View
 
 RANDOM = "random"
-CHOICE, REPORT = 1_000_003, 2_000_003
-"""Seeds of the matches by which is chosen, and of those that are reported."""
+SEED = 1_000_003
+"""Of the matches by which references are chosen and reported."""
 BLOCKS = 10
 """Parts of the reported matches whose means are published, for bootstraps."""
 
@@ -93,22 +93,20 @@ def measure(
     """For each network what it earns an episode in each mode, sampled and greedy.
 
     ``own`` says that the networks were trained on this set, whose number of types they know.
-    ``choice`` is the mean of some matches, ``report`` the means of blocks of others.
+    ``choice`` is the mean of a fifth of the matches, ``report`` the means of blocks of the others.
     """
     known = game_of(scenario, "train", (), None).types
     solo = game_of(scenario, pool, (), None if own else known)
     ways = [(i, mode, greedy) for i in range(len(nets)) for mode in modes for greedy in (0, 1)]
     made = [_reference(solo, nets[i], mode, bool(greedy)) for i, mode, greedy in ways]
-    rows = {
-        name: _matches(solo, made, size, seed)
-        for name, seed, size in (("choice", CHOICE, matches // 4), ("report", REPORT, matches))
-    }
+    choosing = matches // 4
+    rows = _matches(solo, made, choosing + matches)
     found: list[dict[str, dict[str, Any]]] = [{} for _ in nets]
     for k, (i, mode, greedy) in enumerate(ways):
         name = f"{MODES[mode]}, {'greedy' if greedy else 'sampled'}"
         found[i][name] = {
-            "choice": float(rows["choice"][k].mean()),
-            "report": blocks(rows["report"][k]),
+            "choice": float(rows[k][:choosing].mean()),
+            "report": blocks(rows[k][choosing:]),
         }
     return found
 
@@ -117,7 +115,7 @@ def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> lis
     """Block means of uniform legal moves; the network only gives its shape."""
     solo = game_of(scenario, pool, (), game_of(scenario, "train", (), None).types)
     one = _reference(solo, net, BLIND, False, random=True)
-    return blocks(_matches(solo, [one], matches, REPORT)[0])
+    return blocks(_matches(solo, [one], matches)[0])
 
 
 def blocks(x: np.ndarray) -> list[float]:
@@ -130,12 +128,12 @@ def _reference(solo: Solo, net: Any, mode: int, greedy: bool, random: bool = Fal
     return Reference(net, solo.told, jnp.int32(mode), flag(greedy), flag(random))
 
 
-def _matches(solo: Solo, made: list[Reference], matches: int, seed: int) -> list[np.ndarray]:
+def _matches(solo: Solo, made: list[Reference], matches: int) -> list[np.ndarray]:
     """Mean return of an episode in every match of each policy."""
     kind = Kind("reference", len(made), policy=bank(made))
     tables = tuple((Chair(0, i),) for i in range(len(made)))
     roster = Roster((kind,), tables, tuple(str(i) for i in range(len(made))))
     rows = EpisodeRows()
-    evaluate(solo, roster, matches, seed=seed, rows=rows)
+    evaluate(solo, roster, matches, seed=SEED, rows=rows)
     found = rows.match_returns()
     return [found[str(i)] / solo.match for i in range(len(made))]

@@ -20,7 +20,7 @@ class Scenario:
     match: int
     """Episodes that a match has."""
     seat: int = 0
-    budget: int = 4_000_000
+    budget: int = 2_000_000
     """Environment steps of an agent; references may take three times as many."""
     training: dict[str, Any] = field(default_factory=dict, hash=False)
     """Settings of PPO for the references."""
