@@ -1,7 +1,8 @@
 """The rules by name. Listing and naming them does not import JAX; ``make`` does.
 
 ``NAME[:setting=value,...]``, for example ``grim:tremble=.1``. Every rule has the setting
-``tremble``: how likely its hand picks a uniform legal move instead.
+``tremble``: how likely its hand picks a uniform legal move instead, or, where rules walk through
+corridors, another corridor with the first step.
 """
 
 from importlib import import_module
@@ -29,11 +30,40 @@ _MATRIX = (
     "win_stay_lose_shift",
     "bully",
 )
+_RACE = (
+    "always_left",
+    "always_centre",
+    "always_right",
+    "cycle",
+    "free_last",
+    "win_stay_lose_next",
+    "lone_last",
+    "least_taken",
+    "crowded_last",
+    "win_next_lose_stay",
+    "alternate",
+)
+_COORDINATION = (
+    "always_left",
+    "always_centre",
+    "always_right",
+    "cycle",
+    "last_success",
+    "copy_last",
+    "most_frequent",
+    "win_stay_lose_next",
+    "copy_first",
+    "anti_copy",
+    "least_frequent",
+    "alternate",
+)
 
 RULES: dict[str, dict[str, str]] = {
     "stag_hunt": {name: f"counterplay.opponents.stag_hunt:{name}" for name in _STAG_HUNT},
     "snowdrift": {name: f"counterplay.opponents.snowdrift:{name}" for name in _SNOWDRIFT},
     "matrix": {name: f"counterplay.opponents.matrix:{name}" for name in _MATRIX},
+    "race": {name: f"counterplay.opponents.race:{name}" for name in _RACE},
+    "coordination": {name: f"counterplay.opponents.coordination:{name}" for name in _COORDINATION},
 }
 """Game -> name -> where the rule is made, besides the rules for any game."""
 
