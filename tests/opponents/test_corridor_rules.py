@@ -1,7 +1,7 @@
 """Every rule of race and coordination through matches written out by hand, and their sets."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from counterplay.opponents import sets
 from counterplay.opponents.rule import Rule
 from counterplay.pools import roster_of
 from counterplay.types import NO_EVENT, NO_MOVE
-from counterplay.views import Last, cut_views
+from counterplay.views import Last, cut_views, view_shapes
 
 WAYS = {
     L: [LEFT] * 4 + [UP] * 6,
@@ -246,6 +246,16 @@ def test_a_new_match_begins_with_nothing_remembered():
     assert int(fresh.plan) == NO_EVENT and fresh.kept.tolist() == [0, 0, 0]
     assert fresh.taken.tolist() == [NO_EVENT] * 2
     assert int(later.plan) == C, "between two episodes nothing is lost"
+
+
+@pytest.mark.parametrize("name", ["race", "coordination"])
+def test_memory_keeps_its_shape(name):
+    env, key = game(name), jr.key(0)
+    for text in opponents.RULES[name]:
+        rule = opponents.make(text, env)
+        begun = jax.eval_shape(rule.begin, key, None)
+        act = jax.eval_shape(partial(rule.act, greedy=False), key, begun, view_shapes(env))
+        assert act.memory == begun, text
 
 
 def test_free_last_in_matches_with_two_who_never_change():
