@@ -179,6 +179,12 @@ def test_without_a_precedent_all_are_equally_likely(rule):
     assert match("coordination", still(rule)).plans((L, None), (C, None)) == [EVEN] * 3
 
 
+def test_last_time_is_the_episode_before_and_no_earlier_one():
+    """Nothing is left of what the other took two episodes ago, unless a rule counts."""
+    assert match("coordination", "copy_last:tremble=0").plans((L, C), (C, None)) == [EVEN, C, EVEN]
+    assert match("coordination", "most_frequent:tremble=0").plans((L, C), (C, None)) == [EVEN, C, C]
+
+
 @pytest.mark.parametrize(
     ("rule", "plans"),
     [("copy_last", [EVEN, C, R, C]), ("most_frequent", [EVEN, C, R, R])],
