@@ -162,6 +162,8 @@ def test_links_between_the_pages_lead_somewhere():
     [
         ("stag_hunt:4x4", (4 + 3) * 16 + 1),  # me, three others, stags, hares, obstacles; time
         ("snowdrift:4x4", (4 + 1) * 16 + 1),  # me, three others, drifts; time
+        ("race", 3 * 22 + 3 + 1),  # rows and columns of me and two others; targets; time
+        ("coordination", 2 * 22 + 3 + 1),  # of me and one other; stags; time
     ],
 )
 def test_encoded_observations_are_what_the_pages_say(game, width):

@@ -19,6 +19,8 @@ GAMES: dict[str, str] = {
     "stag_hunt": "counterplay.envs.stag_hunt:StagHunt",
     "snowdrift": "counterplay.envs.snowdrift:Snowdrift",
     "matrix": "counterplay.envs.matrix:Matrix",
+    "race": "counterplay.envs.race:Race",
+    "coordination": "counterplay.envs.coordination:Coordination",
 }
 """Name -> where its settings class is."""
 
@@ -26,6 +28,8 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
     "stag_hunt": ("4x4", "6x6", "8x8", "two-stags"),
     "snowdrift": ("8x8", "4x4"),
     "matrix": ("pd", "chicken", "stag", "pennies", "rps"),
+    "race": ("slack0", "slack2", "slack4"),
+    "coordination": ("slack0", "slack2", "slack4"),
 }
 """Name -> its presets, the default first; a test holds them equal to the game's own."""
 
@@ -33,6 +37,8 @@ ABOUT: dict[str, str] = {
     "stag_hunt": "hunters on a grid: a stag needs two in the same step, a hare one",
     "snowdrift": "drifts on a grid: who clears one pays for it, everybody profits",
     "matrix": "two players repeat a matrix game and see each other's moves",
+    "race": "three corridors: who is alone at the end of one gets 1, and the first step decides",
+    "coordination": "three corridors, three stags: all hunt the same one, or nobody gets it",
 }
 
 FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")

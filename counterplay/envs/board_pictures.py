@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from counterplay.envs.coordination import Coordination
+from counterplay.envs.corridors import SIZE, WALLS
+from counterplay.envs.corridors import State as CorridorState
 from counterplay.envs.glyphs import (
     FAINT,
     INK,
@@ -14,15 +17,18 @@ from counterplay.envs.glyphs import (
     Number,
     Pen,
     draw_drift,
+    draw_flag,
     draw_hare,
     draw_player,
     draw_rock,
     draw_stag,
     draw_time,
+    draw_wall,
     mixed,
     nest,
     text_width,
 )
+from counterplay.envs.race import Race
 from counterplay.envs.snowdrift import Snowdrift
 from counterplay.envs.snowdrift import State as DriftState
 from counterplay.envs.stag_hunt import StagHunt
@@ -31,6 +37,7 @@ from counterplay.types import Picture
 
 GRASS = "#dbe8c9", "#cfdfba", "#7f9468"
 ICE = "#d3e0ec", "#c5d5e5", "#7d97b3"
+SAND = "#f1e7d0", "#e9dcbf", "#a58f63"
 """Two kinds of cells, and the fence."""
 SEAT_MARKS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -99,6 +106,38 @@ def snowdrift_picture(env: Snowdrift, state: DriftState) -> Picture:
     pen, below, _ = _sheet(board)
     pen.text(MARGIN, below, f"cleared {cleared}", 17, INK if drifts.gone else FAINT, "lm")
     return Picture(pen.pixels(), f"{_words(board)}\ncleared: {cleared}")
+
+
+def race_picture(env: Race, state: CorridorState) -> Picture:
+    """The corridors, who has left with a target, which targets are gone, and the clock."""
+    flags = [(mark, draw_flag) for mark in "LCR"]
+    return _corridor_picture(env, state, SAND, flags, "left with a target")
+
+
+def coordination_picture(env: Coordination, state: CorridorState) -> Picture:
+    """The corridors, who has left the hunt, which stag was caught, and the clock."""
+    stags = [(mark, draw_stag) for mark in "LCR"]
+    return _corridor_picture(env, state, GRASS, stags, "left the hunt")
+
+
+def _corridor_picture(
+    env: Race | Coordination,
+    state: CorridorState,
+    colours: tuple[str, str, str],
+    kinds: list[tuple[str, Callable[[Pen, Number, Number, Number], None]]],
+    departed: str,
+) -> Picture:
+    state = jax.device_get(state)
+    walls = Thing("#", draw_wall, list(WALLS))
+    targets = [Thing(*kind, [cell]) for kind, cell in zip(kinds, _ints(state.targets), strict=True)]
+    players, time = _ints(state.players), int(state.time)
+    board = Board(SIZE, colours, (walls, *targets), players, time, env.horizon)
+    gone = [thing for thing in targets if thing.gone]
+    pen, below, width = _sheet(board)
+    _draw_departed(pen, players, gone, MARGIN, below, width, departed)
+    left = " ".join(_seat_mark(seat) for seat, place in enumerate(players) if place < 0)
+    told = " ".join(thing.mark for thing in gone)
+    return Picture(pen.pixels(), f"{_words(board)}\nleft: {left or '-'}; gone: {told or '-'}")
 
 
 def _sheet(board: Board) -> tuple[Pen, int, int]:
@@ -172,11 +211,17 @@ def _draw_boulder(pen: Pen, x: Number, y: Number, size: Number):
 
 
 def _draw_departed(
-    pen: Pen, players: list[int], caught: list[Thing], x: Number, y: Number, width: Number
+    pen: Pen,
+    players: list[int],
+    caught: list[Thing],
+    x: Number,
+    y: Number,
+    width: Number,
+    departed: str = "left the hunt",
 ):
     """On the left who has left, on the right what was caught."""
     seats = [i for i, place in enumerate(players) if place < 0]
-    words = "left the hunt" if seats else "nobody has left"
+    words = departed if seats else "nobody has left"
     pen.text(x, y, words, 17, INK if seats else FAINT, "lm")
     start = x + text_width(words, 17) + 20
     end = x + width

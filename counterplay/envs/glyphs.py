@@ -194,6 +194,25 @@ def draw_drift(pen: Pen, x: Number, y: Number, size: Number):
     figure.oval(0.02, 0.3, 0.3, 0.05, "#dce8f4")
 
 
+def draw_flag(pen: Pen, x: Number, y: Number, size: Number):
+    """A flag on a pole, in a square of side ``size``."""
+    figure = _Figure(pen, x, y, size)
+    figure.oval(0.0, 0.42, 0.22, 0.06, "#b39b6a")
+    figure._polygon([(-0.14, -0.44), (-0.08, -0.44), (-0.08, 0.42), (-0.14, 0.42)], "#5b4a33")
+    figure._polygon([(-0.08, -0.42), (0.40, -0.22), (-0.08, -0.02)], "#7c1f2c")
+    figure._polygon([(-0.08, -0.38), (0.31, -0.22), (-0.08, -0.06)], "#d1495b")
+
+
+def draw_wall(pen: Pen, x: Number, y: Number, size: Number):
+    """Three courses of bricks that fill a cell of which ``size`` is four fifths."""
+    side, bricks = size / 0.8, (((0.02, 0.3), (0.36, 0.62)), ((0.02, 0.54), (0.6, 0.38)))
+    pen.box(x - side / 2, y - side / 2, side, side, "#6d675f")
+    for course in range(3):
+        top = y - side / 2 + side * (course / 3 + 0.02)
+        for left, wide in bricks[course % 2]:
+            pen.box(x - side / 2 + side * left, top, side * wide, side * 0.29, "#a19a8f", 2)
+
+
 def draw_player(pen: Pen, x: Number, y: Number, radius: Number, seat: int):
     """A disc in the seat's colour with its number."""
     pen.oval(x, y + radius * 0.1, radius * 1.03, radius * 1.03, "#5d6b50")

@@ -1,7 +1,8 @@
 """The rules by name. Listing and naming them does not import JAX; ``make`` does.
 
 ``NAME[:setting=value,...]``, for example ``grim:tremble=.1``. Every rule has the setting
-``tremble``: how likely its hand picks a uniform legal move instead.
+``tremble``: how likely its hand picks a uniform legal move instead, or, where rules walk through
+corridors, another corridor with the first step.
 """
 
 from dataclasses import replace
@@ -45,6 +46,37 @@ _FILES: dict[str, dict[str, tuple[str, ...]]] = {
             "memory_one",
         ),
         "counting": ("tit_for_two_tats", "limited_grim", "gradual", "majority"),
+    },
+    "race": {
+        "race": (
+            "always_left",
+            "always_centre",
+            "always_right",
+            "cycle",
+            "free_last",
+            "win_stay_lose_next",
+            "lone_last",
+            "least_taken",
+            "crowded_last",
+            "win_next_lose_stay",
+            "alternate",
+        )
+    },
+    "coordination": {
+        "coordination": (
+            "always_left",
+            "always_centre",
+            "always_right",
+            "cycle",
+            "last_success",
+            "copy_last",
+            "most_frequent",
+            "win_stay_lose_next",
+            "copy_first",
+            "anti_copy",
+            "least_frequent",
+            "alternate",
+        )
     },
 }
 

@@ -152,6 +152,60 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
             ("rate=.1", "volunteer", "conditional:lead=2"),
         ),
     },
+    "race": {
+        "train": (
+            "always_left",
+            "always_centre",
+            "always_right",
+            "cycle",
+            "free_last",
+            "win_stay_lose_next",
+        ),
+        "validation": ("lone_last", "least_taken"),
+        "near": (
+            "always_left:tremble=.15",
+            "always_centre:tremble=.15",
+            "always_right:tremble=.15",
+            "cycle:step=2",
+            "free_last:tremble=.15",
+            "win_stay_lose_next:step=2",
+        ),
+        "held-out": (
+            "crowded_last",
+            "win_next_lose_stay",
+            "alternate:first=left,second=centre",
+            "alternate:first=centre,second=right",
+            "alternate:first=right,second=left",
+        ),
+    },
+    "coordination": {
+        "train": (
+            "always_left",
+            "always_centre",
+            "always_right",
+            "cycle",
+            "last_success",
+            "copy_last",
+            "most_frequent",
+        ),
+        "validation": ("win_stay_lose_next", "copy_first"),
+        "near": (
+            "always_left:tremble=.15",
+            "always_centre:tremble=.15",
+            "always_right:tremble=.15",
+            "cycle:step=2",
+            "last_success:tremble=.15",
+            "copy_last:tremble=.15",
+            "most_frequent:tremble=.15",
+        ),
+        "held-out": (
+            "anti_copy",
+            "least_frequent",
+            "alternate:first=left,second=centre",
+            "alternate:first=centre,second=right",
+            "alternate:first=right,second=left",
+        ),
+    },
 }
 """Game -> set -> rules as a seat names them, all equally likely."""
 

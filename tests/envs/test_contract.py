@@ -21,6 +21,8 @@ VARIED = [
     "stag_hunt:6x6,obstacles=5,horizon=9",
     "snowdrift:4x4,size=2,drifts=4,players=2,horizon=5",
     "matrix:pd,horizon=7",
+    "race:slack2,players=2",
+    "coordination,players=3,slack=1",
 ]
 
 
@@ -168,6 +170,11 @@ def test_first_preset_is_the_default_and_settings_override_it():
         ("stag_hunt,size=2", r"5 prey need a free cell each, found 4 free of 4"),
         ("stag_hunt,obstacles=16", r"16 obstacles and one free cell need 17 cells, found 16"),
         ("matrix,horizon=255", r"horizon must be 1 to 254, found 255"),
+        ("race,slack=245", r"race: slack must be 0 to 244 steps, found 245: an episode of 10"),
+        ("race,slack=-1", r"race: slack must be 0 to 244 steps, found -1"),
+        ("race,players=1", r"race: players must be at least 2, found 1"),
+        ("coordination,slack=244", r"coordination: slack must be 0 to 243 steps, found 244"),
+        ("coordination,players=0", r"coordination: players must be at least 2, found 0"),
     ],
 )
 def test_what_cannot_be_made_is_explained(text, said):

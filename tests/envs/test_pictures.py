@@ -8,8 +8,11 @@ from PIL import Image, ImageFont, ImageSequence
 
 from counterplay import envs
 from counterplay.envs import board_pictures, glyphs, pictures
+from counterplay.envs.coordination import Coordination
+from counterplay.envs.corridors import State as CorridorState
 from counterplay.envs.matrix import PRESETS, Matrix
 from counterplay.envs.matrix import State as MatrixState
+from counterplay.envs.race import Race
 from counterplay.envs.snowdrift import Snowdrift
 from counterplay.envs.snowdrift import State as DriftState
 from counterplay.envs.stag_hunt import StagHunt
@@ -130,6 +133,47 @@ def test_a_drift_shows_until_it_is_cleared():
     heaps = [(picture.pixels == np.array(snow, np.uint8)).all(2).sum() for picture in (full, empty)]
     assert heaps[0] > 3 * heaps[1], "players have a white rim, heaps are white"
     assert {rgb(c) for c in glyphs.SEATS[:4]} <= colours(full)
+
+
+def test_a_race_in_words():
+    env = Race(slack=2)
+    state = CorridorState(jnp.array([67, -1, 5]), jnp.array([45, -1, -1]), jnp.int32(11))
+    open_rows = [".  .  .  #  .  .  .  #  .  .  ."] * 10
+    open_rows[0] = ".  .  .  #  .  .2 .  #  .  .  ."
+    open_rows[4] = ".  L  .  #  .  .  .  #  .  .  ."
+    open_rows[6] = ".  .0 .  #  .  .  .  #  .  .  ."
+    assert env.render(state).text.splitlines() == [
+        "slot 11 of 12",
+        *open_rows,
+        ".  .  .  .  .  .  .  .  .  .  .",
+        "left: 1; gone: C R",
+    ]
+
+
+def test_coordination_in_words():
+    env = Coordination()
+    state, _ = env.reset(jax.random.key(0))
+    lines = env.render(state).text.splitlines()
+    assert lines[0] == "slot 0 of 11" and lines[-1] == "left: -; gone: -"
+    assert lines[11].split() == ["."] * 5 + [".01"] + ["."] * 5
+    assert "".join(lines[1:-1]).count("#") == 20
+
+
+@pytest.mark.parametrize("game", ["race", "coordination"])
+def test_targets_show_until_they_are_gone_and_walls_always(game):
+    env: Any = envs.make(game)
+    state, _ = env.reset(jax.random.key(0))
+    gone = state._replace(targets=jnp.full(3, -1), players=jnp.full(env.players, -1))
+    full, empty = (env.render(s).pixels for s in (state, gone))
+    assert full.shape == empty.shape
+    cell = lambda pixels, place: pixels[
+        glyphs.MARGIN + place // 11 * 50 :, glyphs.MARGIN + place % 11 * 50 :
+    ][:50, :50]
+    for place in (45, 5, 53, 115):
+        assert (cell(full, place) != cell(empty, place)).any(), place
+    for place in (3, 7, 102):
+        assert (cell(full, place) == cell(empty, place)).all()
+        assert len(colours(Picture(cell(full, place), ""))) > 9, place
 
 
 BOARDS = [f"{name}:{p}" for name in ("stag_hunt", "snowdrift") for p in envs.PRESETS_OF[name]]
