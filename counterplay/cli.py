@@ -24,6 +24,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "counterplay.reporting:report",
         "write a page on runs: curves, returns per opponent, cross-play, an episode",
     ),
+    "population": (
+        "counterplay.population:main",
+        "train opponents and split them into pools: population make --help",
+    ),
     "study": (
         "counterplay.studies:main",
         "answer a question by a program: study --help",
@@ -101,7 +105,7 @@ def _told(error: Exception) -> str | None:
 
 def _dispatch(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
-        verbs = "\n".join(f"  {name:<8}{about}" for name, (_, about) in VERBS.items())
+        verbs = "\n".join(f"  {name:<12}{about}" for name, (_, about) in VERBS.items())
         print(HELP.format(version=__version__, verbs=verbs))
         return 0
     if args[0] in ("-V", "--version"):
