@@ -19,6 +19,7 @@ GAMES: dict[str, str] = {
     "stag_hunt": "counterplay.envs.stag_hunt:StagHunt",
     "snowdrift": "counterplay.envs.snowdrift:Snowdrift",
     "matrix": "counterplay.envs.matrix:Matrix",
+    "pursuit": "counterplay.envs.pursuit:Pursuit",
 }
 """Name -> where its settings class is."""
 
@@ -26,6 +27,7 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
     "stag_hunt": ("4x4", "6x6", "8x8", "two-stags"),
     "snowdrift": ("8x8", "4x4"),
     "matrix": ("pd", "chicken", "stag", "pennies", "rps"),
+    "pursuit": ("11x11",),
 }
 """Name -> its presets, the default first; a test holds them equal to the game's own."""
 
@@ -33,6 +35,7 @@ ABOUT: dict[str, str] = {
     "stag_hunt": "hunters on a grid: a stag needs two in the same step, a hare one",
     "snowdrift": "drifts on a grid: who clears one pays for it, everybody profits",
     "matrix": "two players repeat a matrix game and see each other's moves",
+    "pursuit": "one guards four exits and sees little, the other has chosen one of them",
 }
 
 FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")

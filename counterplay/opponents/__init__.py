@@ -29,11 +29,24 @@ _MATRIX = (
     "win_stay_lose_shift",
     "bully",
 )
+_PURSUIT = (
+    "north",
+    "east",
+    "south",
+    "west",
+    "detour",
+    "cycle",
+    "least_used",
+    "most_used",
+    "stubborn",
+    "opposite",
+)
 
 RULES: dict[str, dict[str, str]] = {
     "stag_hunt": {name: f"counterplay.opponents.stag_hunt:{name}" for name in _STAG_HUNT},
     "snowdrift": {name: f"counterplay.opponents.snowdrift:{name}" for name in _SNOWDRIFT},
     "matrix": {name: f"counterplay.opponents.matrix:{name}" for name in _MATRIX},
+    "pursuit": {name: f"counterplay.opponents.pursuit:{name}" for name in _PURSUIT},
 }
 """Game -> name -> where the rule is made, besides the rules for any game."""
 

@@ -20,5 +20,19 @@ SETS: dict[str, dict[SetName, tuple[str, ...]]] = {
             "bully",
         ),
     },
+    "pursuit": {
+        "train": ("north", "east", "south", "west", "detour", "cycle", "least_used"),
+        "validation": ("most_used",),
+        "near": (
+            "north:tremble=.15",
+            "east:tremble=.15",
+            "south:tremble=.15",
+            "west:tremble=.15",
+            "detour:tremble=.15",
+            "cycle:tremble=.15",
+            "least_used:tremble=.15",
+        ),
+        "held-out": ("stubborn", "opposite"),
+    },
 }
 """Game -> set -> rules as a seat names them, all equally likely."""
