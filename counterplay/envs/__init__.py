@@ -20,6 +20,7 @@ GAMES: dict[str, str] = {
     "snowdrift": "counterplay.envs.snowdrift:Snowdrift",
     "matrix": "counterplay.envs.matrix:Matrix",
     "pursuit": "counterplay.envs.pursuit:Pursuit",
+    "scissors": "counterplay.envs.scissors:Scissors",
 }
 """Name -> where its settings class is."""
 
@@ -28,6 +29,7 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
     "snowdrift": ("8x8", "4x4"),
     "matrix": ("pd", "chicken", "stag", "pennies", "rps"),
     "pursuit": ("11x11",),
+    "scissors": ("9x9",),
 }
 """Name -> its presets, the default first; a test holds them equal to the game's own."""
 
@@ -36,6 +38,7 @@ ABOUT: dict[str, str] = {
     "snowdrift": "drifts on a grid: who clears one pays for it, everybody profits",
     "matrix": "two players repeat a matrix game and see each other's moves",
     "pursuit": "one guards four exits and sees little, the other has chosen one of them",
+    "scissors": "two fetch rock, paper or scissors unseen by each other, then compare them",
 }
 
 FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")

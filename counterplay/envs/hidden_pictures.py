@@ -1,12 +1,26 @@
 """Boards of games of hidden information: who saw whom where, in pixels and in words."""
 
+from functools import partial
+
 import jax
 
 from counterplay.envs.board_pictures import GRASS, Board, Thing, _ints, _sheet, _words
-from counterplay.envs.glyphs import FAINT, INK, MARGIN, Number, Pen
+from counterplay.envs.glyphs import FAINT, INK, MARGIN, SEATS, Number, Pen
 from counterplay.envs.pursuit import Pursuit
 from counterplay.envs.pursuit import State as PursuitState
+from counterplay.envs.scissors import Scissors, pile_cells
+from counterplay.envs.scissors import State as ScissorsState
 from counterplay.types import Picture
+
+SAND = "#efe6d0", "#e6dac0", "#a08c62"
+"""Two kinds of cells, and the fence."""
+
+
+class Squares(Board):
+    """Sight is a square, as far in rows as in columns."""
+
+    def sees(self, seat: int, cell: int) -> bool:
+        return _in_square(self, seat, cell)
 
 
 class Pursued(Board):
@@ -38,6 +52,33 @@ def pursuit_picture(env: Pursuit, state: PursuitState) -> Picture:
         words = f"0 sees 1 in row {row}, column {col}: {when}"
     pen.text(MARGIN, below, words, 17, INK if state.age != 255 else FAINT, "lm")
     return Picture(pen.pixels(), f"{_words(board)}\n{words}")
+
+
+def scissors_picture(env: Scissors, state: ScissorsState) -> Picture:
+    """The board with its piles, what each holds, and the clock."""
+    state = jax.device_get(state)
+    marks = "RPS"
+    piles = tuple(
+        Thing(mark, partial(draw_letter, mark), list(pile_cells(kind)))
+        for kind, mark in enumerate(marks)
+    )
+    time, players = int(state.time), _ints(state.players)
+    board = Squares(env.size, SAND, piles, players, time, env.horizon, env.view)
+    pen, below, width = _sheet(board)
+    told = []
+    for seat, held in enumerate(state.held.tolist()):
+        words = " ".join(mark * count for mark, count in zip(marks, held, strict=True) if count)
+        told.append(f"{seat} holds {words or 'nothing'}")
+        pen.text(MARGIN + seat * width / 2, below, told[-1], 17, SEATS[seat], "lm")
+    return Picture(pen.pixels(), "\n".join([_words(board), *told]))
+
+
+def draw_letter(mark: str, pen: Pen, x: Number, y: Number, size: Number):
+    """A pile: three stacked plates with its letter."""
+    for height in (0.3, 0.18, 0.06):
+        pen.oval(x, y + size * height, size * 0.44, size * 0.16, "#6f7672")
+        pen.oval(x, y + size * (height - 0.03), size * 0.44, size * 0.16, "#e0c79a")
+    pen.text(x, y - size * 0.02, mark, size * 0.5, INK)
 
 
 def draw_exit(pen: Pen, x: Number, y: Number, size: Number):

@@ -41,12 +41,25 @@ _PURSUIT = (
     "stubborn",
     "opposite",
 )
+_SCISSORS = (
+    "rock",
+    "paper",
+    "scissors",
+    "mixed",
+    "cycle",
+    "beat_last",
+    "copy_last",
+    "lose_to_last",
+    "beat_itself",
+    "shift",
+)
 
 RULES: dict[str, dict[str, str]] = {
     "stag_hunt": {name: f"counterplay.opponents.stag_hunt:{name}" for name in _STAG_HUNT},
     "snowdrift": {name: f"counterplay.opponents.snowdrift:{name}" for name in _SNOWDRIFT},
     "matrix": {name: f"counterplay.opponents.matrix:{name}" for name in _MATRIX},
     "pursuit": {name: f"counterplay.opponents.pursuit:{name}" for name in _PURSUIT},
+    "scissors": {name: f"counterplay.opponents.scissors:{name}" for name in _SCISSORS},
 }
 """Game -> name -> where the rule is made, besides the rules for any game."""
 

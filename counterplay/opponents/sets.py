@@ -34,5 +34,19 @@ SETS: dict[str, dict[SetName, tuple[str, ...]]] = {
         ),
         "held-out": ("stubborn", "opposite"),
     },
+    "scissors": {
+        "train": ("rock", "paper", "scissors", "mixed", "beat_last", "cycle", "copy_last"),
+        "validation": ("lose_to_last",),
+        "near": (
+            "rock:tremble=.15",
+            "paper:tremble=.15",
+            "scissors:tremble=.15",
+            "mixed:tremble=.15",
+            "beat_last:tremble=.15",
+            "cycle:tremble=.15",
+            "copy_last:tremble=.15",
+        ),
+        "held-out": ("beat_itself", "shift"),
+    },
 }
 """Game -> set -> rules as a seat names them, all equally likely."""

@@ -31,6 +31,8 @@ GAMES = {
     "matrix_rps": "matrix:rps,horizon=6",
     "pursuit_11x11": "pursuit:11x11",
     "pursuit_5x5": "pursuit:11x11,size=5,view=1,horizon=12",
+    "scissors_9x9": "scissors:9x9",
+    "scissors_near": "scissors:9x9,view=0,horizon=60",
 }
 
 

@@ -22,6 +22,7 @@ VARIED = [
     "snowdrift:4x4,size=2,drifts=4,players=2,horizon=5",
     "matrix:pd,horizon=7",
     "pursuit:11x11,size=5,view=1,horizon=9",
+    "scissors:9x9,view=0,horizon=12",
 ]
 ROLES = ("matrix:pennies", "pursuit")
 """Games whose seats are paid differently."""
@@ -119,7 +120,7 @@ def check_seats_are_labels(env: Any) -> None:
     """The same game with its players in other seats shows each of them the same."""
     state, shown = jax.jit(env.reset)(jr.key(4))
     turn = np.roll(np.arange(env.num_seats), 1)
-    by_seat = {"players", "moves", "totals"} & {*state._fields}
+    by_seat = {"players", "moves", "totals", "held", "seen", "age"} & {*state._fields}
     turned = state._replace(**{name: getattr(state, name)[turn] for name in by_seat})
     moves = jnp.argmax(shown.legal, axis=1)
     step = jax.jit(env.step)
