@@ -21,6 +21,8 @@ GAMES: dict[str, str] = {
     "matrix": "counterplay.envs.matrix:Matrix",
     "race": "counterplay.envs.race:Race",
     "coordination": "counterplay.envs.coordination:Coordination",
+    "pursuit": "counterplay.envs.pursuit:Pursuit",
+    "scissors": "counterplay.envs.scissors:Scissors",
 }
 """Name -> where its settings class is."""
 
@@ -30,6 +32,8 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
     "matrix": ("pd", "chicken", "stag", "pennies", "rps"),
     "race": ("slack0", "slack2", "slack4"),
     "coordination": ("slack0", "slack2", "slack4"),
+    "pursuit": ("11x11",),
+    "scissors": ("9x9",),
 }
 """Name -> its presets, the default first; a test holds them equal to the game's own."""
 
@@ -39,6 +43,8 @@ ABOUT: dict[str, str] = {
     "matrix": "two players repeat a matrix game and see each other's moves",
     "race": "three corridors: who is alone at the end of one gets 1, and the first step decides",
     "coordination": "three corridors, three stags: all hunt the same one, or nobody gets it",
+    "pursuit": "one guards four exits and sees little, the other has chosen one of them",
+    "scissors": "two fetch rock, paper or scissors unseen by each other, then compare them",
 }
 
 FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")

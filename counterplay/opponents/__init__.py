@@ -78,6 +78,36 @@ _FILES: dict[str, dict[str, tuple[str, ...]]] = {
             "alternate",
         )
     },
+    "pursuit": {
+        "pursuit": (
+            "north",
+            "east",
+            "south",
+            "west",
+            "detour",
+            "cycle",
+            "least_used",
+            "most_used",
+            "stubborn",
+            "restless",
+        )
+    },
+    "scissors": {
+        "scissors": (
+            "rock",
+            "paper",
+            "scissors",
+            "mixed",
+            "cycle",
+            "beat_last",
+            "copy_last",
+            "lose_to_last",
+            "beat_itself",
+            "lose_to_itself",
+            "alternate",
+            "shift",
+        )
+    },
 }
 
 RULES: dict[str, dict[str, str]] = {

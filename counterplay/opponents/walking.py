@@ -18,9 +18,16 @@ def steps_to(
     Every legal step when none does, or when there is no such cell.
     """
     target = jnp.argmin(jnp.where(aim, distances(me, size), 2 * size))
-    here = jnp.argmax(me)
+    here = jnp.where(aim.any(), jnp.argmax(me), target)
+    return steps_towards(here, target, legal, size)
+
+
+def steps_towards(
+    here: Int[Array, ""], target: Int[Array, ""], legal: Bool[Array, " A"], size: int
+) -> Bool[Array, " A"]:
+    """The legal steps that bring me nearer to a cell; every legal step when none does."""
     down, right = target // size - here // size, target % size - here % size
     steps = legal[:4]
-    nearer = steps & jnp.stack([down < 0, down > 0, right < 0, right > 0]) & aim.any()
+    nearer = steps & jnp.stack([down < 0, down > 0, right < 0, right > 0])
     chosen = jnp.where(nearer.any(), nearer, steps)
     return jnp.concatenate([chosen, jnp.zeros(legal.shape[0] - 4, bool)])
