@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tyro
 
-from counterplay.console import cores, read, set_threads, table, use_all_cores
+from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.evaluate.statistics import Interval, t_interval
@@ -33,7 +33,7 @@ class Headroom:
     """Trainings of the references, of which the best is chosen for each."""
     steps: int | None = None
     """Environment steps of each training; by default three times the scenario's budget."""
-    matches: int = 2000
+    matches: int = 1000
     """Matches by which each reference is reported; a quarter as many choose it."""
     out: str | None = None
     """Folder of the queue; a second call goes on where the first was stopped. By default
@@ -58,10 +58,11 @@ def main(args: list[str]) -> int:
     scenario = scenario_of(chosen.scenario)
     set_threads()
     use_all_cores(scenario.game)
-    jobs = list(_jobs(scenario, chosen))
+    jobs = _jobs(scenario, chosen)
     folder = Path(chosen.out or f"runs/headroom/{scenario.file}")
     title = f"headroom of {scenario.name}"
-    rows = run(jobs, lambda job: work(scenario, job), folder, title=title, quiet=chosen.json)
+    train = _Trainer(scenario, chosen.seeds)
+    rows = run(jobs, train, folder, title=title, quiet=chosen.json)
     if None in rows:
         return 1
     found = collected(scenario, chosen, jobs, rows)
@@ -76,36 +77,49 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def _jobs(scenario: Scenario, chosen: Headroom) -> Any:
-    """As many seeds a job as there are cores: each core trains one."""
+def _jobs(scenario: Scenario, chosen: Headroom) -> list[Job]:
+    """One a set and seed."""
     steps, game = chosen.steps or 3 * scenario.budget, scenario.game.partition(":")[0]
     about = {"game": scenario.game, "match": scenario.match, "seat": scenario.seat}
     about |= {"training": scenario.training, "steps": steps, "matches": chosen.matches}
     about |= {pool: list(members(game, pool)) for pool in POOLS}
-    for pool in POOLS:
-        for first in range(0, chosen.seeds, cores()):
-            seeds = min(cores(), chosen.seeds - first)
-            yield Job(f"{scenario.file}-{pool}", about | {"pool": pool, "seeds": seeds}, first)
+    return [
+        Job(f"{scenario.file}-{pool}", about | {"pool": pool}, seed)
+        for pool in POOLS
+        for seed in range(chosen.seeds)
+    ]
 
 
-def work(scenario: Scenario, job: Job) -> dict[str, Any]:
-    """Trains some seeds and measures them; on the held-out set oracles only."""
+class _Trainer:
+    """Does all seeds of a set that are asked for later at once: they are compiled once."""
+
+    def __init__(self, scenario: Scenario, seeds: int):
+        self.scenario, self.seeds = scenario, seeds
+        self.found: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def __call__(self, job: Job) -> dict[str, Any]:
+        pool = job.config["pool"]
+        if (pool, job.seed) not in self.found:
+            rows = work(self.scenario, job, self.seeds - job.seed)
+            self.found |= {(pool, job.seed + i): row for i, row in enumerate(rows)}
+        return self.found.pop((pool, job.seed))
+
+
+def work(scenario: Scenario, job: Job, seeds: int) -> list[dict[str, Any]]:
+    """Trains so many seeds from that of the job on, and measures them; on the held-out set oracles
+    only."""
     from counterplay.evaluate import references as made
     from counterplay.evaluate.solo import BLIND, FILTER, ORACLE
 
     pool, matches = job.config["pool"], job.config["matches"]
-    nets = made.learn(scenario, pool, job.seed, job.config["seeds"], job.config["steps"])
-    if pool != "train":
-        return {pool: made.measure(scenario, pool, nets, (ORACLE,), matches)}
-    found: dict[str, Any] = {
-        "train": made.measure(scenario, "train", nets, (BLIND, FILTER, ORACLE), matches),
-        "held-out": made.measure(scenario, "held-out", nets, (BLIND, FILTER), matches, own=False),
-    }
-    if job.seed == 0:
-        found["random"] = {
-            name: made.measure_random(scenario, name, nets[0], matches) for name in POOLS
-        }
-    return found
+    nets = made.learn(scenario, pool, job.seed, seeds, job.config["steps"])
+    modes = (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,)
+    rows = [{pool: row} for row in made.measure(scenario, pool, nets, modes, matches)]
+    if pool == "train":
+        known = made.measure(scenario, POOLS[1], nets, (BLIND, FILTER), matches, own=False)
+        rows = [row | {POOLS[1]: other} for row, other in zip(rows, known, strict=True)]
+    chance = {p: made.measure_random(scenario, p, nets[0], matches) for p in POOLS}
+    return [row | {"random": chance} for row in rows]
 
 
 def collected(
@@ -114,24 +128,23 @@ def collected(
     """The best seed of every reference, chosen on other matches than those reported."""
     from counterplay.runs.folder import here
 
-    config = {k: v for k, v in jobs[0].config.items() if k not in ("pool", "seeds")}
+    config = {k: v for k, v in jobs[0].config.items() if k != "pool"}
     sets: dict[str, Any] = {}
-    first = next(row for row in rows if "random" in row)
+    done = list(zip(jobs, rows, strict=True))
+    trained = [row for job, row in done if job.config["pool"] == "train"]
     for pool in POOLS:
-        trained = [one for row in rows for one in row.get("train", [])]
-        own = [one for row in rows for one in row.get(pool, []) if pool != "train"]
-        # blind and filter were trained on the training pool wherever they play
-        blind = trained if pool == "train" else [one for one in own if "blind, greedy" in one]
-        oracle = trained if pool == "train" else [one for one in own if "oracle, greedy" in one]
-        sets[pool] = {"random": {"blocks": first["random"][pool]}}
-        for name, seeds in (("blind", blind), ("filter", blind), ("oracle", oracle)):
-            by = trained if name != "oracle" else oracle  # chosen where they were trained
+        oracles = [row[pool] for job, row in done if job.config["pool"] == pool]
+        sets[pool] = {"random": {"blocks": trained[0]["random"][pool]}}
+        for name in NAMES[1:]:
+            # blind and filter were trained, and are chosen, on the training pool wherever they play
+            by = oracles if name == "oracle" else [row["train"] for row in trained]
+            play = oracles if name == "oracle" else [row[pool] for row in trained]
             i, way = _best(by, name)
             sets[pool][name] = {
-                "blocks": seeds[i][way]["report"],
+                "blocks": play[i][way]["report"],
                 "seed": i,
                 "play": way.partition(", ")[2],
-                "all": [float(np.mean(one[way]["report"])) for one in seeds],
+                "all": [float(np.mean(one[way]["report"])) for one in play],
             }
     command = f"counterplay headroom {scenario.name} --seeds {chosen.seeds}"
     found = {"scenario": scenario.name, "seeds": chosen.seeds, "command": command, **config}

@@ -20,7 +20,7 @@ class Scenario:
     match: int
     """Episodes that a match has."""
     seat: int = 0
-    budget: int = 2_000_000
+    budget: int = 1_000_000
     """Environment steps of an agent; references may take three times as many."""
     training: dict[str, Any] = field(default_factory=dict, hash=False)
     """Settings of PPO for the references."""
@@ -32,7 +32,7 @@ class Scenario:
         return self.name.replace(":", "-")
 
 
-_LONG = {"gamma": 0.95, "slots": 32, "learning_rate": 1e-3, "epochs": 4}
+_LONG = {"gamma": 0.95, "slots": 32, "lanes": 256, "learning_rate": 1e-3, "epochs": 4}
 """Repeated games that a whole episode decides."""
 _MATCH = {"gamma": 0.97, "slots": 32, "learning_rate": 1e-3}
 
