@@ -136,6 +136,7 @@ class Policy(Protocol):
     - ``types(memory, view) -> Float[M, Y]``: over each other's type
     - ``predict(memory, view) -> Float[M, A]``: log-probabilities of the others' moves
     - ``member(memory) -> Int[]``: which of the policies of a mixture or bank this is
+    - ``mode(memory) -> Int[]``: which of the rules between which it switches plays in this slot
     - ``needs_state: bool``: it reads the true simulator's state; no rollout offers that yet
     """
 
