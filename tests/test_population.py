@@ -98,9 +98,7 @@ def test_the_same_command_trains_nothing_again(made, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["pools"]["train"] == split_list(
         f"pool:{made}/train.txt"
     )
-    assert (
-        json.loads((made / "manifest.json").read_text())["members"] == json.loads(before)["members"]
-    )
+    assert members(made) == before
 
 
 def test_a_training_that_was_ended_is_begun_anew(made, monkeypatch, tmp_path):

@@ -57,7 +57,7 @@ def test_conditional_goes_ahead_once_and_waits_for_the_other():
 
 def test_impatient_acts_when_nobody_has_for_some_slots():
     quiet, other = (False, False), (False, True)
-    slots = [other, quiet, quiet, quiet, other, quiet, quiet]
+    slots = [quiet, quiet, quiet, quiet, other, quiet, quiet]
     assert told("impatient:idle=2", slots) == [STAY, STAY, CLEAR, CLEAR, STAY, STAY, CLEAR]
 
 
