@@ -250,6 +250,16 @@ def test_a_seed_decides():
         assert f(x, seed=1) == f(x, seed=1) != f(x, seed=2)
 
 
+def test_resamples_are_those_of_the_interval_and_one_score_gives_itself():
+    x = normal(5, 3, 4)
+    found = statistics.resampled(x, mean, resamples=500, seed=3)
+    interval = hierarchical_bootstrap(x, mean, level=0.9, resamples=500, seed=3)
+    assert np.quantile(found, [0.05, 0.95]) == pytest.approx([interval.low, interval.high])
+    assert statistics.resampled([2.5], mean, resamples=3).tolist() == [2.5] * 3
+    with pytest.raises(ValueError, match="1 or more resamples"):
+        statistics.resampled(x, resamples=0)
+
+
 # the permutation test
 
 

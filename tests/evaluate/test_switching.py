@@ -53,9 +53,9 @@ def test_false_alarms_by_hand():
 def test_leaders_by_hand():
     ahead = np.array([0, 1, 1, 0, 2, 1])
     held = np.where(np.arange(3) == ahead[:, None], 0.0, -5.0)
-    mode = np.array([0, 0, 1, 1, 1, -1])
-    assert leader_holds(held, mode).tolist() == [True, False, True, False, False, False]
-    assert leader_alarms(held, mode).tolist() == [False, True, False, True, True, False]
+    mode = np.array([0, 0, 1, 1, 2, -1])
+    assert leader_holds(held, mode).tolist() == [True, False, True, False, True, False]
+    assert leader_alarms(held, mode).tolist() == [False, True, False, True, False, False]
 
 
 def test_surprise_by_hand():
