@@ -162,6 +162,8 @@ def test_links_between_the_pages_lead_somewhere():
     [
         ("stag_hunt:4x4", (4 + 3) * 16 + 1),  # me, three others, stags, hares, obstacles; time
         ("snowdrift:4x4", (4 + 1) * 16 + 1),  # me, three others, drifts; time
+        ("pursuit", 3 * 121 + 3),  # me, the other, where it was seen; how long ago, time, role
+        ("scissors", 3 * 81 + 5),  # the same; what I hold, how long ago, time
     ],
 )
 def test_encoded_observations_are_what_the_pages_say(game, width):

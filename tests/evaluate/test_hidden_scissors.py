@@ -50,14 +50,15 @@ def moved_on(env: Any) -> Any:
     moves = jax.vmap(one, (None, None, None, None, None, None, 0))
     states = jax.vmap(moves, (None, None, None, None, 0, 0, None))
     constant = jnp.asarray(CELL, jnp.int32), jnp.asarray(HELD, jnp.int32), jnp.arange(6)
-    return jax.jit(lambda *mine: states(*mine, *constant))
+    whole: Any = states  # takes what it was made of, and an axis more
+    return jax.jit(lambda *mine: whole(*mine, *constant))
 
 
 class Enumeration:
     """Float64: P(type, aim, state, all that was seen), for the player of seat 0."""
 
     def __init__(self, env: Any, rules: Any):
-        self.env, self.rules, self.event, self.fresh = env, rules, None, True
+        self.env, self.rules, self.event, self.fresh = env, rules, np.zeros(2, int), True
         chances = [[self._rows(rules[0], aim, may) for may in (False, True)] for aim in range(4)]
         self.chances = np.array(chances)  # [aim, may challenge, state, move]
 
@@ -182,6 +183,25 @@ def test_calibrated_though_pruned(slot):
     check_calibration(types, played.member[slot])
     coded = [HOLDINGS.index(aim) for aim in AIMS]
     check_calibration(goals, np.array([coded.index(goal) for goal in played.intent[slot]]))
+
+
+def test_calibrated_in_the_other_seat():
+    rules = pool(ENV)
+    exact = scissors_filter(ENV, rules, seat=1)
+    played = play(ENV, exact, rules, meeting, 500, 40, seat=1)
+    check_calibration(played.told[39, :, : len(TRAIN)], played.member[39])
+    assert (played.cell[0] == 0).all()
+
+
+def test_what_pruning_costs():
+    rules = pool(ENV)
+    pruned, exact = (
+        play(ENV, scissors_filter(ENV, rules, least=least), rules, meeting, 40, 50)
+        for least in (1e-6, 0.0)
+    )
+    np.testing.assert_array_equal(pruned.cell, exact.cell)
+    np.testing.assert_allclose(pruned.told, exact.told, atol=0.01)
+    assert abs(pruned.told - exact.told).mean() < 1e-5
 
 
 def test_learns_the_type_from_episode_to_episode():
