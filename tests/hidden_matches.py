@@ -1,4 +1,4 @@
-"""Long matches of games of hidden information, many at once, with a filter that watches seat 0."""
+"""Long matches of games of hidden information, many at once, with a filter that watches."""
 
 from typing import Any, NamedTuple
 
@@ -21,8 +21,12 @@ class Played(NamedTuple):
     cell: Any
 
 
-def play(env: Any, exact: Any, rules: Any, player: Any, lanes: int, slots: int) -> Played:
-    """Matches of one of the rules, all equally likely, against a behaviour in seat 0."""
+def play(
+    env: Any, exact: Any, rules: Any, player: Any, lanes: int, slots: int, seat: int = 0
+) -> Played:
+    """Matches of one of the rules, all equally likely, against who moves by the logits of
+    ``player`` in a seat, for whom the filter watches.
+    """
     pool = Mixture(tuple(rules))
 
     def one(key):
@@ -36,18 +40,18 @@ def play(env: Any, exact: Any, rules: Any, player: Any, lanes: int, slots: int) 
             begin_key, my_key, key, reset_key = jr.split(key, 4)
             memory = select(begins, pool.begin(begin_key, memory), memory)
             carry = select(begins, exact.begin(carry), carry)
-            mine, theirs = (jax.tree.map(lambda x, i=i: x[i], views) for i in range(2))
+            mine, theirs = (jax.tree.map(lambda x, i=i: x[i], views) for i in (seat, 1 - seat))
             seen = Played(exact.told(carry), pool.member(memory), pool.intent(memory, theirs),
-                          mine.first, state.players[1])  # fmt: skip
+                          mine.first, state.players[1 - seat])  # fmt: skip
             move = jr.categorical(my_key, player(mine))
             done = pool.act(key, memory, theirs, False)
-            joint = jnp.stack([move, done.action])
+            joint = jnp.stack([move, done.action])[:: 1 - 2 * seat]
             state, shown = env.step(state, joint)
             last, over = Last(joint, shown.reward, shown.event, shown.visible), shown.terminated
             state, shown = select(over, env.reset(reset_key), (state, shown))
             time = jnp.where(over, 0, time + 1)
             views = cut_views(env, shown, last, time, over)
-            carry = exact.update(carry, mine, move, jax.tree.map(lambda x: x[0], views))
+            carry = exact.update(carry, mine, move, jax.tree.map(lambda x: x[seat], views))
             return (state, views, time, done.memory, carry, over), seen
 
         start = (state, views, jnp.int32(0), memory, carry, jnp.array(False))

@@ -164,6 +164,8 @@ def test_links_between_the_pages_lead_somewhere():
         ("snowdrift:4x4", (4 + 1) * 16 + 1),  # me, three others, drifts; time
         ("race", 3 * 22 + 3 + 1),  # rows and columns of me and two others; targets; time
         ("coordination", 2 * 22 + 3 + 1),  # of me and one other; stags; time
+        ("pursuit", 3 * 121 + 3),  # me, the other, where it was seen; how long ago, time, role
+        ("scissors", 3 * 81 + 5),  # the same; what I hold, how long ago, time
     ],
 )
 def test_encoded_observations_are_what_the_pages_say(game, width):
