@@ -35,6 +35,7 @@ class Scenario:
 _LONG = {"gamma": 0.95, "slots": 32, "lanes": 256, "learning_rate": 1e-3, "epochs": 4}
 """Repeated games that a whole episode decides."""
 _MATCH = {"gamma": 0.97, "slots": 32, "learning_rate": 1e-3}
+_HIDDEN = "counterplay.evaluate.reading_hidden:"
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -44,6 +45,8 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("matrix:stag-v1", "matrix:stag", 1, training=_LONG),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, training=_MATCH),
+        Scenario("pursuit-v1", "pursuit", 20, training=_MATCH, reader=f"{_HIDDEN}pursuit"),
+        Scenario("scissors-v1", "scissors", 20, training=_MATCH, reader=f"{_HIDDEN}scissors"),
         Scenario("stag_hunt:4x4-v1", "stag_hunt:4x4", 20, training=_MATCH),
         Scenario("snowdrift:4x4-v1", "snowdrift:4x4", 20, training=_MATCH),
     )
