@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from counterplay.envs import board, corridors
 from counterplay.envs.board import GONE
@@ -81,6 +81,14 @@ class Coordination:
         failed = jnp.where(hunters, -COST, 0.0)
         reward = jnp.where(caught.any(1), REWARD / self.players, failed)
         return after, self._show(after, reward, corridors.completed(caught))
+
+    def worthwhile(self, state: State) -> Bool[Array, "N 6"]:
+        """Hunting where it is legal, and the legal moves after which it still can be; all legal
+        moves where there is no such move.
+        """
+        walks = corridors.worthwhile(state, self.horizon - 1 - state.time)
+        hunts = corridors.on_target(state.players, state.targets).any(1)
+        return jnp.concatenate([walks, hunts[:, None]], axis=1)
 
     def encode(self, obs: UInt8[Array, " D"]) -> Float[Array, " F"]:
         return corridors.encode(obs, self.horizon)

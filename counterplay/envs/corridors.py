@@ -5,9 +5,11 @@ to 9; row 10 is open and holds the start, (10, 5). L (4, 1), C (0, 5) and R (4, 
 ten steps away, by three different first moves: whoever has no step to spare decides in the first.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from counterplay.envs import board
@@ -61,6 +63,39 @@ def legal_steps(players: Int[Array, " N"]) -> Bool[Array, "N 4"]:
     under = below & ((col == WALLED[0]) | (col == WALLED[1]))
     free = [(row > 0) & ~under, ~below, (col > 0) & ~meets(-1), (col < SIZE - 1) & ~meets(1)]
     return jnp.stack(free, axis=1) & (players != GONE)[:, None]
+
+
+@cache
+def distances() -> np.ndarray:
+    """Steps from every cell to L, C and R, int [3, cells]; in a wall more than any way takes."""
+    far = np.full((3, SIZE * SIZE), 2 * SIZE * SIZE, np.int32)
+    for row, target in zip(far, TARGETS, strict=True):
+        rim, steps = {target}, 0
+        while rim:
+            row[list(rim)], steps = steps, steps + 1
+            rim = {cell + step for cell in rim for step in _steps(cell)}
+            rim = {cell for cell in rim if row[cell] > steps}
+    return far
+
+
+def _steps(cell: int) -> list[int]:
+    row, col = divmod(cell, SIZE)
+    near = {-SIZE: row > 0, SIZE: row < SIZE - 1, -1: col > 0, 1: col < SIZE - 1}
+    return [step for step, inside in near.items() if inside and cell + step not in WALLS]
+
+
+def worthwhile(state: State, left: Int[Array, ""]) -> Bool[Array, "N 5"]:
+    """Which legal steps, or staying, leave a way to something within ``left`` slots.
+
+    ``left`` counts this one. Where no move does, every legal one; none for who has left.
+    """
+    players, alive = state.players, state.players != GONE
+    moves = jnp.concatenate([legal_steps(players), alive[:, None]], axis=1)
+    here = jnp.where(alive, players, 0)[:, None]
+    after = jnp.where(moves, here + jnp.array([-SIZE, SIZE, -1, 1, 0])[None], 0)
+    to_go = jnp.asarray(distances())[:, after]  # [3, N, 5]
+    in_time = moves & ((to_go < left) & (state.targets != GONE)[:, None, None]).any(0)
+    return jnp.where(in_time.any(1, keepdims=True), in_time, moves)
 
 
 def on_target(players: Int[Array, " N"], targets: Int[Array, " 3"]) -> Bool[Array, "N 3"]:

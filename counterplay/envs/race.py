@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from counterplay.envs import board, corridors
 from counterplay.envs.board import GONE
@@ -77,6 +77,10 @@ class Race:
         )
         reward = jnp.where(takers, REWARD, 0.0)
         return after, self._show(after, reward, corridors.completed(takes))
+
+    def worthwhile(self, state: State) -> Bool[Array, "N 5"]:
+        """The legal moves after which something can still be reached; all of them where none is."""
+        return corridors.worthwhile(state, self.horizon - state.time)
 
     def encode(self, obs: UInt8[Array, " D"]) -> Float[Array, " F"]:
         return corridors.encode(obs, self.horizon)

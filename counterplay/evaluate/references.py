@@ -5,6 +5,7 @@ mode and set the seed and the way to play (sampled or greedy) that earn most in 
 reported with what they earn in others.
 """
 
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -70,7 +71,8 @@ def game_of(scenario: Scenario, pool: str, modes: tuple[int, ...], width: int | 
     )
     module, _, function = scenario.reader.partition(":")
     reader = getattr(import_module(module), function)(env, mixture("train"), scenario.seat)
-    return Solo(env, mixture(pool), reader, scenario.match, scenario.seat, modes, width)
+    how = {"match": scenario.match, "seat": scenario.seat, "modes": modes, "width": width}
+    return Solo(env, mixture(pool), reader, **how)
 
 
 def learn(scenario: Scenario, pool: str, seed: int, seeds: int, steps: int) -> list[Any]:
@@ -114,6 +116,7 @@ def measure(
 def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> list[float]:
     """Block means of uniform legal moves; the network only gives its shape."""
     solo = game_of(scenario, pool, (), game_of(scenario, "train", (), None).types)
+    solo = replace(solo, narrow=False)
     one = _reference(solo, net, BLIND, False, random=True)
     return blocks(_matches(solo, [one], matches)[0])
 

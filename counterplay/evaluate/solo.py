@@ -92,6 +92,9 @@ class Solo:
     modes: tuple[int, ...] = (BLIND, FILTER, ORACLE)
     """Of which each match draws one. Without any, what a filter and what an oracle is told are
     both shown, for a ``Reference`` to choose from."""
+    narrow: bool = True
+    """Leaves out moves that a game knows to be worthless, where it has ``worthwhile``: no best
+    policy makes them, and none has to be found by chance."""
     width: int | None = None
     """Types that there is room for; by default as many as the reader or the pool has."""
 
@@ -238,6 +241,13 @@ class Solo:
         known = jnp.concatenate([widened, about], 1)
         return known.ravel(), jnp.concatenate([is_it, truth], 1).ravel()
 
+    def _open(self, match: Match) -> Bool[Array, " A"]:
+        """The moves that I may make."""
+        worthwhile = getattr(self.env, "worthwhile", None)
+        if not self.narrow or worthwhile is None:
+            return match.shown.legal[self.seat]
+        return worthwhile(match.game)[self.seat]
+
     def _show(self, match: Match, reward: Float[Array, " one"], done: Bool[Array, ""]) -> TimeStep:
         shown, i = match.shown, self.seat
         obs = jnp.concatenate([self.env.encode(shown.obs[i]), self._told(match)])
@@ -246,7 +256,7 @@ class Solo:
         idle = jnp.arange(self.num_actions) == 0
         return TimeStep(
             obs=obs[None],
-            legal=jnp.where(waiting, idle, shown.legal[i])[None],
+            legal=jnp.where(waiting, idle, self._open(match))[None],
             alive=jnp.ones(1, bool),
             reward=reward,
             event=jnp.full(1, NO_EVENT, jnp.int32),
