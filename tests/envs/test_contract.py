@@ -167,7 +167,7 @@ def test_first_preset_is_the_default_and_settings_override_it():
         ("stag_hunt,size=16", r"size must be 2 to 15, found 16"),
         ("stag_hunt,size=2", r"5 prey need a free cell each, found 4 free of 4"),
         ("stag_hunt,obstacles=16", r"16 obstacles and one free cell need 17 cells, found 16"),
-        ("matrix,horizon=255", r"horizon must be 1 to 254, found 255"),
+        ("matrix,horizon=65535", r"horizon must be 1 to 65534, found 65535"),
     ],
 )
 def test_what_cannot_be_made_is_explained(text, said):
