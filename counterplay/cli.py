@@ -8,7 +8,7 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 
 from counterplay import __version__, algos, envs, opponents
-from counterplay.errors import GameError, LearningError, SaveError
+from counterplay.errors import GameError, JobError, LearningError, SaveError
 from counterplay.names import unknown
 from counterplay.terminal import flush, prepare, say
 
@@ -90,7 +90,7 @@ def _told(error: Exception) -> str | None:
         return full + (str(error) or "no more could be had")
     if isinstance(error, OSError) and error.strerror:  # its number says nothing
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, ValueError | OSError | GameError | LearningError | SaveError):
+    if isinstance(error, ValueError | OSError | GameError | JobError | LearningError | SaveError):
         return str(error) or type(error).__name__
     return full + str(error) if "RESOURCE_EXHAUSTED" in str(error) else None  # JAX has its own
 

@@ -12,3 +12,8 @@ class LearningError(RuntimeError):
 class SaveError(RuntimeError):
     """Something could not be saved; the text says what, where and why. What was saved before is
     as it was."""
+
+
+class JobError(RuntimeError):
+    """Some jobs of a study failed, the text says which and why; the results of the others are
+    kept."""

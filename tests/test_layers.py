@@ -16,7 +16,7 @@ LAYERS = (
     "__init__", "names", "grammar", "errors", "terminal", "settings", "outside", "types", "maths",
     "spread", "packing", "envs", "episodes", "opponents", "seats", "views", "rollout", "host_slots",
     "host_bots", "rollout_host", "models", "planning", "algos", "runs", "pools", "evaluate",
-    "report", "console", "rosters", "keeper", "verbs", "data", "play", "xplay", "reporting",
+    "report", "console", "jobs", "rosters", "keeper", "verbs", "data", "play", "xplay", "reporting",
     "bench", "studies", "demo", "cli", "__main__",
 )  # fmt: skip
 """A file's top-level imports from counterplay come only from layers further left, or its own."""
