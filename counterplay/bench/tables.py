@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from counterplay.bench import roshambo_tables
+
 
 def _plus(mean: float | None = None, error: float = 0.0, digits: int = 3) -> str:
     return "" if mean is None else f"{mean:.{digits}f} ± {error:.{digits}f}"
@@ -290,6 +292,8 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "ippo": _ippo,
     "wrapped": _wrapped,
     "study_buffer": _study_buffer,
+    "study_roshambo": roshambo_tables.agent,
+    "study_roshambo_bots": roshambo_tables.bots,
     "buffer": _buffer,
     "demo": _demo,
     "tests": _tests,

@@ -74,7 +74,8 @@ def make_bot(text: str, env: "counterplay.types.Env") -> "counterplay.types.Host
 def check_name(name: str, game: str | None) -> None:
     """ValueError with a suggestion for what is neither a rule nor a bot of this game."""
     if name not in _places(game) and not is_bot(name, game):
-        raise unknown(f"rule for {game or 'this game'}", name, _places(game))
+        options = [*_places(game), *BOTS.get(game or "", {})]
+        raise unknown(f"rule for {game or 'this game'}", name, options)
 
 
 def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule.Rule":

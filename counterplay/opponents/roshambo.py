@@ -87,11 +87,15 @@ def pipe(end: IO[Any] | None) -> IO[Any]:
     return end
 
 
-def run(*words: str, **streams: Any) -> "subprocess.Popen[bytes]":
-    """Starts the program of the bots, unbuffered, with pipes to and from it."""
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+def run(*words: str) -> "subprocess.Popen[bytes]":
+    """Starts the program of the bots, with pipes to and from it.
+
+    In a session of its own: an interrupt from the keyboard is for us, and lets it play on.
+    """
     command = [sys.executable, "-P", str(PROGRAM), *words]
-    return subprocess.Popen(command, **pipes | streams)  # noqa: S603  (our own program)
+    return subprocess.Popen(  # noqa: S603  (our own program)
+        command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
 
 
 def check_installed(owner: str) -> None:
@@ -107,7 +111,9 @@ def check_game(env: "counterplay.types.Env", owner: str) -> None:
     """ValueError for any game but plain rock, paper, scissors."""
     found = getattr(env, "payoffs", None), getattr(env, "other_payoffs", None)
     if found not in ((PAYOFFS, None), (PAYOFFS, PAYOFFS)):
-        raise ValueError(f"{owner} plays rock, paper, scissors for 1 a throw: matrix:rps, not {env}")
+        raise ValueError(
+            f"{owner} plays rock, paper, scissors for 1 a throw: matrix:rps, not {env}"
+        )
 
 
 def make(env: "counterplay.types.Env", name: str) -> RoshamboBot:

@@ -1,0 +1,43 @@
+"""The tables of ``study roshambo``."""
+
+from typing import Any
+
+
+def agent(found: Any) -> list[dict[str, Any]]:
+    """Returns from all bots, from parts of them, and from each, the hardest first."""
+    head = f"{found['agent']} against"
+    row = lambda name, part, worst: {
+        head: name,
+        "points a match": points(part),
+        "least from": f"{part['worst']} {-part['exploitability']:.0f}" if worst else "",
+    }
+    parts = [
+        row(f"{name} ({len(part['bots'])} bots)", part, True)
+        for name, part in found["parts"].items()
+    ]
+    each = sorted(found["bots"].items(), key=lambda one: one[1]["population_return"])
+    return [
+        row(f"all {len(each)} bots", found["all"], True),
+        *parts,
+        *(row(name, part, False) for name, part in each),
+    ]
+
+
+def bots(found: Any) -> list[dict[str, Any]]:
+    """How each bot stands among the others, the best first."""
+    return [
+        {
+            "bot": row["bot"],
+            "population return": points(row),
+            "with itself": f"{row['with_self']:.0f}",
+            "exploitability": f"{row['exploitability']:.0f}",
+            "least from": row["worst"],
+        }
+        for row in found["rows"]
+    ]
+
+
+def points(part: Any) -> str:
+    """A mean with its standard error, which a single match has not."""
+    error = "" if part["error"] is None else f" ± {part['error']:.0f}"
+    return f"{part['population_return']:.0f}{error}"
