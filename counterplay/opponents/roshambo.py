@@ -112,7 +112,7 @@ def check_game(env: "counterplay.types.Env", owner: str) -> None:
     found = getattr(env, "payoffs", None), getattr(env, "other_payoffs", None)
     if found not in ((PAYOFFS, None), (PAYOFFS, PAYOFFS)):
         raise ValueError(
-            f"{owner} plays rock, paper, scissors for 1 a throw: matrix:rps, not {env}"
+            f"{owner} plays rock, paper, scissors for a point a throw: use matrix:rps; found {env}"
         )
 
 

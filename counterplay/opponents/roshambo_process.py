@@ -4,30 +4,34 @@
     python -P roshambo_process.py                     a referee: a match a line in, a score out
 
 The bots are C programs with state in static variables, so no process ever holds two of them, nor
-one for two matches. 34 of the 43 draw from the C library's ``random``. OpenSpiel never seeds that,
-and every fresh process would repeat one stream, so ``srandom`` seeds it before the bot is made.
+one for two matches. Most draw from the C library's ``random``. OpenSpiel never seeds that, and
+every fresh process would repeat one stream, so ``srandom`` seeds it before the bot is made.
+A match of fewer throws is one of the tournament's that is broken off: told of another length when
+they are made, some of the bots read outside their arrays.
 """
 
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import IO
 
 DRAW, WIN, LOSS = 0, 1, -1
+TOURNAMENT = 1000
+"""Throws of a match for which the bots are written."""
 PAYOFF = (DRAW, WIN, LOSS)
 """By (mine - other's) modulo 3: rock 0, paper 1, scissors 2."""
 
 
-def throws_of(name: str, seed: int, throws: int) -> Iterator[int]:
+def throws_of(name: str, seed: int) -> Generator[int, int, None]:
     """A generator of throws that is sent the other's after each."""
     import pyspiel
 
     ctypes.CDLL(None).srandom(ctypes.c_uint(seed))
-    bot = pyspiel.make_roshambo_bot(0, name, throws)
-    game = f"repeated_game(stage_game=matrix_rps(),num_repetitions={throws})"
+    bot = pyspiel.make_roshambo_bot(0, name, TOURNAMENT)
+    game = f"repeated_game(stage_game=matrix_rps(),num_repetitions={TOURNAMENT})"
     state = pyspiel.load_game(game).new_initial_state()
-    for _ in range(throws):
+    for _ in range(TOURNAMENT):
         mine = bot.step(state)  # it reads the whole history from the state
         other = yield mine
         state.apply_actions([mine, other])
@@ -35,7 +39,7 @@ def throws_of(name: str, seed: int, throws: int) -> Iterator[int]:
 
 def serve(name: str, seed: int, throws: int, heard: IO[bytes], said: IO[bytes]) -> None:
     """Says its throw, then hears the other's, until all are thrown or nobody is there."""
-    bot = throws_of(name, seed, throws)
+    bot = throws_of(name, seed)
     mine = next(bot)
     for left in range(throws, 0, -1):
         said.write(b"%d" % mine)
@@ -55,11 +59,13 @@ def match(first: tuple[str, int], second: tuple[str, int], throws: int) -> int:
     child = os.fork()
     if not child:
         with open(there_in, "rb", 0) as heard, open(there_out, "wb", 0) as said:
-            os.close(here_in), os.close(here_out)
+            os.close(here_in)
+            os.close(here_out)
             serve(*second, throws, heard, said)
         os._exit(0)
-    os.close(there_in), os.close(there_out)
-    total, bot = 0, throws_of(*first, throws)
+    os.close(there_in)
+    os.close(there_out)
+    total, bot = 0, throws_of(*first)
     mine = next(bot)
     with open(here_in, "rb", 0) as heard, open(here_out, "wb", 0) as said:
         for left in range(throws, 0, -1):

@@ -86,21 +86,24 @@ def of_row(table: Mapping[tuple[str, str], Sequence[int]], name: str) -> dict[st
     }
 
 
-def folds(names: Sequence[str], count: int = FOLDS, seed: int = 0) -> list[list[str]]:
+def folds(names: Sequence[str], count: int = 0, seed: int = 0) -> list[list[str]]:
     """Splits the bots in ``count`` folds of about one size; clones share a fold.
 
     Groups of clones are dealt first, the largest first, then single bots in an order drawn by the
-    seed, each to the smallest fold. Within a fold names keep their order.
+    seed, each to the smallest fold. Within a fold names keep their order. A ``count`` of 0 is 5,
+    or as many as there are groups.
     """
     groups = [[name for name in group if name in names] for group in CLONES]
     groups = [group for group in groups if group]
     cloned = {name for group in groups for name in group}
     single = [[name] for name in names if name not in cloned]
-    if not 1 <= count <= len(groups) + len(single):
-        most = len(groups) + len(single)
+    most = len(groups) + len(single)
+    if not 0 <= count <= most:
         raise ValueError(
-            f"folds must be 1 to {most}, the groups of clones there are, found {count}"
+            f"folds must be 1 to {most}, found {count}: there are {len(names)} bots, and clones "
+            "are kept together"
         )
+    count = count or min(FOLDS, most)
     drawn = np.random.default_rng(seed).permutation(len(single))
     dealt: list[list[str]] = [[] for _ in range(count)]
     for group in [*sorted(groups, key=len, reverse=True), *(single[i] for i in drawn)]:

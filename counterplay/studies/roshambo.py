@@ -3,6 +3,7 @@ earn of each other. Every match is played by fresh processes; see ``opponents/ro
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from counterplay.bench.tables import TABLES
 from counterplay.console import read, table
 from counterplay.names import unknown
 from counterplay.opponents.roshambo import NAMES, THROWS, check_installed
-from counterplay.studies.population import FOLDS, folds, split_clones, standing
+from counterplay.studies.population import folds, split_clones, standing
 from counterplay.terminal import say
 
 AGENT_MATCHES, BOT_MATCHES = 20, 5
@@ -33,8 +34,8 @@ class RoShamBo:
     """The population, as a comma list; by default all 43."""
     held_out: str = ""
     """Bots, as a comma list, whose mean is also told apart from that of the others."""
-    folds: int = FOLDS
-    """Folds that the mean is also told by; clones are never in two."""
+    folds: int = 0
+    """Folds that the mean is also told by, clones never in two; 0 is 5, or as many as there are."""
     greedy: bool = False
     """A learned policy plays its most likely throw instead of drawing one."""
     seed: int = 0
@@ -51,7 +52,8 @@ class RoShamBo:
             raise ValueError(f"--throws must be 2 to {THROWS}, found {self.throws}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"--seed must be 0 to {2**31 - 1}, found {self.seed}")
-        population = listed("--bots", self.bots, NAMES) or list(NAMES)
+        population = self.population
+        folds(population, self.folds)  # before anything is played
         held_out = listed("--held-out", self.held_out, population)
         if len(held_out) == len(population):
             raise ValueError("--held-out names the whole population: somebody must be left")
@@ -60,6 +62,7 @@ class RoShamBo:
 
     @property
     def population(self) -> list[str]:
+        """The bots that are played."""
         return listed("--bots", self.bots, NAMES) or list(NAMES)
 
 
@@ -149,7 +152,7 @@ def of_bots(chosen: RoShamBo) -> dict[str, Any] | None:
     }
 
 
-def _told(returns: dict[str, list[float]]) -> dict[str, Any]:
+def _told(returns: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """A standing for JSON; an error that is unknown is None."""
     found = standing(returns)._asdict()
     return {k: None if v != v else v for k, v in found.items()}

@@ -90,15 +90,16 @@ def play_agent(chosen: Any, matches: int) -> dict[str, list[float]] | None:
     config = {"agent": chosen.agent, "is": [*map(digest_of, split_list(chosen.agent))]}
     config |= {"throws": chosen.throws, "matches": matches, "greedy": chosen.greedy}
     jobs = [Job(name, config, chosen.seed) for name in chosen.population]
+    parts = -(-matches // AT_ONCE)  # of one size, which are one program
 
     def work(job: Job) -> dict[str, Any]:
         roster, rows = roster_of(env, {0: chosen.agent, 1: f"roshambo:{job.name}"}), EpisodeRows()
         draws = seeded(job.name, job.seed)
-        for begun in range(0, matches, AT_ONCE):
+        for _ in range(parts):
             how = {"seed": int(draws.integers(2**31)), "greedy": chosen.greedy, "rows": rows}
-            evaluate(stage(env, roster), roster, min(AT_ONCE, matches - begun), **how)
+            evaluate(stage(env, roster), roster, -(-matches // parts), **how)
         (returns,) = rows.match_returns().values()
-        return {"returns": returns.tolist()}
+        return {"returns": returns[:matches].tolist()}
 
     found = run(jobs, work, Path(chosen.out), title=chosen.agent, quiet=chosen.json)
     if None in found:
@@ -122,5 +123,6 @@ def digest_of(agent: str) -> str:
         return found.get(agent, {}).get("sha256", "")
     name = agent.partition(":")[0]
     place = {**opponents.ANY_GAME, **opponents.BOTS["matrix"]}.get(name, "").partition(":")[0]
-    path = agent.rpartition(":")[0] if ".py:" in agent else place and find_spec(place).origin
+    found = find_spec(place) if place else None
+    path = agent.rpartition(":")[0] if ".py:" in agent else found and found.origin
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""

@@ -1,9 +1,22 @@
-"""The tables of ``study roshambo``."""
+"""The tables of ``counterplay study``."""
 
 from typing import Any
 
 
-def agent(found: Any) -> list[dict[str, Any]]:
+def buffer(found: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "store": row["store"],
+            "memory, MB": f"{row['bytes'] / 1e6:.1f}",
+            "episodes in/s": f"{row['inserted_per_second']:,}",
+            "episodes out/s": f"{row['sampled_per_second']:,}",
+            "lines of glue": row["lines"],
+        }
+        for row in found["rows"]
+    ]
+
+
+def roshambo(found: Any) -> list[dict[str, Any]]:
     """Returns from all bots, from parts of them, and from each, the hardest first."""
     head = f"{found['agent']} against"
     row = lambda name, part, worst: {
@@ -23,7 +36,7 @@ def agent(found: Any) -> list[dict[str, Any]]:
     ]
 
 
-def bots(found: Any) -> list[dict[str, Any]]:
+def roshambo_bots(found: Any) -> list[dict[str, Any]]:
     """How each bot stands among the others, the best first."""
     return [
         {
