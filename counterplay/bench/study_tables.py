@@ -22,7 +22,7 @@ def roshambo(found: Any) -> list[dict[str, Any]]:
     row = lambda name, part, worst: {
         head: name,
         "points a match": points(part),
-        "least from": f"{part['worst']} {-part['exploitability']:.0f}" if worst else "",
+        "least from": f"{part['worst']} {round(-part['exploitability'])}" if worst else "",
     }
     parts = [
         row(f"{name} ({len(part['bots'])} bots)", part, True)
@@ -42,8 +42,8 @@ def roshambo_bots(found: Any) -> list[dict[str, Any]]:
         {
             "bot": row["bot"],
             "population return": points(row),
-            "with itself": f"{row['with_self']:.0f}",
-            "exploitability": f"{row['exploitability']:.0f}",
+            "with itself": f"{round(row['with_self'])}",
+            "exploitability": f"{round(row['exploitability'])}",
             "least from": row["worst"],
         }
         for row in found["rows"]
@@ -53,4 +53,4 @@ def roshambo_bots(found: Any) -> list[dict[str, Any]]:
 def points(part: Any) -> str:
     """A mean with its standard error, which a single match has not."""
     error = "" if part["error"] is None else f" ± {part['error']:.0f}"
-    return f"{part['population_return']:.0f}{error}"
+    return f"{round(part['population_return'])}{error}"

@@ -1,8 +1,8 @@
 """The 43 RoShamBo bots that OpenSpiel ships, as players of ``matrix:rps``: ``roshambo:NAME``.
 
-Billings (1999), the First International RoShamBo Programming Competition, with Greenberg, the
-winner of the second; as a population Lanctot et al. (2023), Population-based Evaluation in
-Repeated Rock-Paper-Scissors. Listing them loads neither OpenSpiel nor JAX.
+Billings (2000), The First International RoShamBo Programming Competition, ICGA Journal 23(1), with
+Greenberg, the winner of the second; as a population Lanctot et al. (2023), Population-based
+Evaluation in Repeated Rock-Paper-Scissors. Listing them loads neither OpenSpiel nor JAX.
 """
 
 import subprocess

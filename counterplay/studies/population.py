@@ -1,8 +1,8 @@
 """What is told of a player among the 43 RoShamBo bots: means, the worst case, folds without clones.
 
-Lanctot et al. (2023), Population-based Evaluation in Repeated Rock-Paper-Scissors, section 3:
-population return is the mean over the bots, within-population exploitability the negative of the
-mean return against the worst of them.
+Lanctot et al. (2023), Population-based Evaluation in Repeated Rock-Paper-Scissors: population
+return is the mean over the bots, within-population exploitability the negative of the mean return
+against the worst of them.
 """
 
 from collections.abc import Mapping, Sequence
