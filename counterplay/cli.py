@@ -55,8 +55,8 @@ usage: counterplay VERB [settings]
 Every verb has --help, and --json for programs. Who sits where:
   --seat 0=self --seat 1..3=random    seats count from 0; ranges include both ends
   --against nearest_stag random       each in turn fills every other seat
-A seat holds a rule's name, run:FOLDER, pool:FILE, path/to/file.py:Name, self (one learner for
-all such seats) or own (an independent learner); a comma list deals several.
+A seat holds a rule's name, run:FOLDER, pool:FILE, path/to/file.py:Name, roshambo:NAME, self (one
+learner for all such seats) or own (an independent learner); a comma list deals several.
 COUNTERPLAY_TRACEBACK=1 in the environment shows where an error came from.
 """
 
@@ -137,6 +137,7 @@ def show_list(args: list[str]) -> int:
         return 0
     games = [
         {"game": name, "presets": list(presets), "about": about, "rules": opponents.names(name)}
+        | ({"bots": bots} if (bots := opponents.bots(name)) else {})
         for name, presets, about in envs.describe()
     ]
     everywhere = opponents.names(None)
@@ -147,6 +148,8 @@ def show_list(args: list[str]) -> int:
         print(f"{game['game']}: {game['about']}")
         print(f"  presets  {', '.join(game['presets'])}")
         print(f"  rules    {', '.join(game['rules'])}")
+        if "bots" in game:
+            print(f"  bots     {', '.join(game['bots'])}")
     forms = "pettingzoo:MODULE, gymnasium:ID, lbforaging:ID, jaxmarl:NAME, path/to/file.py:Name"
     print(f"games of others: {', '.join((*envs.REGISTERED, forms))}")
     print(f"  rules    {', '.join(everywhere)}")

@@ -1,9 +1,9 @@
 """The grammar of seats: what is typed for whoever sits down, read without JAX.
 
 ``NAME`` (a rule) | ``run:PATH[@STEP][#SEED]`` | ``pool:FILE`` (one policy a line) |
-``pool:SET`` (a set of the game's rules, such as train) | ``path.py:Name`` | ``self`` (one learner
-shared by all such seats) | ``own`` (an independent learner a seat). A comma list deals several.
-Seats count from 0, ranges such as ``1..3`` include both ends.
+``pool:SET`` (a set of the game's rules, such as train) | ``path.py:Name`` | ``roshambo:NAME`` |
+``self`` (one learner shared by all such seats) | ``own`` (an independent learner a seat). A comma
+list deals several. Seats count from 0, ranges such as ``1..3`` include both ends.
 """
 
 import re

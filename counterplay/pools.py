@@ -166,6 +166,9 @@ def find(text: str, env: Env, seat: int) -> Any:
             return HostSeat(partial(opponents.load_file, text, env))
         rehearse(policy, env, text)
         return policy
+    if opponents.is_bot(text, game_of(env)):
+        opponents.make_bot(text, env)  # what is wrong with it is told before anything is played
+        return HostSeat(partial(opponents.make_bot, text, env))
     name = text.partition(":")[0]
     if name not in opponents.names(game_of(env)) and (guess := did_you_mean(name, LEARNERS)):
         raise ValueError(f"unknown policy {text!r}{guess}")

@@ -43,6 +43,9 @@ class HostLanes:
     """By place."""
 
     def close(self) -> None:
+        """Closes the games, and the bots that have something to close."""
+        for _, bot in self.bots.values():
+            getattr(bot, "close", lambda: None)()
         self.games.close()
 
 

@@ -15,11 +15,13 @@ def test_list_tells_what_there_is(capsys):
     assert [row["game"] for row in found["games"]] == envs.names()
     for row in found["games"]:
         assert row["rules"] == opponents.names(row["game"])
+        assert row.get("bots", []) == opponents.bots(row["game"])
         assert row["presets"] == list(envs.PRESETS_OF[row["game"]]) and row["about"]
     assert cli.main(["list"]) == 0
     text = capsys.readouterr().out
     names = [n for row in found["games"] for n in (row["game"], *row["presets"], *row["rules"])]
-    assert all(name in text for name in names)
+    names += opponents.bots("matrix")
+    assert "roshambo:greenberg" in names and all(name in text for name in names)
 
 
 def test_the_doctor_counts_what_is_there_and_what_is_not(capsys, monkeypatch):

@@ -43,6 +43,8 @@ SUITE: dict[str, str] = {
     "buffer": "bench buffer",
     "faults": "bench faults",
     "study_buffer": "study buffer",
+    "study_roshambo": "study roshambo",
+    "study_roshambo_bots": "study roshambo --bots-only",
     "demo": "demo",
     "tests": "python -m pytest -q",
 }
@@ -69,7 +71,7 @@ class Figures:
     """Names of tables to measure again; all by default."""
     results: str = "benchmarks"
     """Folder of the JSON results."""
-    write: tuple[str, ...] = ("README.md", "docs/figures.md", "docs/buffer.md")
+    write: tuple[str, ...] = ("README.md", "docs/figures.md", "docs/buffer.md", "docs/roshambo.md")
     """Markdown files whose tables are replaced."""
     peer: str | None = None
     """A checkout of JaxMARL, trained beside us in the table ippo; see counterplay bench ippo."""

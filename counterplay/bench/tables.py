@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from counterplay.bench import study_tables
+
 
 def _plus(mean: float | None = None, error: float = 0.0, digits: int = 3) -> str:
     return "" if mean is None else f"{mean:.{digits}f} ± {error:.{digits}f}"
@@ -235,19 +237,6 @@ def _tests(found: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _study_buffer(found: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "store": row["store"],
-            "memory, MB": f"{row['bytes'] / 1e6:.1f}",
-            "episodes in/s": f"{row['inserted_per_second']:,}",
-            "episodes out/s": f"{row['sampled_per_second']:,}",
-            "lines of glue": row["lines"],
-        }
-        for row in found["rows"]
-    ]
-
-
 def _iql(found: Any) -> list[dict[str, Any]]:
     peer = next((row for row in found["rows"] if row["who"].startswith("EPyMARL")), None)
 
@@ -289,7 +278,9 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "iql": _iql,
     "ippo": _ippo,
     "wrapped": _wrapped,
-    "study_buffer": _study_buffer,
+    "study_buffer": study_tables.buffer,
+    "study_roshambo": study_tables.roshambo,
+    "study_roshambo_bots": study_tables.roshambo_bots,
     "buffer": _buffer,
     "demo": _demo,
     "tests": _tests,

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from counterplay.types import NO_EVENT, NO_MOVE, Picture, TimeStep
 
 COOPERATE, DEFECT = range(2)
+LONGEST_IN_A_BYTE = 254
+LONGEST = 65_534
+"""Rounds of the longest game: rounds are shown in 16 bits."""
 
 Table = tuple[tuple[float, ...], ...]
 
@@ -49,18 +52,17 @@ class Matrix:
     other_payoffs: Table | None = None
     """What seat 1 is paid, row its own action; without it the game is symmetric."""
     horizon: int = 100
-    """Rounds, 1 to 254."""
+    """Rounds, 1 to 65534; with more than 254 observations take two bytes an entry, not one."""
 
     num_seats = 2
     num_goals = 0
     obs_shape = (3,)
-    obs_dtype = np.dtype(np.uint8)
     public_legal = True
     public_events = True
 
     def __post_init__(self):
-        if not 1 <= self.horizon <= 254:
-            raise ValueError(f"matrix: horizon must be 1 to 254, found {self.horizon}")
+        if not 1 <= self.horizon <= LONGEST:
+            raise ValueError(f"matrix: horizon must be 1 to {LONGEST}, found {self.horizon}")
         for table in (self.payoffs, self.other_payoffs or self.payoffs):
             if {len(table)} != {self.num_actions, *map(len, table)} or self.num_actions < 2:
                 raise ValueError(
@@ -71,6 +73,10 @@ class Matrix:
     @property
     def num_actions(self) -> int:
         return len(self.payoffs)
+
+    @property
+    def obs_dtype(self) -> np.dtype:
+        return np.dtype(np.uint8 if self.horizon <= LONGEST_IN_A_BYTE else np.uint16)
 
     def reset(self, key: PRNGKeyArray) -> tuple[State, TimeStep]:
         """Every game starts alike: the key is not used."""
@@ -86,9 +92,9 @@ class Matrix:
         after = State(actions.astype(jnp.int32), state.totals + reward, state.time + 1)
         return after, self._show(after, reward)
 
-    def encode(self, obs: UInt8[Array, " D"]) -> Float[Array, " F"]:
+    def encode(self, obs: UInt[Array, " D"]) -> Float[Array, " F"]:
         """My last move and the other's, a one-hot each whose first place means none yet; time."""
-        moves = (obs[:2, None] == jnp.arange(self.num_actions + 1, dtype=jnp.uint8)[None]).ravel()
+        moves = (obs[:2, None] == jnp.arange(self.num_actions + 1, dtype=obs.dtype)[None]).ravel()
         time = obs[2:].astype(jnp.float32) / self.horizon
         return jnp.concatenate([moves.astype(jnp.float32), time])
 
@@ -99,8 +105,9 @@ class Matrix:
 
     def _show(self, state: State, reward: Float[Array, " N"]) -> TimeStep:
         time = jnp.broadcast_to(state.time, (2,))
+        shown = jnp.stack([state.moves + 1, state.moves[::-1] + 1, time], axis=1)
         return TimeStep(
-            obs=jnp.stack([state.moves + 1, state.moves[::-1] + 1, time], axis=1).astype(jnp.uint8),
+            obs=shown.astype(self.obs_dtype),
             legal=jnp.ones((2, self.num_actions), bool),
             alive=jnp.ones(2, bool),
             reward=reward,

@@ -120,16 +120,45 @@ RULES: dict[str, dict[str, str]] = {
 }
 """Game -> name -> where the rule is made, besides the rules for any game."""
 
+BOTS: dict[str, dict[str, str]] = {
+    "matrix": {
+        "context_mixture": "counterplay.opponents.context_mixture:make",
+        "roshambo": "counterplay.opponents.roshambo:make",
+    },
+}
+"""Game -> name -> where a player in ordinary Python is made, of the game and what follows ``:``."""
+
 
 def names(game: str | None) -> list[str]:
     """The rules that can play a game; None asks for those that play any game."""
     return list(_places(game))
 
 
+def bots(game: str | None) -> list[str]:
+    """The players in ordinary Python for a game, each as a seat names it."""
+    from counterplay.opponents.roshambo import NAMES
+
+    each = {"roshambo": [f"roshambo:{name}" for name in NAMES]}
+    return [text for name in BOTS.get(game or "", {}) for text in each.get(name, [name])]
+
+
+def is_bot(text: str, game: str | None) -> bool:
+    """Whether the text names a player in ordinary Python."""
+    return text.partition(":")[0].strip() in BOTS.get(game or "", {})
+
+
+def make_bot(text: str, env: "counterplay.types.Env") -> "counterplay.types.HostPolicy":
+    """The player in ordinary Python that the text names, made for this game."""
+    name, _, rest = (part.strip() for part in text.partition(":"))
+    module_name, function_name = BOTS[game_of(env) or ""][name].split(":")
+    return getattr(import_module(module_name), function_name)(env, rest)
+
+
 def check_name(name: str, game: str | None) -> None:
-    """ValueError with a suggestion for what is no rule of this game."""
-    if name not in _places(game):
-        raise unknown(f"rule for {game or 'this game'}", name, _places(game))
+    """ValueError with a suggestion for what is neither a rule nor a bot of this game."""
+    if name not in _places(game) and not is_bot(name, game):
+        options = [*_places(game), *BOTS.get(game or "", {})]
+        raise unknown(f"rule for {game or 'this game'}", name, options)
 
 
 def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule.Rule":

@@ -7,6 +7,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "counterplay.studies.buffer:main",
         "padded episodes, patched transitions or one store: what each costs a learner",
     ),
+    "roshambo": (
+        "counterplay.studies.roshambo:main",
+        "what a player earns of the 43 RoShamBo bots of OpenSpiel, and they of each other",
+    ),
 }
 
 

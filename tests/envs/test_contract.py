@@ -173,7 +173,7 @@ def test_first_preset_is_the_default_and_settings_override_it():
         ("stag_hunt,size=16", r"size must be 2 to 15, found 16"),
         ("stag_hunt,size=2", r"5 prey need a free cell each, found 4 free of 4"),
         ("stag_hunt,obstacles=16", r"16 obstacles and one free cell need 17 cells, found 16"),
-        ("matrix,horizon=255", r"horizon must be 1 to 254, found 255"),
+        ("matrix,horizon=65535", r"horizon must be 1 to 65534, found 65535"),
         ("race,slack=245", r"race: slack must be 0 to 244 steps, found 245: an episode of 10"),
         ("race,slack=-1", r"race: slack must be 0 to 244 steps, found -1"),
         ("race,players=1", r"race: players must be at least 2, found 1"),

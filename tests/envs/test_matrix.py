@@ -54,6 +54,18 @@ def test_encodes_each_move_as_a_one_hot_whose_first_place_means_none_yet():
     assert env.encode(jnp.array([1, 2, 3], jnp.uint8)).tolist() == [0, 1, 0, 0, 0, 1, 0.75]
 
 
+@pytest.mark.parametrize(
+    ("horizon", "dtype"), [(254, np.uint8), (255, np.uint16), (999, np.uint16)]
+)
+def test_a_long_game_counts_its_rounds_in_two_bytes(horizon, dtype):
+    env = Matrix(horizon=horizon)
+    state = env.reset(jr.key(0))[0]._replace(time=jnp.int32(horizon - 1))
+    _, shown = env.step(state, jnp.array([DEFECT, COOPERATE]))
+    assert shown.obs.dtype == env.obs_dtype == dtype and shown.terminated
+    assert shown.obs.tolist() == [[2, 1, horizon], [1, 2, horizon]]
+    assert env.encode(shown.obs[0]).tolist() == [0, 0, 1, 0, 1, 0, 1]
+
+
 def test_every_round_is_paid_once():
     env, total = Matrix(horizon=5), np.zeros(2)
     state, shown = env.reset(jr.key(0))

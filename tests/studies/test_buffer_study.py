@@ -83,7 +83,8 @@ def test_lines_of_code_are_those_that_do_something(code, count, monkeypatch):
 
 def test_studies_have_help_and_suggestions(capsys):
     assert main(["--help"]) == 0 and main([]) == 2
-    assert all(name in capsys.readouterr().out for name in STUDIES)
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in STUDIES)
     with pytest.raises(ValueError, match=r"unknown study 'bufer'.*did you mean 'buffer'"):
         main(["bufer"])
     with pytest.raises(ValueError, match="--rows 9 is more than --episodes 8"):
