@@ -9,6 +9,8 @@ holds other settings of families of ``train``. Switchers are held out in two for
 
 from counterplay.grammar import SETS as NAMES
 from counterplay.names import unknown
+from counterplay.opponents.committing import COMMITTING
+from counterplay.opponents.writing import steady, switches
 
 FAMILIES = {
     "always_cooperate": "always",
@@ -35,8 +37,6 @@ FAMILIES = {
 }
 """Rules that are one behaviour with different settings; any other name is its own family."""
 
-HAND = "tremble=.05"
-
 
 def families(text: str) -> set[str]:
     """The families of a rule's text: its own, or those of the two rules of a switcher."""
@@ -46,17 +46,6 @@ def families(text: str) -> set[str]:
     given = (piece.split("=", 1) for piece in settings.split(",") if "=" in piece)
     members = [value for setting, value in given if setting.strip() in ("first", "then")]
     return {family for member in members for family in families(member)}
-
-
-def _steady(*texts: str, hand: str = HAND) -> tuple[str, ...]:
-    """The same rules with that hand."""
-    return tuple(f"{text}{',' if ':' in text else ':'}{hand}" for text in texts)
-
-
-def _switches(*courses: tuple[str, str, str], hand: str = HAND) -> tuple[str, ...]:
-    """Switchers of (when, first, then)."""
-    told = lambda text: text.replace(",", "+") + (hand and ("+" if ":" in text else ":") + hand)
-    return tuple(f"switch:{when},first={told(a)},then={told(b)}" for when, a, b in courses)
 
 
 _STAG_HUNT = (
@@ -85,7 +74,7 @@ _MATRIX = (
     "bully",
 )
 
-SETS: dict[str, dict[str, tuple[str, ...]]] = {
+SETS: dict[str, dict[str, tuple[str, ...]]] = COMMITTING | {
     "matrix": {
         "train": _MATRIX,
         "validation": (
@@ -95,7 +84,7 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
             "coin:cooperate=.3",
             "coin:cooperate=.7",
         ),
-        "near": (*_steady(*_MATRIX, hand="tremble=.15"), "generous_tit_for_tat"),
+        "near": (*steady(*_MATRIX, hand="tremble=.15"), "generous_tit_for_tat"),
         "held-out": (
             "majority",
             "majority:hard=true",
@@ -104,14 +93,14 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
             "gradual",
             "memory_one",
         ),
-        "switch-known": _switches(
+        "switch-known": switches(
             ("at=50", "tit_for_tat", "always_defect"),
             ("at=50", "always_defect", "grim"),
             ("at=30", "bully", "tit_for_tat"),
             ("rate=.02", "always_cooperate", "always_defect"),
             ("rate=.02", "win_stay_lose_shift", "bully"),
         ),
-        "switch-unknown": _switches(
+        "switch-unknown": switches(
             ("at=50", "majority", "cycle:pattern=CCD"),
             ("at=30", "cycle:pattern=CD", "gradual"),
             ("rate=.02", "gradual", "majority:hard=true"),
@@ -119,21 +108,21 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "stag_hunt": {
-        "train": _steady(*_STAG_HUNT),
-        "validation": _steady("cautious:within=1", "cautious:within=2", "stay"),
+        "train": steady(*_STAG_HUNT),
+        "validation": steady("cautious:within=1", "cautious:within=2", "stay"),
         "near": (
-            *_steady(*_STAG_HUNT, hand="tremble=.15"),
-            *_steady("nearest_prey:slack=1", "gives_up:t0=5"),
+            *steady(*_STAG_HUNT, hand="tremble=.15"),
+            *steady("nearest_prey:slack=1", "gives_up:t0=5"),
         ),
-        "held-out": _steady("follower", "waiter", "wavering:stag=.3", "wavering:stag=.7"),
-        "switch-known": _switches(
+        "held-out": steady("follower", "waiter", "wavering:stag=.3", "wavering:stag=.7"),
+        "switch-known": switches(
             ("at=3", "nearest_stag", "nearest_hare"),
             ("at=3", "nearest_hare", "nearest_stag"),
             ("episode=10", "nearest_stag", "nearest_hare"),
             ("episode=10", "nearest_prey:slack=0", "nearest_stag"),
             ("rate=.1", "adaptive", "nearest_hare"),
         ),
-        "switch-unknown": _switches(
+        "switch-unknown": switches(
             ("at=3", "waiter", "wavering:stag=.3"),
             ("episode=10", "waiter", "follower"),
             ("episode=10", "wavering:stag=.7", "wavering:stag=.3"),
@@ -141,164 +130,31 @@ SETS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "snowdrift": {
-        "train": _steady(*_SNOWDRIFT),
-        "validation": _steady("early:t1=3", "early:t1=8", "homebody:within=1", "homebody:within=2"),
+        "train": steady(*_SNOWDRIFT),
+        "validation": steady("early:t1=3", "early:t1=8", "homebody:within=1", "homebody:within=2"),
         "near": (
-            *_steady(*_SNOWDRIFT, hand="tremble=.15"),
-            *_steady("k_cleaner:k=3", "late:t0=5"),
+            *steady(*_SNOWDRIFT, hand="tremble=.15"),
+            *steady("k_cleaner:k=3", "late:t0=5"),
         ),
-        "held-out": _steady(
+        "held-out": steady(
             "volunteer",
             "conditional:lead=1",
             "conditional:lead=2",
             "impatient:idle=2",
             "impatient:idle=5",
         ),
-        "switch-known": _switches(
+        "switch-known": switches(
             ("at=5", "cleaner", "free_rider"),
             ("at=5", "free_rider", "cleaner"),
             ("episode=10", "cleaner", "free_rider"),
             ("episode=10", "k_cleaner:k=1", "cleaner"),
             ("rate=.1", "cleaner", "late:t0=8"),
         ),
-        "switch-unknown": _switches(
+        "switch-unknown": switches(
             ("at=5", "volunteer", "impatient:idle=5"),
             ("episode=10", "conditional:lead=1", "impatient:idle=2"),
             ("episode=10", "impatient:idle=5", "volunteer"),
             ("rate=.1", "volunteer", "conditional:lead=2"),
-        ),
-    },
-    "race": {
-        "train": (
-            "always_left",
-            "always_centre",
-            "always_right",
-            "cycle",
-            "free_last",
-            "win_stay_lose_next",
-        ),
-        "validation": ("lone_last", "least_taken", "least_taken:tremble=.15"),
-        "near": (
-            "always_left:tremble=.15",
-            "always_centre:tremble=.15",
-            "always_right:tremble=.15",
-            "cycle:step=2",
-            "free_last:tremble=.15",
-            "win_stay_lose_next:step=2",
-        ),
-        "held-out": (
-            "crowded_last",
-            "win_next_lose_stay",
-            "alternate:first=left,second=centre",
-            "alternate:first=centre,second=right",
-            "alternate:first=right,second=left",
-        ),
-        "switch-known": _switches(
-            ("episode=10", "always_left", "always_right"),
-            ("episode=10", "always_centre", "cycle"),
-            ("episode=10", "win_stay_lose_next", "always_left"),
-            ("episode=10", "free_last", "win_stay_lose_next"),
-            hand="",
-        ),
-        "switch-unknown": _switches(
-            ("episode=10", "crowded_last", "win_next_lose_stay"),
-            ("episode=10", "alternate:first=left,second=centre", "crowded_last"),
-            ("episode=10", "win_next_lose_stay", "alternate:first=right,second=left"),
-            hand="",
-        ),
-    },
-    "coordination": {
-        "train": (
-            "always_left",
-            "always_centre",
-            "always_right",
-            "cycle",
-            "last_success",
-            "copy_last",
-            "most_frequent",
-        ),
-        "validation": ("win_stay_lose_next", "copy_first", "copy_first:tremble=.15"),
-        "near": (
-            "always_left:tremble=.15",
-            "always_centre:tremble=.15",
-            "always_right:tremble=.15",
-            "cycle:step=2",
-            "last_success:tremble=.15",
-            "copy_last:tremble=.15",
-            "most_frequent:tremble=.15",
-        ),
-        "held-out": (
-            "anti_copy",
-            "least_frequent",
-            "alternate:first=left,second=centre",
-            "alternate:first=centre,second=right",
-            "alternate:first=right,second=left",
-        ),
-        "switch-known": _switches(
-            ("episode=10", "always_left", "always_right"),
-            ("episode=10", "always_centre", "cycle"),
-            ("episode=10", "copy_last", "always_left"),
-            ("episode=10", "most_frequent", "last_success"),
-            hand="",
-        ),
-        "switch-unknown": _switches(
-            ("episode=10", "anti_copy", "least_frequent"),
-            ("episode=10", "alternate:first=left,second=centre", "anti_copy"),
-            ("episode=10", "least_frequent", "alternate:first=right,second=left"),
-            hand="",
-        ),
-    },
-    "pursuit": {
-        "train": ("north", "east", "south", "west", "detour", "cycle", "least_used"),
-        "validation": ("most_used", "most_used:tremble=.1", "most_used:tremble=.15"),
-        "near": (
-            "north:tremble=.15",
-            "east:tremble=.15",
-            "south:tremble=.15",
-            "west:tremble=.15",
-            "detour:tremble=.15",
-            "cycle:tremble=.15",
-            "least_used:tremble=.15",
-        ),
-        "held-out": ("stubborn", "stubborn:tremble=.1", "restless", "restless:by=2"),
-        "switch-known": _switches(
-            ("episode=10", "north", "south"),
-            ("episode=10", "east", "cycle"),
-            ("episode=10", "least_used", "west"),
-            hand="",
-        ),
-        "switch-unknown": _switches(
-            ("episode=10", "stubborn", "restless"),
-            ("episode=10", "restless:by=2", "stubborn"),
-            ("episode=10", "restless", "restless:by=2"),
-            hand="",
-        ),
-    },
-    "scissors": {
-        "train": ("rock", "paper", "scissors", "mixed", "beat_last", "cycle", "copy_last"),
-        "validation": ("shift", "shift:tremble=.1", "shift:tremble=.15"),
-        "near": (
-            "rock:tremble=.15",
-            "paper:tremble=.15",
-            "scissors:tremble=.15",
-            "mixed:tremble=.15",
-            "beat_last:tremble=.15",
-            "cycle:tremble=.15",
-            "copy_last:tremble=.15",
-            "lose_to_last",
-        ),
-        "held-out": ("beat_itself", "lose_to_itself", "alternate", "alternate:one=1,other=2"),
-        "switch-known": _switches(
-            ("episode=10", "rock", "paper"),
-            ("episode=10", "beat_last", "scissors"),
-            ("episode=10", "copy_last", "mixed"),
-            hand="",
-        ),
-        "switch-unknown": _switches(
-            ("episode=10", "beat_itself", "alternate"),
-            ("episode=10", "alternate", "lose_to_itself"),
-            ("episode=5", "lose_to_itself", "beat_itself"),
-            hand="",
         ),
     },
 }
