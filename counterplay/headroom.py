@@ -194,14 +194,18 @@ def all_published() -> list[dict[str, Any]]:
     return [published.read(scenario) for scenario in there]
 
 
+def rows_published() -> list[dict[str, str]]:
+    """A line a scenario and set."""
+    return [as_row(found, pool) for found in all_published() for pool in POOLS]
+
+
 def _show_published(as_json: bool) -> int:
-    found = all_published()
+    rows = rows_published()
     if as_json:
-        print(json.dumps(found))
-        return 0
-    if not found:
+        seeds = max((found["seeds"] for found in all_published()), default=0)
+        print(json.dumps({"seed": 0, "seeds": seeds, "rows": rows}))
+    elif rows:
+        table("references", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    else:
         print(f"no references are published; scenarios: {', '.join(SCENARIOS)}")
-        return 0
-    rows = [as_row(one, pool) for one in found for pool in POOLS]
-    table("references, return an episode", tuple(rows[0]), [tuple(row.values()) for row in rows])
     return 0

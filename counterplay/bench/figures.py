@@ -42,6 +42,7 @@ SUITE: dict[str, str] = {
     "xplay": "bench xplay",
     "buffer": "bench buffer",
     "faults": "bench faults",
+    "references": "headroom",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",
@@ -71,7 +72,13 @@ class Figures:
     """Names of tables to measure again; all by default."""
     results: str = "benchmarks"
     """Folder of the JSON results."""
-    write: tuple[str, ...] = ("README.md", "docs/figures.md", "docs/buffer.md", "docs/roshambo.md")
+    write: tuple[str, ...] = (
+        "README.md",
+        "docs/figures.md",
+        "docs/buffer.md",
+        "docs/roshambo.md",
+        "docs/evaluation.md",
+    )
     """Markdown files whose tables are replaced."""
     peer: str | None = None
     """A checkout of JaxMARL, trained beside us in the table ippo; see counterplay bench ippo."""

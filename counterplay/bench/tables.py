@@ -260,6 +260,10 @@ def _iql(found: Any) -> list[dict[str, Any]]:
     return rows + ([blank | aside] if found["elsewhere"] else [])
 
 
+def _references(found: Any) -> list[dict[str, Any]]:
+    return found["rows"]
+
+
 TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "rules": _rules,
     "snowdrift": _snowdrift,
@@ -278,6 +282,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "iql": _iql,
     "ippo": _ippo,
     "wrapped": _wrapped,
+    "references": _references,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,
     "study_roshambo_bots": study_tables.roshambo_bots,
