@@ -20,7 +20,7 @@ class Scenario:
     match: int
     """Episodes that a match has."""
     seat: int = 0
-    budget: int = 1_000_000
+    budget: int = 500_000
     """Environment steps of an agent; references may take three times as many."""
     training: dict[str, Any] = field(default_factory=dict, hash=False)
     """Settings of PPO for the references."""
@@ -32,17 +32,18 @@ class Scenario:
         return self.name.replace(":", "-")
 
 
-_LONG = {"gamma": 0.95, "slots": 32, "lanes": 256, "learning_rate": 1e-3, "epochs": 4}
+_SMALL = {"slots": 32, "widths": (64, 64), "learning_rate": 1e-3}
+_LONG = _SMALL | {"gamma": 0.95, "lanes": 256, "epochs": 4}
 """Repeated games that a whole episode decides."""
-_MATCH = {"gamma": 0.97, "slots": 32, "learning_rate": 1e-3}
+_MATCH = _SMALL | {"gamma": 0.97}
 _HIDDEN = "counterplay.evaluate.reading_hidden:"
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("matrix:pd-v1", "matrix:pd", 1, training=_LONG),
-        Scenario("matrix:chicken-v1", "matrix:chicken", 1, training=_LONG),
-        Scenario("matrix:stag-v1", "matrix:stag", 1, training=_LONG),
+        Scenario("matrix:pd-v1", "matrix:pd", 1, budget=1_000_000, training=_LONG),
+        Scenario("matrix:chicken-v1", "matrix:chicken", 1, budget=1_000_000, training=_LONG),
+        Scenario("matrix:stag-v1", "matrix:stag", 1, budget=1_000_000, training=_LONG),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, training=_MATCH),
         Scenario("pursuit-v1", "pursuit", 20, training=_MATCH, reader=f"{_HIDDEN}pursuit"),
