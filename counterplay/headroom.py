@@ -33,8 +33,9 @@ class Headroom:
     """Trainings of the references, of which the best is chosen for each."""
     steps: int | None = None
     """Environment steps of each training; by default three times the scenario's budget."""
-    matches: int = 1000
-    """Matches by which each reference is reported; a quarter as many choose it."""
+    matches: int | None = None
+    """Matches by which each reference is reported, by default the scenario's; a quarter as many
+    choose it."""
     out: str | None = None
     """Folder of the queue; a second call goes on where the first was stopped. By default
     runs/headroom/SCENARIO."""
@@ -81,7 +82,8 @@ def _jobs(scenario: Scenario, chosen: Headroom) -> list[Job]:
     """One a set and seed."""
     steps, game = chosen.steps or 3 * scenario.budget, scenario.game.partition(":")[0]
     about = {"game": scenario.game, "match": scenario.match, "seat": scenario.seat}
-    about |= {"training": scenario.training, "steps": steps, "matches": chosen.matches}
+    matches = chosen.matches or scenario.matches
+    about |= {"training": scenario.training, "steps": steps, "matches": matches}
     about |= {pool: list(members(game, pool)) for pool in POOLS}
     return [
         Job(f"{scenario.file}-{pool}", about | {"pool": pool}, seed)

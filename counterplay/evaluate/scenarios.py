@@ -22,6 +22,8 @@ class Scenario:
     seat: int = 0
     budget: int = 500_000
     """Environment steps of an agent; references may take three times as many."""
+    matches: int = 400
+    """Matches by which each reference is reported."""
     training: dict[str, Any] = field(default_factory=dict, hash=False)
     """Settings of PPO for the references."""
     reader: str = "counterplay.evaluate.reading:public"
@@ -35,15 +37,16 @@ class Scenario:
 _SMALL = {"slots": 32, "widths": (64, 64), "learning_rate": 1e-3}
 _LONG = _SMALL | {"gamma": 0.95, "lanes": 256, "epochs": 4}
 """Repeated games that a whole episode decides."""
+_REPEATED: dict[str, Any] = {"budget": 1_000_000, "matches": 4000, "training": _LONG}
 _MATCH = _SMALL | {"gamma": 0.97}
 _HIDDEN = "counterplay.evaluate.reading_hidden:"
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("matrix:pd-v1", "matrix:pd", 1, budget=1_000_000, training=_LONG),
-        Scenario("matrix:chicken-v1", "matrix:chicken", 1, budget=1_000_000, training=_LONG),
-        Scenario("matrix:stag-v1", "matrix:stag", 1, budget=1_000_000, training=_LONG),
+        Scenario("matrix:pd-v1", "matrix:pd", 1, **_REPEATED),
+        Scenario("matrix:chicken-v1", "matrix:chicken", 1, **_REPEATED),
+        Scenario("matrix:stag-v1", "matrix:stag", 1, **_REPEATED),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, training=_MATCH),
         Scenario("pursuit-v1", "pursuit", 20, training=_MATCH, reader=f"{_HIDDEN}pursuit"),
