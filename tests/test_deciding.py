@@ -85,7 +85,8 @@ def test_data_by_the_name_of_a_method_is_not_called():
 def test_who_declares_nothing_has_no_type_and_no_mode(tmp_path):
     path = tmp_path / "quiet.py"
     path.write_text(
-        "import equinox as eqx\nimport jax.numpy as jnp\nfrom counterplay.types import Act\n\n\nclass Quiet(eqx.Module):\n"
+        "import equinox as eqx\nimport jax.numpy as jnp\nfrom counterplay.types import Act\n\n\n"
+        "class Quiet(eqx.Module):\n"
         "    def begin(self, key, memory):\n        return ()\n"
         "    def act(self, key, memory, view, greedy):\n"
         "        return Act(jnp.argmax(view.legal).astype(jnp.int32), memory, {})\n"

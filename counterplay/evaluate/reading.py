@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from counterplay.maths import bayes_update
 from counterplay.opponents.rule import Mixture
 from counterplay.types import NO_MOVE, Env, View
 
@@ -87,9 +88,9 @@ class Public:
         made = jnp.stack([moves[j] for j in self.others])
         chosen = made[:, None, None] == jnp.arange(self.actions)[None, None]
         likelihood = jnp.where(chosen, carry.moves, 0.0).sum(2)
-        told = jnp.where((made == NO_MOVE)[:, None], 0.0, jnp.log(jnp.maximum(likelihood, 1e-30)))
-        raw = carry.log_posterior + told
-        return carry._replace(log_posterior=raw - jax.nn.logsumexp(raw, axis=1, keepdims=True))
+        nobody = (made == NO_MOVE)[:, None]
+        told = jnp.log(jnp.where(nobody, 1.0, likelihood))
+        return carry._replace(log_posterior=bayes_update(carry.log_posterior, told))
 
 
 def public(env: Env, rules: Mixture, seat: int) -> Public:
