@@ -131,18 +131,23 @@ def _flags(args: list[str], verb: str) -> bool | None:
 
 
 def show_list(args: list[str]) -> int:
-    """Games with their presets and rules, and the algorithms."""
+    """Games with their presets, rules and sets of opponents, algorithms and scenarios."""
+    from counterplay.evaluate.scenarios import SCENARIOS
+    from counterplay.opponents.sets import SETS
+
     as_json = _flags(args, "list")
     if as_json is None:
         return 0
     games = [
         {"game": name, "presets": list(presets), "about": about, "rules": opponents.names(name)}
         | ({"bots": bots} if (bots := opponents.bots(name)) else {})
+        | ({"sets": list(SETS[name])} if name in SETS else {})
         for name, presets, about in envs.describe()
     ]
     everywhere = opponents.names(None)
     if as_json:
-        print(json.dumps({"games": games, "algorithms": list(algos.ALGORITHMS)}, indent=2))
+        more = {"algorithms": list(algos.ALGORITHMS), "scenarios": list(SCENARIOS)}
+        print(json.dumps({"games": games} | more, indent=2))
         return 0
     for game in games:
         print(f"{game['game']}: {game['about']}")
@@ -150,10 +155,13 @@ def show_list(args: list[str]) -> int:
         print(f"  rules    {', '.join(game['rules'])}")
         if "bots" in game:
             print(f"  bots     {', '.join(game['bots'])}")
+        if "sets" in game:
+            print(f"  sets     {', '.join(f'pool:{name}' for name in game['sets'])}")
     forms = "pettingzoo:MODULE, gymnasium:ID, lbforaging:ID, jaxmarl:NAME, path/to/file.py:Name"
     print(f"games of others: {', '.join((*envs.REGISTERED, forms))}")
     print(f"  rules    {', '.join(everywhere)}")
     print(f"algorithms: {', '.join(algos.ALGORITHMS)}")
+    print(f"scenarios: {', '.join(SCENARIOS)}")
     return 0
 
 

@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 
 from counterplay import __version__, algos, cli, envs, opponents
+from counterplay.evaluate.scenarios import SCENARIOS
+from counterplay.opponents.sets import SETS
 
 
 def test_list_tells_what_there_is(capsys):
@@ -16,11 +18,13 @@ def test_list_tells_what_there_is(capsys):
     for row in found["games"]:
         assert row["rules"] == opponents.names(row["game"])
         assert row.get("bots", []) == opponents.bots(row["game"])
+        assert row.get("sets", []) == list(SETS.get(row["game"], {}))
         assert row["presets"] == list(envs.PRESETS_OF[row["game"]]) and row["about"]
     assert cli.main(["list"]) == 0
     text = capsys.readouterr().out
     names = [n for row in found["games"] for n in (row["game"], *row["presets"], *row["rules"])]
-    names += opponents.bots("matrix")
+    names += [*opponents.bots("matrix"), *SCENARIOS, "pool:held-out"]
+    assert found["scenarios"] == list(SCENARIOS)
     assert "roshambo:greenberg" in names and all(name in text for name in names)
 
 
