@@ -48,7 +48,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("matrix:chicken-v1", "matrix:chicken", 1, **_REPEATED),
         Scenario("matrix:stag-v1", "matrix:stag", 1, **_REPEATED),
         Scenario("race-v1", "race", 20, training=_MATCH),
-        Scenario("coordination-v1", "coordination", 20, training=_MATCH),
+        Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),
         Scenario("pursuit-v1", "pursuit", 20, training=_MATCH, reader=f"{_HIDDEN}pursuit"),
         Scenario("scissors-v1", "scissors", 20, training=_MATCH, reader=f"{_HIDDEN}scissors"),
         Scenario("stag_hunt:4x4-v1", "stag_hunt:4x4", 20, training=_MATCH),
