@@ -34,7 +34,7 @@ class Headroom:
     steps: int | None = None
     """Environment steps of each training; by default three times the scenario's budget."""
     matches: int | None = None
-    """Matches by which each reference is reported, by default the scenario's; a quarter as many
+    """Matches by which each reference is reported, by default the scenario's; half as many
     choose it."""
     out: str | None = None
     """Folder of the queue; a second call goes on where the first was stopped. By default

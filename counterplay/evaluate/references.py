@@ -95,13 +95,13 @@ def measure(
     """For each network what it earns an episode in each mode, sampled and greedy.
 
     ``own`` says that the networks were trained on this set, whose number of types they know.
-    ``choice`` is the mean of a fifth of the matches, ``report`` the means of blocks of the others.
+    ``choice`` is the mean of a third of the matches, ``report`` the means of blocks of the others.
     """
     known = game_of(scenario, "train", (), None).types
     solo = game_of(scenario, pool, (), None if own else known)
     ways = [(i, mode, greedy) for i in range(len(nets)) for mode in modes for greedy in (0, 1)]
     made = [_reference(solo, nets[i], mode, bool(greedy)) for i, mode, greedy in ways]
-    choosing = matches // 4
+    choosing = matches // 2
     rows = _matches(solo, made, choosing + matches)
     found: list[dict[str, dict[str, Any]]] = [{} for _ in nets]
     for k, (i, mode, greedy) in enumerate(ways):

@@ -22,7 +22,7 @@ class Scenario:
     seat: int = 0
     budget: int = 500_000
     """Environment steps of an agent; references may take three times as many."""
-    matches: int = 400
+    matches: int = 1000
     """Matches by which each reference is reported."""
     training: dict[str, Any] = field(default_factory=dict, hash=False)
     """Settings of PPO for the references."""
