@@ -133,7 +133,7 @@ def read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:
     for path in sorted(folder.glob("evaluations/*/result.json")):
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            if result["kind"] != "eval":
+            if result["kind"] != "eval" or "protocol" in result:  # those have a form of their own
                 continue
             if not all(isinstance(row["label"], str) for row in result["rows"]):
                 raise ValueError("a label is no text")
