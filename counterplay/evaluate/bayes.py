@@ -3,7 +3,7 @@
 It knows the rules of the game's training set, each as likely as another at first, and gets nothing
 but its own views. Where everybody sees everything it works out what the others see and lets every
 rule watch from there (``reading.Public``); where not, the filter of the game does it. What it does
-with the posterior is written game by game: ``bayes_matrix``, ``bayes_corridors``, ``bayes_hidden``.
+with the posterior is written game by game, in the files whose names begin with ``bayes_``.
 """
 
 from typing import Any, Protocol

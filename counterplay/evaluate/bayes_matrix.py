@@ -23,7 +23,7 @@ from counterplay.opponents.general import any_of
 from counterplay.opponents.rule import Rule
 from counterplay.types import NO_EVENT, NO_MOVE, View
 
-DEPTH = 4
+DEPTH = 3
 """Rounds looked ahead; work grows as actions to twice this power."""
 BITS = 2
 """Values of what a rule may remember: nothing at all, or one truth."""

@@ -47,10 +47,7 @@ class Hidden:
 
     def begin(self, carry: Watched | None) -> Watched:
         """A later episode begins when its first view is looked at: that tells the last end."""
-        if carry is not None:
-            return carry
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), view_shapes(self.env))
-        return Watched(self.exact.begin(None), nothing, jnp.int32(0), jnp.array(False))
+        return first_contact(self.exact, self.env) if carry is None else carry
 
     def look(self, carry: Watched, views: View) -> Watched:
         view = jax.tree.map(lambda x: x[self.seat], views)
@@ -72,6 +69,12 @@ class Hidden:
     def moved(self, carry: Watched, moves: Int[Array, " N"]) -> Watched:
         move = moves[self.seat]
         return carry._replace(move=move, pending=move != NO_MOVE)
+
+
+def first_contact(exact: Any, env: Env) -> Watched:
+    """Before anything has been seen."""
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), view_shapes(env))
+    return Watched(exact.begin(None), nothing, jnp.int32(0), jnp.array(False))
 
 
 def watch(exact: Any, watched: Watched, view: View) -> Watched:
