@@ -1,13 +1,15 @@
-"""Replies in pursuit: which exit to guard, for how long, and which one after that."""
+"""Replies in pursuit: a catch at once, or which exit to guard, how long, and which one then."""
 
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from counterplay.envs.pursuit import STAY, Pursuit
+from counterplay.envs import board
+from counterplay.envs.pursuit import Pursuit
 from counterplay.evaluate.hidden_pursuit import EXITS, PursuitFilter, pursuit_filter
 from counterplay.evaluate.reading_hidden import Watched, first_contact, watch
 from counterplay.opponents.general import any_of
@@ -45,9 +47,9 @@ class PursuitMind(eqx.Module):
 
 
 class Guard(eqx.Module):
-    """Goes to one exit, stays there for a while and goes on to another: the plan that meets the
-    evader most likely, made anew in every slot. As an evader it makes for the exit where it is
-    furthest ahead of its pursuer.
+    """Makes the move after which it meets the evader most likely: at once, or later, by going to
+    one exit, staying there for a while and going on to another. As an evader it makes for the exit
+    where it is furthest ahead of its pursuer.
     """
 
     env: Pursuit = eqx.field(static=True)
@@ -62,10 +64,10 @@ class Guard(eqx.Module):
         other = jnp.argmax(view.obs[cells : 2 * cells]).astype(jnp.int32)
         exits = jnp.array(self.env.exits, jnp.int32)
         flight = exits[jnp.argmax(self._steps(other) - self._steps(me))]
-        target = jnp.where(evades(view), flight, self._target(mind, carry, view, me))
-        walk = steps_towards(me, target, view.legal, size)
-        stay = jnp.arange(view.legal.shape[0]) == STAY
-        return any_of(jnp.where(me == target, stay, walk))
+        walk = steps_towards(me, flight, view.legal, size)
+        worth = self.worth(mind, carry, view, me)
+        best = jnp.arange(worth.shape[0]) == jnp.argmax(jnp.where(view.legal, worth, -jnp.inf))
+        return any_of(jnp.where(evades(view), walk, best))
 
     def arrivals(self, mind: PursuitMind, carry: Watched) -> Float[Array, "4 horizon"]:
         """P(exit, steps until the evader is there | all that was seen); less than 1 in all."""
@@ -73,23 +75,40 @@ class Guard(eqx.Module):
         soon = jnp.einsum("ec,ecn->en", straight + later, self.ahead)
         return soon + jnp.einsum("wec,wecn->en", ways, self.around)
 
-    def _target(
+    def worth(
         self, mind: PursuitMind, carry: Watched, view: View, me: Int[Array, ""]
-    ) -> Int[Array, ""]:
-        """The cell to go to now."""
-        steps, far = jnp.arange(self.env.horizon), self.env.size - 1  # from exit to exit
+    ) -> Float[Array, " A"]:
+        """The chance of capture for each of my moves, as if to be caught at once and to be met
+        later were independent.
+        """
+        straight, ways, later = mind.exact.ways_on(carry.carry)
+        rows = jnp.concatenate([straight, ways.sum(1), later])
+        after = jnp.einsum("hc,hcd->d", rows, mind.exact.steps)
+        moves = jnp.arange(view.legal.shape[0])
+        inside = board.steps_inside(jnp.broadcast_to(me, moves.shape), self.env.size)
+        to = board.walk(jnp.broadcast_to(me, moves.shape), moves, inside, self.env.size)
+        # a swap: it comes from where I go to where I stand
+        towards = mind.exact.steps[:, :, me]
+        swap = (rows * towards).sum(0)[to] * (to != me)
+        caught = after[to] + swap
+        steps = jnp.arange(self.env.horizon)
         arrive = self.arrivals(mind, carry)
-        arrive = jnp.where(steps[None] <= self.env.horizon - view.time, arrive, 0.0)
+        arrive = jnp.where(steps[None] < self.env.horizon - view.time + 1, arrive, 0.0)
+        arrive = jnp.pad(arrive[:, 1:], ((0, 0), (0, 1))).at[:, 0].set(0.0)
+        later_on = jax.vmap(lambda cell: self._guarding(arrive, cell))(to)
+        return caught + (1 - caught) * later_on
+
+    def _guarding(self, arrive: Float[Array, "4 horizon"], me: Int[Array, ""]) -> Float[Array, ""]:
+        """The chance to meet the evader by the best plan of two exits."""
+        steps, far = jnp.arange(self.env.horizon), self.env.size - 1  # from exit to exit
         here = self._steps(me)
-        met = jnp.cumsum(jnp.where(steps[None] >= here[:, None], arrive, 0.0), axis=1)
+        there = steps[None] >= here[:, None]
+        met = jnp.cumsum(jnp.where(there, arrive, 0.0), axis=1)
         rest = jnp.cumsum(arrive[:, ::-1], axis=1)[:, ::-1]
         rest = jnp.pad(rest, ((0, 0), (0, far)))[:, far:]  # who comes later than I get there
         other = ~np.eye(EXITS, dtype=bool)[:, :, None]
         worth = met[:, None] + jnp.where(other, rest[None], 0.0)  # [first, second, leaving]
-        worth = jnp.where((steps[None] >= here[:, None])[:, None], worth, -1.0)
-        first, second, until = jnp.unravel_index(jnp.argmax(worth), worth.shape)
-        exits = jnp.array(self.env.exits, jnp.int32)
-        return exits[jnp.where((here[first] == 0) & (until == 0), second, first)]
+        return jnp.where(there[:, None], worth, 0.0).max()
 
     def _steps(self, cell: Int[Array, ""]) -> Int[Array, " 4"]:
         rows, cols = np.divmod(np.array(self.env.exits), self.env.size)
