@@ -77,12 +77,16 @@ class Bayes(eqx.Module):
         moves = self.mind.moves(self.mind.look(memory, view), view)
         return jnp.log(blurred(moves))
 
+    def type_id(self, memory: Memory) -> Int[Array, ""]:
+        return jnp.int32(self.type_of)
+
+
+class BayesOfGoals(Bayes):
+    """The same in a game that has goals."""
+
     def belief(self, memory: Memory, view: View) -> Float[Array, "M G"]:
         """Over the goal of each other, as the rules declare theirs."""
         return blurred(self.mind.goals(self.mind.look(memory, view), view))
-
-    def type_id(self, memory: Memory) -> Int[Array, ""]:
-        return jnp.int32(self.type_of)
 
 
 def blurred(chances: Float[Array, "M K"]) -> Float[Array, "M K"]:
@@ -137,7 +141,7 @@ def bayes(env: Any) -> Bayes:
     if game in ("race", "coordination"):
         from counterplay.evaluate.bayes_corridors import Corridors
 
-        return Bayes(Watcher(known_rules(env), env), Corridors(env))
+        return BayesOfGoals(Watcher(known_rules(env), env), Corridors(env))
     if game == "matrix":
         from counterplay.evaluate.bayes_matrix import lookahead
 
@@ -146,11 +150,11 @@ def bayes(env: Any) -> Bayes:
     if game == "pursuit":
         from counterplay.evaluate.bayes_pursuit import pursuer
 
-        return Bayes(*pursuer(env, known_rules(env).rules))
+        return BayesOfGoals(*pursuer(env, known_rules(env).rules))
     if game == "scissors":
         from counterplay.evaluate.bayes_scissors import collector
 
-        return Bayes(*collector(env, known_rules(env).rules))
+        return BayesOfGoals(*collector(env, known_rules(env).rules))
     raise ValueError(
         f"bayes: expected matrix, race, coordination, pursuit or scissors, found {game or env}"
     )

@@ -14,6 +14,7 @@ from counterplay.evaluate.exact import best_response
 from counterplay.types import NO_MOVE
 
 SMALL: Any = envs.make("matrix:pd,horizon=6")
+PENNIES: Any = envs.make("matrix:pennies")
 RULES = known_rules(SMALL).rules
 
 
@@ -81,4 +82,4 @@ def test_rules_and_games_it_cannot_follow_are_refused():
     with pytest.raises(ValueError, match="remember nothing or one truth, found Rule"):
         lookahead(SMALL, (gradual,))
     with pytest.raises(ValueError, match="expected a symmetric game, found Matrix"):
-        lookahead(envs.make("matrix:pennies"), RULES)
+        lookahead(PENNIES, RULES)
