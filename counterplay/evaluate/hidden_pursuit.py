@@ -103,13 +103,24 @@ class PursuitFilter(eqx.Module):
 
     def whereabouts(self, carry: Carry) -> Float[Array, " cells"]:
         """Posterior over the evader's cell."""
+        straight, ways, later = self.ways_on(carry)
+        return straight.sum(0) + ways.sum((0, 1)) + later.sum(0)
+
+    def ways_on(
+        self, carry: Carry
+    ) -> tuple[Float[Array, "4 cells"], Float[Array, "4 4 cells"], Float[Array, "4 cells"]]:
+        """The same, one total, by what lies ahead: an exit, going straight; a way-point, then an
+        exit; an exit, the way-point being behind.
+        """
         style = self._joint(carry)
         mass = jnp.maximum(self._masses(carry.cells), LEAST)
         direct, around = (jnp.where(s, style, 0.0).sum(0) for s in self._styles())
         share = jnp.stack([direct, around]) / mass
         straight, ways, later = jnp.split(carry.cells, 3)
-        seen = share[0] @ straight + share[1] @ later + share[1].sum() * ways.sum(0)
-        return seen / jnp.maximum(seen.sum(), LEAST)
+        ahead = share[0][:, None] * straight, share[1][None, :, None] * ways[:, None]
+        seen = *ahead, share[1][:, None] * later
+        total = jnp.maximum(sum(part.sum() for part in seen), LEAST)
+        return seen[0] / total, seen[1] / total, seen[2] / total
 
     def _styles(self) -> tuple[Bool[np.ndarray, "Y 1"], Bool[np.ndarray, "Y 1"]]:
         """Which types go straight, which pass a way-point."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.envs.pursuit import PURSUER, Pursuit
 from counterplay.envs.scissors import HOLDINGS, Scissors
@@ -15,7 +15,7 @@ from counterplay.evaluate.hidden_pursuit import pursuit_filter
 from counterplay.evaluate.hidden_scissors import scissors_filter
 from counterplay.opponents.rule import Mixture
 from counterplay.opponents.scissors import AIMS
-from counterplay.types import Env, View
+from counterplay.types import NO_MOVE, Env, View
 from counterplay.views import select, view_shapes
 
 
@@ -25,7 +25,7 @@ class Watched(NamedTuple):
     carry: Any
     view: View
     move: Int[Array, ""]
-    pending: Array
+    pending: Bool[Array, ""]
     """Whether a move waits for the view after it; False at first contact."""
 
 
@@ -47,10 +47,7 @@ class Hidden:
 
     def begin(self, carry: Watched | None) -> Watched:
         """A later episode begins when its first view is looked at: that tells the last end."""
-        if carry is not None:
-            return carry
-        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), view_shapes(self.env))
-        return Watched(self.exact.begin(None), nothing, jnp.int32(0), jnp.array(False))
+        return first_contact(self.exact, self.env) if carry is None else carry
 
     def look(self, carry: Watched, views: View) -> Watched:
         view = jax.tree.map(lambda x: x[self.seat], views)
@@ -70,7 +67,14 @@ class Hidden:
         return (goal[:, None] == jnp.array(self.goals)[None]).astype(jnp.float32)
 
     def moved(self, carry: Watched, moves: Int[Array, " N"]) -> Watched:
-        return carry._replace(move=moves[self.seat], pending=jnp.array(True))
+        move = moves[self.seat]
+        return carry._replace(move=move, pending=move != NO_MOVE)
+
+
+def first_contact(exact: Any, env: Env) -> Watched:
+    """Before anything has been seen."""
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), view_shapes(env))
+    return Watched(exact.begin(None), nothing, jnp.int32(0), jnp.array(False))
 
 
 def watch(exact: Any, watched: Watched, view: View) -> Watched:

@@ -128,10 +128,14 @@ BOTS: dict[str, dict[str, str]] = {
 }
 """Game -> name -> where a player in ordinary Python is made, of the game and what follows ``:``."""
 
+AGENTS: dict[str, str] = {"bayes": "counterplay.evaluate.bayes:bayes"}
+"""Hand-written policies that are no rules, and are in no set."""
+_AGENTS_PLAY = ("matrix", "race", "coordination", "pursuit", "scissors")
+
 
 def names(game: str | None) -> list[str]:
     """The rules that can play a game; None asks for those that play any game."""
-    return list(_places(game))
+    return [name for name in _places(game) if name not in AGENTS]
 
 
 def bots(game: str | None) -> list[str]:
@@ -162,7 +166,7 @@ def check_name(name: str, game: str | None) -> None:
 
 
 def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule.Rule":
-    """The rule that the text names, made for this game."""
+    """The rule, or one of ``AGENTS``, that the text names, made for this game."""
     game = game_of(env)
     factory, settings = _read(text, game)
     place = list(_places(game)).index(text.partition(":")[0].strip())
@@ -214,7 +218,8 @@ def load_file(text: str, env: "counterplay.types.Env") -> Any:
 
 
 def _places(game: str | None) -> dict[str, str]:
-    return RULES.get(game or "", {}) | ANY_GAME
+    agents = AGENTS if game in _AGENTS_PLAY else {}
+    return RULES.get(game or "", {}) | ANY_GAME | agents
 
 
 def _call(maker: Any, env: Any, text: str) -> Any:

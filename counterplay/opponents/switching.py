@@ -108,6 +108,9 @@ def switch(
         if text.partition(":")[0].strip() == "switch":
             raise ValueError(f"switch: changes between two rules, not switchers, found {text!r}")
     rules = make(first.replace("+", ","), env), make(then.replace("+", ","), env)
+    for text, rule in zip((first, then), rules, strict=True):
+        if not isinstance(rule, Rule):
+            raise ValueError(f"switch: changes between two rules, found {text!r}")
     if episode or rate:
         return Rule(Switch(rules, episode=episode or NEVER, rate=rate))
     return Rule(Switch(rules, at=at or max(env.horizon // 2, 1)))
