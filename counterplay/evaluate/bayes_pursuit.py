@@ -1,4 +1,4 @@
-"""Replies in pursuit: a catch at once, or which exit to guard, how long, and which one then."""
+"""Replies in pursuit: the best move on average over all that the evader may have in mind."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from counterplay.envs import board
 from counterplay.envs.pursuit import Pursuit
 from counterplay.evaluate.hidden_pursuit import EXITS, PursuitFilter, pursuit_filter
 from counterplay.evaluate.reading_hidden import Watched, first_contact, watch
@@ -46,73 +45,63 @@ class PursuitMind(eqx.Module):
         return jnp.where(evades(view), 1 / moves.shape[0], moves)[None]
 
 
-class Guard(eqx.Module):
-    """Makes the move after which it meets the evader most likely: at once, or later, by going to
-    one exit, staying there for a while and going on to another. As an evader it makes for the exit
-    where it is furthest ahead of its pursuer.
+class Chase(eqx.Module):
+    """Makes the move that is best on average over what the evader may have in mind and where it may
+    be, as if that will be known from then on: QMDP, Littman, Cassandra & Kaelbling (1995). Exits
+    show themselves only when it is late, so little is lost by not looking for them on purpose:
+    measured, .77 an episode, where guarding the likeliest exit or two earns .69. As an evader it
+    makes for the exit where it is furthest ahead of its pursuer.
     """
 
     env: Pursuit = eqx.field(static=True)
-    ahead: Float[Array, "4 cells horizon"]
-    """P(steps to the exit | cell) of who goes straight to it."""
-    around: Float[Array, "4 4 cells horizon"]
-    """The same, of who passes a way-point first."""
+    value: Float[Array, "slots cells W cells"]
+    """What the pursuer on one cell may expect once the evader, on another one, has moved, 1 and -1
+    where that is the end; of ``W = 20`` things in mind, see ``ahead``."""
 
     def log_probs(self, mind: PursuitMind, carry: Watched, view: View) -> Float[Array, " A"]:
         size, cells = self.env.size, self.env.cells
         me = jnp.argmax(view.obs[:cells]).astype(jnp.int32)
         other = jnp.argmax(view.obs[cells : 2 * cells]).astype(jnp.int32)
         exits = jnp.array(self.env.exits, jnp.int32)
-        flight = exits[jnp.argmax(self._steps(other) - self._steps(me))]
-        walk = steps_towards(me, flight, view.legal, size)
-        worth = self.worth(mind, carry, view, me)
-        best = jnp.arange(worth.shape[0]) == jnp.argmax(jnp.where(view.legal, worth, -jnp.inf))
-        return any_of(jnp.where(evades(view), walk, best))
-
-    def arrivals(self, mind: PursuitMind, carry: Watched) -> Float[Array, "4 horizon"]:
-        """P(exit, steps until the evader is there | all that was seen); less than 1 in all."""
-        straight, ways, later = mind.exact.ways_on(carry.carry)
-        soon = jnp.einsum("ec,ecn->en", straight + later, self.ahead)
-        return soon + jnp.einsum("wec,wecn->en", ways, self.around)
+        flight = exits[jnp.argmax(self._far(other) - self._far(me))]
+        flees = steps_towards(me, flight, view.legal, size)
+        worth = jnp.where(view.legal, self.worth(mind, carry, me, view.time), -jnp.inf)
+        best = jnp.arange(worth.shape[0]) == jnp.argmax(worth)
+        return any_of(jnp.where(evades(view), flees, best))
 
     def worth(
-        self, mind: PursuitMind, carry: Watched, view: View, me: Int[Array, ""]
+        self, mind: PursuitMind, carry: Watched, me: Int[Array, ""], time: Int[Array, ""]
     ) -> Float[Array, " A"]:
-        """The chance of capture for each of my moves, as if to be caught at once and to be met
-        later were independent.
-        """
-        straight, ways, later = mind.exact.ways_on(carry.carry)
-        rows = jnp.concatenate([straight, ways.sum(1), later])
-        after = jnp.einsum("hc,hcd->d", rows, mind.exact.steps)
-        moves = jnp.arange(view.legal.shape[0])
-        inside = board.steps_inside(jnp.broadcast_to(me, moves.shape), self.env.size)
-        to = board.walk(jnp.broadcast_to(me, moves.shape), moves, inside, self.env.size)
-        # a swap: it comes from where I go to where I stand
-        towards = mind.exact.steps[:, :, me]
-        swap = (rows * towards).sum(0)[to] * (to != me)
-        caught = after[to] + swap
-        steps = jnp.arange(self.env.horizon)
-        arrive = self.arrivals(mind, carry)
-        arrive = jnp.where(steps[None] < self.env.horizon - view.time + 1, arrive, 0.0)
-        arrive = jnp.pad(arrive[:, 1:], ((0, 0), (0, 1))).at[:, 0].set(0.0)
-        later_on = jax.vmap(lambda cell: self._guarding(arrive, cell))(to)
-        return caught + (1 - caught) * later_on
+        """The expected reward of each of my moves and what follows."""
+        rows = ahead(mind.exact, carry)
+        steps = mind.exact.steps[:EXITS], mind.exact.steps[EXITS : 2 * EXITS]
+        going, passing = rows[:EXITS], rows[EXITS:].reshape(EXITS, EXITS, -1)
+        after = jnp.concatenate([
+            jnp.einsum("ec,ecd->ed", going, steps[0]),
+            jnp.einsum("wec,wcd->wed", passing, steps[1]).reshape(rows[EXITS:].shape),
+        ])  # fmt: skip
+        onto_me = jnp.concatenate([steps[0][:, :, me], jnp.repeat(steps[1][:, :, me], EXITS, 0)])
+        swaps, values = rows * onto_me, self.value[time + 1]
 
-    def _guarding(self, arrive: Float[Array, "4 horizon"], me: Int[Array, ""]) -> Float[Array, ""]:
-        """The chance to meet the evader by the best plan of two exits."""
-        steps, far = jnp.arange(self.env.horizon), self.env.size - 1  # from exit to exit
-        here = self._steps(me)
-        there = steps[None] >= here[:, None]
-        met = jnp.cumsum(jnp.where(there, arrive, 0.0), axis=1)
-        rest = jnp.cumsum(arrive[:, ::-1], axis=1)[:, ::-1]
-        rest = jnp.pad(rest, ((0, 0), (0, far)))[:, far:]  # who comes later than I get there
-        other = ~np.eye(EXITS, dtype=bool)[:, :, None]
-        worth = met[:, None] + jnp.where(other, rest[None], 0.0)  # [first, second, leaving]
-        return jnp.where(there[:, None], worth, 0.0).max()
+        def of(cell: Int[Array, ""]) -> Float[Array, ""]:
+            later = values[cell]  # who comes from where I go to where I stand is caught
+            caught = jnp.where(cell == me, 0.0, swaps[:, cell] * (1 - later[:, me]))
+            return (after * later).sum() + caught.sum()
 
-    def _steps(self, cell: Int[Array, ""]) -> Int[Array, " 4"]:
+        return jax.vmap(of)(jnp.array(_destinations(self.env))[:, me])
+
+    def _far(self, cell: Int[Array, ""]) -> Int[Array, " 4"]:
+        """Steps to each exit."""
         rows, cols = np.divmod(np.array(self.env.exits), self.env.size)
         return abs(cell // self.env.size - rows) + abs(cell % self.env.size - cols)
+
+
+def ahead(exact: PursuitFilter, carry: Watched) -> Float[Array, "W cells"]:
+    """P(what lies ahead, cell | all that was seen): one of four exits, or one of four way-points
+    and after that one of four exits.
+    """
+    straight, ways, later = exact.ways_on(carry.carry)
+    return jnp.concatenate([straight + later, ways.reshape(-1, straight.shape[1])])
 
 
 def evades(view: View) -> Bool[Array, ""]:
@@ -120,30 +109,67 @@ def evades(view: View) -> Bool[Array, ""]:
     return view.obs[-1] > 0
 
 
-def pursuer(env: Pursuit, rules: Sequence[Rule]) -> tuple[PursuitMind, Guard]:
+def pursuer(env: Pursuit, rules: Sequence[Rule]) -> tuple[PursuitMind, Chase]:
     """The mind that knows these rules, and the reply."""
     exact = pursuit_filter(env, rules)
     steps = np.asarray(exact.steps, np.float64)
-    exits, ways = list(env.exits), list(way_points(env.size))
-    straight, onward, _ = np.split(steps, 3)
-    ahead = np.stack([_hits(s, exit, env.horizon) for s, exit in zip(straight, exits, strict=True)])
-    to_way = np.stack([_hits(s, way, env.horizon) for s, way in zip(onward, ways, strict=True)])
-    around = np.zeros((EXITS, EXITS, env.cells, env.horizon))
-    for w, e in np.ndindex(EXITS, EXITS):
-        for n in range(env.horizon):
-            later = ahead[e, ways[w], : env.horizon - n]
-            around[w, e, :, n:] += to_way[w, :, n, None] * later[None]
-    return PursuitMind(exact), Guard(env, jnp.float32(ahead), jnp.float32(around))
+    straight = [solve(env, steps[exit]) for exit in range(EXITS)]
+    values = [_ended(env, value) for value in straight]
+    for way, cell in enumerate(way_points(env.size)):
+        for exit in range(EXITS):
+            values.append(_ended(env, solve(env, steps[EXITS + way], cell, straight[exit]), cell,
+                                 straight[exit]))  # fmt: skip
+    return PursuitMind(exact), Chase(env, jnp.asarray(np.stack(values, 2), jnp.float32))
 
 
-def _hits(
-    steps: Float[np.ndarray, "cells cells"], target: int, horizon: int
-) -> Float[np.ndarray, "cells horizon"]:
-    """P(on the target for the first time after so many steps | cell)."""
-    first = np.zeros((len(steps), horizon))
-    first[target, 0] = 1.0
-    on = steps.copy()
-    on[target] = 0.0
-    for n in range(1, horizon):
-        first[:, n] = on @ first[:, n - 1]
-    return first
+def solve(
+    env: Pursuit,
+    steps: Float[np.ndarray, "cells cells"],
+    cell: int | None = None,
+    onward: Float[np.ndarray, "slots cells cells"] | None = None,
+) -> Float[np.ndarray, "slots cells cells"]:
+    """What a pursuer who sees all may expect in each slot, [slot, its cell, the evader's cell].
+
+    ``steps`` is P(next cell | cell) of the evader; from ``cell`` on its values are ``onward``.
+    By backward induction, Puterman (1994), section 4.5.
+    """
+    values = np.zeros((env.horizon + 1, env.cells, env.cells))
+    here = np.arange(env.cells)
+    for t in reversed(range(env.horizon)):
+        later = _ended(
+            env, values[t + 1][None], cell, None if onward is None else onward[t + 1][None]
+        )[0]
+        worth = []
+        for to in _destinations(env):
+            q = later[to] @ steps.T
+            q[here, to] += steps[to, here] * (1 - later[to, here]) * (to != here)  # a swap
+            worth.append(q)
+        values[t] = np.max(worth, axis=0)
+    return values
+
+
+def _ended(
+    env: Pursuit,
+    values: Float[np.ndarray, "slots cells cells"],
+    cell: int | None = None,
+    onward: Float[np.ndarray, "slots cells cells"] | None = None,
+) -> Float[np.ndarray, "slots cells cells"]:
+    """The same, -1 for an evader on an exit and 1 where both share a cell."""
+    values = values.copy()
+    if cell is not None and onward is not None:
+        values[:, :, cell] = onward[:, :, cell]
+    values[:, :, list(env.exits)] = -1.0
+    here = np.arange(env.cells)
+    values[:, here, here] = 1.0
+    return values
+
+
+def _destinations(env: Pursuit) -> Int[np.ndarray, "A cells"]:
+    """Where each move leads from each cell."""
+    row, col = np.divmod(np.arange(env.cells), env.size)
+    steps = ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0))
+    last = env.size - 1
+    return np.stack([
+        np.clip(row + down, 0, last) * env.size + np.clip(col + right, 0, last)
+        for down, right in steps
+    ])  # fmt: skip
