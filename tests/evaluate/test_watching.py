@@ -79,6 +79,13 @@ def test_who_tells_nothing_is_told_of_by_nothing():
     for name in ("log_probs", "predict", "belief", "types", "truth", "hypotheses"):
         assert getattr(found, name) is None
     assert (found.actions == [1, 0]).all() and found.valid.shape == (2, 5)
+    strange = bank([Speaker(0)])  # rules watch beside a network as well
+    beside = watch(ENV, seated(Speaker(1), strange), 2, known=Mixture(pool(ENV).rules[:2]))
+    assert beside.truth is None and beside.hypotheses is not None
+    hardly = np.log(np.array([[0.975, 0.025], [0.025, 0.975]]))  # always cooperate, always defect
+    np.testing.assert_allclose(
+        beside.hypotheses, np.broadcast_to(hardly, (2, 5, 1, 2, 2)), rtol=1e-5
+    )
     assert (found.goal == NO_MOVE).all() and (found.mode == -1).all()
 
 
