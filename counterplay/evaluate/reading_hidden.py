@@ -29,7 +29,7 @@ class Watched(NamedTuple):
     """Whether a move waits for the view after it; False at first contact."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a filter holds arrays: it is itself and no other
 class Hidden:
     """Lets a filter watch from one seat of a game for two, whose views alone it is shown."""
 
