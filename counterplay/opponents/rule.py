@@ -127,8 +127,11 @@ class Mixture(eqx.Module):
         return self._chosen(memory, each)
 
     def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
-        each = [r.log_probs(m, view) for r, m in zip(self.rules, memory[1], strict=True)]
-        return self._chosen(memory, each)
+        return self._chosen(memory, self._each(memory, view))
+
+    def hypotheses(self, memory: Memory, view: View) -> Float[Array, "Y A"]:
+        """What each of its rules would do here, in their order."""
+        return jnp.stack(self._each(memory, view))
 
     def intent(self, memory: Memory, view: View) -> Int[Array, ""]:
         each = [r.intent(m, view) for r, m in zip(self.rules, memory[1], strict=True)]
@@ -138,6 +141,9 @@ class Mixture(eqx.Module):
         action, log_pi = draw(key, self.log_probs(memory, view), view.legal)
         kept = tuple(r.remember(m, view) for r, m in zip(self.rules, memory[1], strict=True))
         return Act(action, (memory[0], kept), {"log_pi": log_pi})
+
+    def _each(self, memory: Memory, view: View) -> list[Float[Array, " A"]]:
+        return [r.log_probs(m, view) for r, m in zip(self.rules, memory[1], strict=True)]
 
     def _chosen(self, memory: Memory, each: list[Array]) -> Array:
         out = each[0]
