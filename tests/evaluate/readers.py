@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from counterplay import opponents
 from counterplay.opponents.rule import Mixture
@@ -23,13 +23,13 @@ UNIFORM = 0.01
 class Reader(eqx.Module):
     """Bayes' rule over known rules; its own moves are drawn uniformly.
 
-    ``power`` 1 and ``order`` 0, 1, 2, ... is right; a power above 1 takes every move for that many,
-    and another order names the types wrong.
+    ``power`` 1 and ``order`` 0, 1, 2, ... is right; a power above 1 takes every move for that many
+    and sharpens its predictions so, and another order names the types wrong.
     """
 
     known: Mixture
-    order: tuple[int, ...] = eqx.field(static=True)
-    power: float = eqx.field(static=True, default=1.0)
+    order: Int[Array, " Y"]
+    power: Float[Array, ""]
 
     def begin(self, key: PRNGKeyArray, memory: Any) -> Any:
         even = jnp.zeros(len(self.known.rules))
@@ -55,11 +55,12 @@ class Reader(eqx.Module):
         return jnp.log((1 - UNIFORM) * jnp.exp(each) + UNIFORM / 2)
 
     def types(self, memory: Any, view: View) -> Float[Array, "M Y"]:
-        return jnp.exp(self._seen(memory, view))[jnp.array(self.order)][None]
+        return jnp.exp(self._seen(memory, view))[self.order][None]
 
     def predict(self, memory: Any, view: View) -> Float[Array, "M A"]:
         held = self._seen(memory, view)
-        return jax.nn.logsumexp(held[:, None] + self._likelihood(memory, view), axis=0)[None]
+        right = jax.nn.logsumexp(held[:, None] + self._likelihood(memory, view), axis=0)
+        return jax.nn.log_softmax(self.power * right)[None]
 
     def log_probs(self, memory: Any, view: View) -> Float[Array, " A"]:
         return jnp.full(2, jnp.log(0.5))
@@ -97,4 +98,4 @@ def reader(env: Env, power: float = 1.0, swapped: bool = False) -> Reader:
     order = list(range(len(known.rules)))
     if swapped:
         order[0], order[1] = order[1], order[0]
-    return Reader(known, tuple(order), power)
+    return Reader(known, jnp.array(order), jnp.float32(power))

@@ -1,0 +1,135 @@
+"""How well types and goals are inferred in watched matches: scores, curves, bands and groups."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from counterplay.evaluate.calibration import calibration
+from counterplay.evaluate.curves import by_number, curve
+from counterplay.evaluate.exact_filter import log_or_minus_inf, mixed
+from counterplay.evaluate.goals import goal_scores, identified_by, steps_to_identify
+from counterplay.evaluate.grouping import agreement, group_codes
+from counterplay.evaluate.others import Others, constant, number, numbers, over_matches
+from counterplay.evaluate.switching import switches
+from counterplay.types import NO_MOVE
+
+MOST_MOVES = 100
+"""Up to which curves by moves seen go."""
+MOST_PREDICTIONS = 60_000
+"""Of a reliability diagram; of more, every second, third and so on is taken."""
+RESAMPLES = 200
+DIGITS = 5
+"""Of log-probabilities, in nats, when beliefs are scored."""
+MOST_SEGMENTS = 200
+"""By which codes are merged."""
+
+
+def graded(
+    rows: Others,
+    log_belief: Float[np.ndarray, "R T G"],
+    truth: Int[np.ndarray, "R T"],
+    seen: Int[np.ndarray, "R T"],
+) -> dict[str, Any]:
+    """NLL, Brier score and top-1 where both act: means over matches, and by moves seen."""
+    even = log_belief.round(DIGITS)  # types that tie on paper tie here, whatever the precision
+    scores = goal_scores(even, np.where(rows.asked, truth, -1))._asdict()
+    matches = int(rows.match.max()) + 1
+    by_match = lambda x: x.reshape(matches, -1, x.shape[-1])  # [B, M, T]
+    most = min(int(seen[rows.asked].max(initial=0)), MOST_MOVES)
+    lines = {
+        name: curve(by_number(by_match(x), by_match(seen), most)) for name, x in scores.items()
+    }
+    points = [
+        {"x": k, "matches": int(lines["nll"].count[k])}
+        | {name: number(line.estimate[k]) for name, line in lines.items()}
+        for k in range(most + 1)
+        if lines["nll"].count[k]
+    ]
+    means = {name: over_matches(_row_means(x), rows.match) for name, x in scores.items()}
+    return means | {"by_moves": points}
+
+
+def _row_means(x: np.ndarray) -> np.ndarray:
+    there = ~np.isnan(x)
+    total, count = np.where(there, x, 0.0).sum(1), there.sum(1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def identified(
+    rows: Others,
+    log_before: Float[np.ndarray, "R T Y"],
+    log_after: Float[np.ndarray, "R T Y"],
+    truth: Int[np.ndarray, "R T"],
+) -> dict[str, Any] | None:
+    """When the truth was known for good; None where no row has one that lasts for the match."""
+    true = constant(truth)
+    kept = true >= 0
+    if not kept.any() or log_before.shape[-1] < 2:
+        return None
+    moves, episode = rows.moves[kept], rows.episode[kept]
+    found = steps_to_identify(log_before[kept], log_after[kept], true[kept], moves, episode)
+    middle = np.median(np.where(found.censored, np.inf, found.moves))
+    most = min(int((moves != NO_MOVE).sum(1).max()), MOST_MOVES)
+    return {
+        "rows": int(kept.sum()),
+        "share": number(1 - found.censored.mean()),
+        "median_moves": number(middle),
+        "by_moves": numbers(identified_by(found.moves, most)),
+        "by_episodes": numbers(identified_by(found.episodes, int(episode.max()) + 1)),
+    }
+
+
+def calibrated(
+    log_belief: Float[np.ndarray, "R T G"],
+    truth: Int[np.ndarray, "R T"],
+    asked: Bool[np.ndarray, "R T"],
+    block: Int[np.ndarray, "R T"],
+) -> dict[str, Any] | None:
+    """A reliability diagram with its null band; None without a truth."""
+    kept = np.argwhere(asked & (truth >= 0))
+    if not len(kept):
+        return None
+    kept = kept[:: -(-len(kept) // MOST_PREDICTIONS)]
+    at = tuple(kept.T)
+    found = calibration(log_belief[at], truth[at], block[at], resamples=RESAMPLES)
+    bins = {k: numbers(v) for k, v in found._asdict().items() if isinstance(v, np.ndarray)}
+    whole = {k: v for k, v in found._asdict().items() if not isinstance(v, np.ndarray)}
+    return bins | whole | {"inside": found.inside, "enough": found.enough}
+
+
+def blocks(rows: Others, truth: Int[np.ndarray, "R T"], *, by_episode: bool) -> np.ndarray:
+    """A number for every stretch in which the truth stays what it is, [R, T]."""
+    stretch = np.cumsum(switches(truth), 1)
+    if by_episode:
+        stretch = stretch + rows.episode * (int(stretch.max(initial=0)) + 1)
+    return stretch + np.arange(len(truth))[:, None] * (int(stretch.max(initial=0)) + 1)
+
+
+def grouped(
+    rows: Others, last: Float[np.ndarray, "R Y"], merge: bool = False
+) -> dict[str, Any] | None:
+    """How the likeliest type at the end agrees with the truth, in every second match.
+
+    ``last`` is the posterior then. With ``merge`` types that the known rules cannot tell apart in
+    the other matches are one group. None where the matches are too few, or types do not last.
+    """
+    true, second = constant(rows.type), rows.match % 2 == 1
+    scored = (true >= 0) & second
+    moved = (rows.moves != NO_MOVE).any(1)
+    made = np.flatnonzero((true >= 0) & ~second & moved)[:MOST_SEGMENTS]
+    if not scored.any() or not len(made) or (merge and rows.hypotheses is None):
+        return None
+    code, groups = last.argmax(-1), np.arange(last.shape[-1])
+    if merge:
+        hypotheses = np.asarray(rows.hypotheses)[made]
+        there = (rows.moves[made] != NO_MOVE)[..., None, None]
+        chances = mixed(np.where(there, hypotheses, -np.inf), rows.legal[made])
+        decoded = np.moveaxis(log_or_minus_inf(chances), 2, 0)  # [Y, B, T, A]
+        groups = group_codes(decoded, code[made], rows.moves[made]).of_code
+    found = agreement(true[scored], groups[code[scored]])
+    number_of = len(np.unique(groups[code[scored]]))
+    return {k: float(v) for k, v in found._asdict().items()} | {
+        "groups": number_of,
+        "rows": int(scored.sum()),
+    }

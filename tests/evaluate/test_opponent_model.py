@@ -1,0 +1,182 @@
+"""Measures on real play: an exact reader scores as the exact filter, and a wrong one as it should.
+
+All readers of these tests play alike, in one program: one is right, one takes every move for ten,
+one names two types wrong.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from readers import Speaker, pool, reader
+
+from counterplay import envs, opponents
+from counterplay.evaluate.opponent_model import FILTER, MODEL, measures
+from counterplay.evaluate.others import Known, after, constant, filtered, others
+from counterplay.evaluate.watching import Watching, watch
+from counterplay.opponents.rule import Mixture
+from counterplay.opponents.sets import members
+from counterplay.seats import Chair, Kind, Roster, bank
+
+ENV: Any = envs.make("matrix:pd,horizon=20")
+NAMES = members("matrix", "train")
+KNOWN = Known(NAMES, {i + 3: (i,) for i in range(len(NAMES))})
+CALLED = {i + 3: name for i, name in enumerate(NAMES)}
+EACH = 120
+RIGHT, SHARP, SWAPPED = range(3)
+
+
+def split(found: Watching, part: int, parts: int) -> Watching:
+    """One block of rows of several."""
+    size = len(found.valid) // parts
+    here = slice(part * size, (part + 1) * size)
+    cut: list[Any] = [None if x is None else x[here] for x in found]
+    return Watching(*cut)
+
+
+def played(them: Mixture, seed: int = 0) -> list[Watching]:
+    readers = [reader(ENV), reader(ENV, power=10.0), reader(ENV, swapped=True)]
+    kinds = (Kind("readers", 3, policy=bank(readers)), Kind("them", 1, policy=them, first_id=3))
+    tables = tuple((Chair(0, i), Chair(1, 0)) for i in range(3))
+    roster = Roster(kinds, tables, ("right", "sharp", "swapped"), (0, 0, 0))
+    found = watch(ENV, roster, 3 * EACH, 1, seed, known=pool(ENV))
+    return [split(found, i, 3) for i in range(3)]
+
+
+@pytest.fixture(scope="module")
+def steady() -> list[dict[str, Any]]:
+    return [measures(w, KNOWN, CALLED) for w in played(pool(ENV))]
+
+
+def line(found: dict[str, Any], predictor: str, opponent: str | None = None) -> dict[str, Any]:
+    (one,) = [
+        x
+        for x in found["next_move"]["lines"]
+        if (x["predictor"], x["opponent"]) == (predictor, opponent)
+    ]
+    return one
+
+
+def test_an_exact_reader_is_as_good_as_the_filter(steady):
+    found = steady[RIGHT]
+    excess = found["next_move"]["excess"]
+    assert abs(excess["estimate"]) < 1e-4 and abs(excess["low"]) < 1e-4
+    mine, exact = found["types"][MODEL], found["types"][FILTER]
+    for name in ("nll", "brier", "top1"):
+        assert mine[name]["estimate"] == pytest.approx(exact[name]["estimate"], abs=1e-4)
+    assert mine["top1"]["estimate"] > 0.6
+    first, last = exact["by_moves"][0], exact["by_moves"][-1]
+    assert first["x"] == 0 and first["matches"] == EACH
+    assert first["nll"] == pytest.approx(np.log(6)) and first["top1"] == pytest.approx(1 / 6)
+    assert last["x"] == 19 and last["nll"] < 0.5
+    assert found["calibration"][FILTER]["inside"] and found["calibration"]["types"]["inside"]
+    assert set(found["why"]) == {"goals"}
+
+
+def test_predictors_stand_in_their_order(steady):
+    nll = {
+        x: line(steady[RIGHT], x)["nll"]["estimate"] for x in ("true policy", FILTER, "marginal")
+    }
+    assert nll["true policy"] < nll[FILTER] < nll["marginal"]
+    assert line(steady[RIGHT], "true policy")["accuracy"]["estimate"] > 0.9
+    moves = sum(line(steady[RIGHT], MODEL, name)["moves"] for name in NAMES)
+    assert moves == line(steady[RIGHT], MODEL)["moves"] == EACH * 20
+
+
+def test_who_is_too_sure_is_found_out(steady):
+    sharp = steady[SHARP]
+    assert sharp["next_move"]["excess"]["low"] > 0.02
+    surest = {x: sharp["calibration"]["types"][x][-1] for x in ("frequency", "low")}
+    assert surest["frequency"] < surest["low"]  # right less often than certain
+    assert sharp["calibration"][FILTER]["inside"]
+    exact = sharp["types"][FILTER]["nll"]["estimate"]
+    assert sharp["types"][MODEL]["nll"]["estimate"] > exact + 0.05
+
+
+def test_who_takes_one_type_for_another_is_found_out(steady):
+    swapped = steady[SWAPPED]
+    assert abs(swapped["next_move"]["excess"]["estimate"]) < 1e-4  # it predicts as well as ever
+    mine, exact = swapped["types"][MODEL], swapped["types"][FILTER]
+    assert mine["top1"]["estimate"] < exact["top1"]["estimate"] - 0.1
+    assert mine["identified"]["share"] < exact["identified"]["share"] - 0.1
+    assert not swapped["calibration"]["types"]["inside"]
+    grouping = swapped["grouping"]  # what a code decodes to is not what was seen under it
+    assert grouping[MODEL]["homogeneity"] < grouping[FILTER]["homogeneity"] - 0.1
+
+
+def test_groups_stand_beside_those_of_exact_inference(steady):
+    found = steady[RIGHT]["grouping"]
+    assert found[FILTER]["rows"] == found[MODEL]["rows"] == EACH // 2
+    assert 0.5 < found[MODEL]["nmi"] <= 1 and 0.5 < found[FILTER]["adjusted_rand"] <= 1
+    assert found[MODEL]["groups"] <= found[FILTER]["groups"] == 6
+
+
+def test_the_strip_is_what_was_believed(steady):
+    found = steady[RIGHT]["strip"]
+    assert found["source"] == "types" and found["names"] == list(NAMES)
+    posterior = np.array(found["posterior"])
+    assert posterior.shape == (20, 6)
+    np.testing.assert_allclose(posterior.sum(1), 1, atol=1e-4)
+    np.testing.assert_allclose(posterior[0], 1 / 6, atol=1e-4)
+    assert len(set(found["truth"])) == 1 and found["mode"] == [0] * 20
+
+
+def test_switches_are_noticed_by_who_expects_them():
+    texts = (
+        "switch:at=10,first=tit_for_tat:tremble=.05,then=bully:tremble=.05",
+        "switch:at=10,first=bully:tremble=.05,then=tit_for_tat:tremble=.05",
+    )
+    them = Mixture(tuple(opponents.make(text, ENV) for text in texts))
+    at = {name.partition(":")[0]: i for i, name in enumerate(NAMES)}
+    pair = at["tit_for_tat"], at["bully"]
+    known = Known(NAMES, {3: pair, 4: pair[::-1]})
+    w = played(them)[RIGHT]
+    drifting = measures(w, known, {3: "a", 4: "b"}, drift=0.05)["switch"]
+    rigid = measures(w, known, {3: "a", 4: "b"})["switch"]
+    assert drifting["known"] and drifting["switches"] == drifting[FILTER]["switches"] == EACH
+    assert drifting[FILTER]["median"] <= 4 and drifting[FILTER]["missed"] < 0.2
+    assert rigid[FILTER]["median"] is None or rigid[FILTER]["median"] > drifting[FILTER]["median"]
+    assert (
+        rigid["types"]["missed"] == rigid[FILTER]["missed"]
+    )  # the reader expects no change either
+    assert rigid["surprise"]["median"] is not None and rigid["recovery"]["unit"] == "slots"
+    unknown = measures(w, Known(NAMES, {}), {3: "a", 4: "b"})
+    assert unknown["switch"][FILTER] is None and unknown["switch"]["surprise"] is not None
+    assert unknown["types"] is None and "known rules" in unknown["why"]["types"]
+    assert unknown["next_move"]["excess"] is not None
+
+
+def test_who_tells_nothing_gets_no_numbers():
+    kinds = (
+        Kind("me", 1, policy=bank([Speaker()])),
+        Kind("them", 1, policy=pool(ENV), first_id=3),
+    )
+    roster = Roster(kinds, ((Chair(0, 0), Chair(1, 0)),), focal=(0,))
+    w = watch(ENV, roster, 8, known=pool(ENV))
+    found = measures(w, KNOWN, CALLED)
+    assert found["next_move"] is None and found["goals"] is None and found["switch"] is None
+    assert found["types"][MODEL] is None and found["types"][FILTER] is not None
+    assert found["calibration"]["types"] is None and found["strip"]["source"] == FILTER
+    bare = measures(w._replace(hypotheses=None), Known((), {}), CALLED)
+    assert bare["strip"] is None and bare["types"] is None and bare["grouping"] is None
+
+
+def test_who_rules_out_what_happens_is_told_so(steady):
+    w = played(pool(ENV))[RIGHT]
+    assert w.predict is not None
+    w.predict[..., 0] = -np.inf
+    found = measures(w, KNOWN, CALLED)
+    assert "probability 0" in found["why"]["next_move"] and found["next_move"]["excess"] is None
+    assert line(found, FILTER)["excess"]["estimate"] == 0
+
+
+def test_what_is_held_after_a_slot_is_what_is_told_in_the_next():
+    w = played(pool(ENV))[RIGHT]
+    rows = others(w, KNOWN)
+    held = filtered(rows)
+    assert held is not None and rows.types is not None
+    later = after(rows.types, rows)
+    np.testing.assert_allclose(np.exp(later[:, :-1]), np.exp(held.log_after[:, :-1]), atol=1e-4)
+    gone = rows._replace(here=rows.here & (np.arange(20) != 7))
+    assert (after(rows.types, gone)[:, 6] == rows.types[:, 6]).all()  # nothing was told in slot 7
+    assert constant(np.array([[-1, 2, 2], [1, 2, 2], [-1, -1, -1]])).tolist() == [2, -1, -1]
