@@ -52,9 +52,39 @@ def protocols_of(runs: Mapping[int, Run], names: Mapping[int, str]) -> list[Prot
     return found
 
 
-def first_play(one: Protocol) -> tuple[str, Mapping[str, Any]] | None:
-    """The play of which pictures are drawn."""
-    return next(iter(one.plays.items()), None)
+class Part(NamedTuple):
+    """What was found against one set of opponents with one play."""
+
+    name: str
+    """Run, protocol and, where a protocol has several, set."""
+    play: str
+    found: Mapping[str, Any]
+
+    @property
+    def called(self) -> str:
+        return f"{self.name}, {self.play}"
+
+
+def parts_of(found: Sequence[Protocol], drawn: bool = False) -> list[Part]:
+    """All of them; those that are ``drawn`` are of the first play that there is.
+
+    Curves and measures of the first set stand in a play itself, those of another with its returns.
+    """
+    parts = []
+    for one in found:
+        for play, whole in list(one.plays.items())[: 1 if drawn else None]:
+            sets = whole.get("sets") or {}
+            rest = {name: x for name, x in sets.items() if isinstance(x.get("model"), dict)}
+            first = whole.get("of") or next((name for name in sets if name not in rest), "")
+            several = len(sets) > 1 and first
+            parts.append(Part(f"{one.called}, {first}" if several else one.called, play, whole))
+            for name, x in rest.items():
+                parts.append(Part(f"{one.called}, {name}", play, {**x["model"], **_curve(x)}))
+    return parts
+
+
+def _curve(cell: Mapping[str, Any]) -> dict[str, Any]:
+    return {"curve": cell["curve"]} if cell.get("curve") else {}
 
 
 def attempted(what: str, make: Callable[[], Sequence[Block]]) -> list[Block]:
