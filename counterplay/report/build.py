@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from counterplay import envs
 from counterplay.errors import GameError
-from counterplay.report import contents, playing
+from counterplay.report import contents, improving, playing
 from counterplay.report.adapting import adaptation
 from counterplay.report.blocks import Document, Image, Section
 from counterplay.report.markdown import FIGURES, markdown
@@ -108,6 +108,7 @@ def build(
         about = [
             contents.learning(list(mine.values()), full, mark),
             playing.returns(found, mine, names, seed, mark),
+            improving.comparisons(found, names, mark),
             playing.cross(found, names, mark),
             *by_protocol(mine, names, mark),
             contents.episodes_of(found, mine, names) if found.films else None,
