@@ -10,7 +10,16 @@ import numpy as np
 import tyro
 
 from counterplay import envs
-from counterplay.console import Meter, check_names, read, set_threads, signed, table, use_all_cores
+from counterplay.console import (
+    Meter,
+    check_names,
+    given,
+    read,
+    set_threads,
+    signed,
+    table,
+    use_all_cores,
+)
 from counterplay.errors import SaveError
 from counterplay.grammar import short_names, split_list
 from counterplay.terminal import say
@@ -38,6 +47,9 @@ class Eval:
     """Who sits where, as 0=run:FOLDER or 1..3=random; may be given several times."""
     against: tuple[str, ...] = ()
     """Each of these fills every seat but the run's."""
+    protocol: tuple[str, ...] = ()
+    """Play by these named protocols instead, whose settings eval --protocol seen-v1 --help shows:
+    selfplay-v1, seen-v1, unseen-v1, fewshot-v1, switch-v1."""
     episodes: int = 4096
     """Episodes for each row of the table."""
     match: int | None = None
@@ -64,12 +76,16 @@ class Eval:
 
 def evaluate(args: list[str]) -> int:
     """``counterplay eval ...``"""
+    if given(args, "--protocol"):
+        from counterplay.protocol import main as by_protocol
+
+        return by_protocol(args)
     chosen = read(Eval, args, "eval")
     run = chosen.run.removeprefix("run:")
     _check_eval(chosen, run)
     seated = [seat.partition("=")[2].strip() for seat in chosen.seat]
-    given = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
-    members = [name for text in given for name in split_list(text)]
+    named = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
+    members = [name for text in named for name in split_list(text)]
     game, match = set_up(chosen, members)
     from counterplay.evaluate.results import opening
     from counterplay.evaluate.returns import evaluate as play
@@ -89,7 +105,7 @@ def evaluate(args: list[str]) -> int:
         told = lambda done, total: meter.update(done, total=total)
         size = {"match": match, "progress": told, "rows": rows, "breaks": breaks}
         table = play(env, roster, chosen.episodes, **how, **size)
-    found = {"env": game, "match": match, "policies": short_names(given), "given": given}
+    found = {"env": game, "match": match, "policies": short_names(named), "given": named}
     found |= {"rows": [as_json(row) for row in table], "env_errors": breaks.count}
     saved = None
     if folder is not None:

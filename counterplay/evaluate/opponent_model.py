@@ -109,7 +109,10 @@ def next_move(
             "anything after that: mix a uniform share into its predictions"
         )
         del predictions[MODEL]
-    ids = [i for i in np.unique(rows.opponent) if (counted[rows.opponent == i] >= 0).any()]
+    ids, few = _met(rows.opponent, (counted != NO_MOVE).any(1))
+    if few:
+        names = ", ".join(opponents.get(i, str(i)) for i in few)
+        why["opponents"] = f"met once, too little for an interval, so left out: {names}"
     if not ids:
         return None
     place = _places(rows.opponent, ids)
@@ -145,6 +148,12 @@ def _other_half(rows: Others, fit: Any) -> np.ndarray:
         here = rows.match % 2 == half
         out[here] = fit(rows.moves[~here], here)
     return out
+
+
+def _met(opponent: np.ndarray, moved: np.ndarray) -> tuple[list[int], list[int]]:
+    """Opponents that moved in two rows or more, and those that did in one."""
+    ids, count = np.unique(opponent[moved], return_counts=True)
+    return ids[count > 1].tolist(), ids[count == 1].tolist()
 
 
 def _places(opponent: np.ndarray, ids: list[Any]) -> np.ndarray:

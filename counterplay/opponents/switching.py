@@ -111,3 +111,12 @@ def switch(
     if episode or rate:
         return Rule(Switch(rules, episode=episode or NEVER, rate=rate))
     return Rule(Switch(rules, at=at or max(env.horizon // 2, 1)))
+
+
+def modes_of(text: str) -> tuple[str, ...]:
+    """The rules between which a text changes, FIRST and THEN; for any other rule, itself."""
+    name, _, settings = (part.strip() for part in text.partition(":"))
+    if name != "switch":
+        return (text,)
+    given = dict(piece.split("=", 1) for piece in settings.split(",") if "=" in piece)
+    return tuple(given.get(k, "random").replace("+", ",") for k in ("first", "then"))

@@ -1,0 +1,187 @@
+"""Protocols: who is met, what is known of them, what is compared with what, and the verb."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from readers import Speaker
+
+from counterplay import cli, envs, play
+from counterplay.episodes.files import read_rows
+from counterplay.evaluate import by_protocol, published
+from counterplay.evaluate.by_protocol import curves, known_to, returns_of, scored
+from counterplay.evaluate.protocols import PROTOCOLS, protocol_of, scenario_for
+from counterplay.evaluate.published import References
+from counterplay.evaluate.scenarios import SCENARIOS
+from counterplay.evaluate.watching import watch
+from counterplay.opponents.sets import members
+from counterplay.pools import roster_of
+from counterplay.protocol import _check_sets
+from counterplay.seats import Chair, Kind, Roster, bank
+
+PD = "matrix:pd,horizon=4"
+PLAYS = ("sampled", "greedy")
+READER = "from readers import reader\n\n\ndef exact(env):\n    return reader(env)\n"
+
+
+@pytest.fixture(autouse=True)
+def no_devices(monkeypatch):
+    """The devices of this process were chosen when its first test began."""
+    monkeypatch.setattr(play, "use_all_cores", lambda game="": None)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory) -> tuple[dict[str, Any], Path]:
+    """An exact reader, from a file, by two protocols: what is printed, and where it is saved."""
+    folder = tmp_path_factory.mktemp("protocols")
+    (folder / "exact.py").write_text(READER)
+    found = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(found):
+        patch.setattr(play, "use_all_cores", lambda game="": None)
+        command = f"eval {folder}/exact.py:exact --env {PD} --protocol seen selfplay-v1 --json"
+        assert cli.main([*command.split(), "--matches", "12", "--out", str(folder / "out")]) == 0
+    return json.loads(found.getvalue()), folder / "out"
+
+
+def test_each_protocol_is_told_in_the_form_that_is_drawn(asked):
+    seen, own = asked[0]["protocols"]
+    assert (seen["protocol"], own["protocol"]) == ("seen-v1", "selfplay-v1")
+    assert seen["scenario"] is None and seen["env"] == PD and seen["match"] == 1
+    assert tuple(seen["plays"]) == PLAYS
+    for way in PLAYS:
+        one = seen["plays"][way]
+        row = one["sets"]["train"]
+        assert row["low"] <= row["mean"] <= row["high"] and row["matches"] == 12
+        assert row["worst_decile"] <= row["mean"]
+        assert row["score"] is None and row["share"] is None and "no scenario" in row["why"]
+        assert sum(x["matches"] for x in row["opponents"]) == 12
+        assert {x["name"] for x in row["opponents"]} <= set(members("matrix", "train"))
+        assert [x["x"] for x in one["curve"]["episodes"]] == [1]
+        assert [x["x"] for x in one["curve"]["slots"]] == [0, 1, 2, 3]
+        whole = sum(x["mean"] for x in one["curve"]["slots"])
+        assert whole == pytest.approx(row["mean"]) == one["curve"]["episodes"][0]["mean"]
+        assert abs(one["next_move"]["excess"]["estimate"]) < 1e-4
+        assert one["types"]["model"]["nll"]["estimate"] > 0 and one["goals"] is None
+        assert len(one["strip"]["posterior"]) == 4 and one["strip"]["source"] == "types"
+        mirror = own["plays"][way]
+        assert list(mirror["sets"]) == ["self"] and mirror["next_move"] is None
+        assert mirror["why"]["next_move"] == "no rules are known here"
+    assert json.dumps(asked[0], allow_nan=False)
+
+
+def test_what_is_saved_is_what_is_printed_and_rows_make_its_means(asked):
+    found, folder = asked
+    for one in found["protocols"]:
+        saved = json.loads((folder / one["protocol"] / "result.json").read_text())
+        assert saved["kind"] == "eval" and saved["plays"] == one["plays"]
+        assert one["saved"] == str(folder / one["protocol"])
+        rows = read_rows(folder / one["protocol"] / "rows.parquet")
+        (name,) = one["plays"]["greedy"]["sets"]
+        for way in PLAYS:
+            here = [label == f"{name}, {way}" for label in rows["label"]]
+            mean = np.asarray(rows["return_0"])[here].mean()
+            assert mean == pytest.approx(one["plays"][way]["sets"][name]["mean"])
+            assert sum(here) == 12 and set(np.asarray(rows["focal"])[here]) == {0}
+
+
+def test_the_answer_is_printed_in_tables(asked, capsys):
+    from counterplay.protocol import show
+
+    show(asked[0]["protocols"][0])
+    told = capsys.readouterr().out
+    for text in ("seen-v1 on matrix:pd", "excess NLL", "always_defect", "no adaptation score: "):
+        assert text in told
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("eval grim --env matrix:pd --protocol sene-v1", "did you mean 'seen-v1'"),
+        ("eval grim --protocol seen-v1", "say which game with --env"),
+        ("eval --env matrix:pd --protocol seen-v1", "who plays?"),
+        ("eval self --env matrix:pd --protocol seen-v1", "does not train"),
+        ("eval grin --env matrix:pd --protocol seen-v1", "did you mean 'grim'"),
+        ("eval grim --env matrix:pd --protocol seen-v1 --match 0", "--match must be"),
+        ("eval grim --env matrix:pd --protocol seen-v1 --matches 1", "--matches must be"),
+    ],
+)
+def test_rude_commands(command, told, capsys):
+    assert cli.main(command.split()) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_game_without_sets_is_refused_with_the_reason():
+    with pytest.raises(ValueError, match=r"seen-v1 cannot be played: .*has no sets of opponents"):
+        _check_sets("jaxmarl:MPE_simple_spread_v3", [PROTOCOLS["seen-v1"]])
+    _check_sets("jaxmarl:MPE_simple_spread_v3", [PROTOCOLS["selfplay-v1"]])
+
+
+def test_protocols_and_scenarios_by_name():
+    assert protocol_of("unseen") is PROTOCOLS["unseen-v1"]
+    assert scenario_for("race") is SCENARIOS["race-v1"]
+    assert scenario_for("stag_hunt") is SCENARIOS["stag_hunt:4x4-v1"]  # its default preset
+    other = scenario_for("race:slack2")
+    assert (other.name, other.match, other.reader) == ("", 20, SCENARIOS["race-v1"].reader)
+    assert scenario_for("matrix:pd", 3).name == "" and scenario_for("matrix:pd", 3).match == 3
+    assert scenario_for("jaxmarl:MPE_simple_spread_v3").reader == ""
+    assert {s for p in PROTOCOLS.values() for s in p.sets} - {"self"} == {
+        "train", "held-out", "near", "switch-known", "switch-unknown",
+    }  # fmt: skip
+
+
+def test_switchers_are_known_by_what_they_change_between():
+    env = envs.make("matrix:pd")
+    scenario = SCENARIOS["matrix:pd-v1"]
+    names = [name.partition(":")[0] for name in members("matrix", "train")]
+    roster = roster_of(env, {0: "random", 1: "pool:switch-known"})
+    _, known = known_to(env, scenario, roster)
+    called = {roster.ids[i]: [names[k] for k in of] for i, of in known.types.items() if i}
+    for text, modes in called.items():
+        assert text.startswith("switch:") and len(modes) == 2
+        assert f"first={modes[0]}:" in text and f"then={modes[1]}:" in text
+    _, strange = known_to(env, scenario, roster_of(env, {0: "random", 1: "pool:switch-unknown"}))
+    assert {k for of in strange.types.values() for k in of} == {-1}
+    rules, none = known_to(env, scenario_for("jaxmarl:MPE_simple_spread_v3"), roster)
+    assert rules is None and none.names == ()
+
+
+def test_scores_lie_between_the_references(monkeypatch):
+    scenario = SCENARIOS["matrix:pd-v1"]
+    score, share, why = scored(scenario, "near", np.ones(4))
+    assert score is None and share is None and why
+
+    def given(scenario, name):
+        assert name == "train"
+        return References(*(np.full(10, x) for x in (0.0, 2.0, 3.0, 4.0)))
+
+    monkeypatch.setattr(published, "references", given)
+    score, share, why = scored(scenario, "train", np.array([2.0, 3.0, 2.5, 2.5]))
+    assert why is None and score is not None and share is not None
+    assert score["estimate"] == pytest.approx(0.5) and share["estimate"] == pytest.approx(0.625)
+    assert 0 <= score["low"] < 0.5 < score["high"] <= 1
+    little = lambda scenario, name: References(*(np.full(10, x) for x in (0.0, 3.9, 4.0, 4.0)))
+    monkeypatch.setattr(published, "references", little)
+    score, share, why = scored(scenario, "train", np.array([4.0, 4.0]))
+    assert score is None and share is not None and why is not None and "below 15%" in why
+
+
+def test_curves_by_hand():
+    env = envs.make("matrix:pd,horizon=3")
+    kinds = (Kind("c", 1, policy=bank([Speaker(0)])), Kind("d", 1, policy=bank([Speaker(1)])))
+    roster = Roster(kinds, ((Chair(0, 0), Chair(1, 0)),), ("x",), focal=(1,))
+    w = watch(env, roster, 2, 2)  # it defects, the other cooperates: 5 a slot
+    assert returns_of(w, 2).tolist() == [[15.0, 15.0]] * 2
+    found = curves(w, returns_of(w, 2))
+    assert [(p["x"], p["mean"]) for p in found["episodes"]] == [(1, 15.0), (2, 15.0)]
+    assert [(p["x"], p["mean"], p["low"]) for p in found["slots"]] == [
+        (t, 5.0, 5.0) for t in range(6)
+    ]
+    rows = by_protocol.EpisodeRows()
+    by_protocol.note(rows, roster, w, 2)
+    columns = rows.columns()
+    assert columns["return_1"].tolist() == [15.0] * 4 and columns["return_0"].tolist() == [0.0] * 4
+    assert columns["episode"].tolist() == [0, 1, 0, 1] and set(columns["focal"]) == {1}
