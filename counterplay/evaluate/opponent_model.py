@@ -240,6 +240,13 @@ def strip(
     }
 
 
+def first_strip(w: Watching, known: Known, drift: float = 0.0) -> dict[str, Any] | None:
+    """``strip`` alone, of matches of which nothing else is asked."""
+    rows = others(w, known)
+    held = filtered(rows, drift)
+    return strip(w, rows, known, held, _types_of(rows, known, held, {}))
+
+
 def mapped(
     rows: Others, known: Known, held: Filtered | None, own: np.ndarray | None
 ) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from counterplay.report.adapting import adaptation
 from counterplay.report.blocks import Document, Image, Section
 from counterplay.report.markdown import FIGURES, markdown
 from counterplay.report.measure import Measured, Play, check_opponents, measure
-from counterplay.report.modelling import opponent_model
+from counterplay.report.modelling import film_strips, opponent_model
 from counterplay.report.page import html
 from counterplay.report.protocols import protocols_of
 from counterplay.report.read import Run, read_run
@@ -111,11 +111,16 @@ def build(
             improving.comparisons(found, names, mark),
             playing.cross(found, names, mark),
             *by_protocol(mine, names, mark),
-            contents.episodes_of(found, mine, names) if found.films else None,
+            films(found, mine, names) if found.films else None,
         ]
         title = f": {found.game}" if several else ""
         sections += [s and s._replace(title=s.title + title) for s in about]
     return contents.document(runs, sections, command, date)
+
+
+def films(found: Measured, runs: Mapping[int, Run], names: Mapping[int, str]) -> Section:
+    """Episodes, and what was believed in them."""
+    return film_strips(contents.episodes_of(found, runs, names), found.films, names)
 
 
 def by_protocol(

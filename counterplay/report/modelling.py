@@ -7,11 +7,12 @@ import numpy as np
 
 from counterplay.report import diagrams, strips
 from counterplay.report.adapting import ends_told
-from counterplay.report.blocks import Block, Section, Table, Text
+from counterplay.report.blocks import Block, Image, Section, Table, Text
 from counterplay.report.calibrating import reliabilities
 from counterplay.report.contents import image
 from counterplay.report.figures import Line
 from counterplay.report.mapping import shown_map
+from counterplay.report.measure import Film
 from counterplay.report.protocols import (
     NONE,
     Part,
@@ -177,7 +178,26 @@ def belief_strip(part: Part, tag: str) -> list[Block]:
     """One match as a still picture."""
     if not part.found.get("strip"):
         return []
-    return [strips.drawn(strips.strip_of(part.found["strip"]), part.called, f"strip{tag}.png")]
+    return [drawn_strip(strips.strip_of(part.found["strip"]), part.called, f"strip{tag}.png")]
+
+
+def drawn_strip(shown: strips.Strip, called: str, file: str) -> Image:
+    """The picture with its words; it is moved sideways where it is wider than a phone."""
+    wide = strips.width_of(shown)
+    css = round(wide * 96) if wide > strips.WIDTH else 0
+    alt = f"Belief strip of {called}. {strips.told(shown)}"
+    draw = lambda theme: strips.strip(shown, theme)
+    return image(file, draw, alt, f"{called}: {strips.caption(shown)}", css)
+
+
+def film_strips(section: Section, films: Mapping[int, Film], names: Mapping[int, str]) -> Section:
+    """The section of films with the strips of those matches as still pictures after them."""
+    drawn = [
+        drawn_strip(film.strip, f"{names[i]}, the match of the film", f"film-strip-{i + 1}.png")
+        for i, film in films.items()
+        if film.strip is not None
+    ]
+    return section._replace(blocks=(*section.blocks, *drawn))
 
 
 def _missing(found: Sequence[Protocol]) -> list[str]:

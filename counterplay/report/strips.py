@@ -12,8 +12,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from counterplay.report.blocks import Image
-from counterplay.report.contents import image
 from counterplay.report.figures import LIGHT, WIDTH, Theme, drawable, new_axes, png, shortened
 
 MOST_ROWS = 12
@@ -165,12 +163,3 @@ def told(shown: Strip) -> str:
         words += f"; the truth holds {true[known].mean():.2f} on average"
     where = ", ".join(map(str, switches_of(shown)))
     return f"{words}. Switches at slot {where}." if where else f"{words}."
-
-
-def drawn(shown: Strip, called: str, file: str) -> Image:
-    """The picture with its words, for a light and for a dark page."""
-    wide = width_of(shown)
-    css = round(wide * 96) if wide > WIDTH else 0
-    alt = f"Belief strip of {called}. {told(shown)}"
-    draw = lambda theme: strip(shown, theme)
-    return image(file, draw, alt, f"{called}: {caption(shown)}", css)
