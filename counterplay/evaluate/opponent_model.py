@@ -61,7 +61,7 @@ def measures(
         "grouping": _grouping(rows, held, own_after),
         "switch": after_switches(w, rows, held, own_after),
         "strip": strip(w, rows, known, held, own),
-        "map": mapped(rows, known, held, own),
+        "map": mapped(rows, known, opponents, held, own),
     }
     return found | {"why": why}
 
@@ -248,7 +248,11 @@ def first_strip(w: Watching, known: Known, drift: float = 0.0) -> dict[str, Any]
 
 
 def mapped(
-    rows: Others, known: Known, held: Filtered | None, own: np.ndarray | None
+    rows: Others,
+    known: Known,
+    opponents: dict[int, str],
+    held: Filtered | None,
+    own: np.ndarray | None,
 ) -> dict[str, Any] | None:
     """What was believed of each other on average over the match, in at most MOST_MAPPED of them.
 
@@ -265,6 +269,7 @@ def mapped(
         "names": found.names,
         "posterior": (total / there.sum(1)).round(6).tolist(),
         "truth": constant(found.truth[kept]).tolist(),
+        "who": [opponents.get(int(i), str(i)) for i in rows.opponent[kept]],
         "source": found.source,
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from counterplay.report.figures import (
     DASHES,
@@ -67,6 +68,8 @@ def curves(
         axes.axvline(marked, color=theme.ink, lw=1.0, ls=(0, (1, 2)))
     if unit:
         axes.set_ylim(-0.02, 1.02)
+    if all((line.x == np.round(line.x)).all() for line in lines):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # half an episode is none
     _labelled(axes, x_axis, y_axis, theme)
     axes.margins(x=0.02)
     if len(lines) > 1:

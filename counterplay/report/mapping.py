@@ -41,7 +41,10 @@ def shown_map(part: Part, tag: str) -> list[Block]:
 
 
 def drawn_map(part: Mapping[str, Any], called: str, file: str) -> list[Block]:
-    """``part`` has names [K] and for every match its mean posterior and truth."""
+    """``part`` has names [K] and for every match its mean posterior, its truth and ``who`` it was.
+
+    Who is none of the known types, or several in turn, goes by its own name.
+    """
     names = [str(name) for name in part["names"]]
     posterior, truth = np.array(part["posterior"], np.float64), np.array(part["truth"], np.int64)
     if posterior.shape != (len(truth), len(names)) or not len(truth):
@@ -49,16 +52,24 @@ def drawn_map(part: Mapping[str, Any], called: str, file: str) -> list[Block]:
             f"an opponent map wants posteriors [{len(truth)}, {len(names)}], found shape "
             f"{posterior.shape}"
         )
-    found = project(posterior)
+    found, right = project(posterior), (posterior.argmax(1) == truth)[truth >= 0]
+    who = [str(name) for name in part.get("who") or []]
+    if len(who) == len(truth):
+        strangers = list(dict.fromkeys(name for name, k in zip(who, truth, strict=True) if k < 0))
+        place = {name: len(names) + k for k, name in enumerate(strangers)}
+        pairs = zip(who, truth.tolist(), strict=True)
+        truth = np.array([k if k >= 0 else place[name] for name, k in pairs])
+        names = [*names, *strangers]
     draw = lambda theme: diagrams.opponent_map(found.place, truth, names, theme)
     source = strips.SOURCES.get(str(part.get("source")), "a posterior")
-    right = (posterior.argmax(1) == truth)[truth >= 0]
-    alt = f"Opponent map of {called}: {len(truth)} matches of {len(np.unique(truth))} types."
+    kinds = len(np.unique(truth))
+    alt = f"Opponent map of {called}: {len(truth)} matches; kinds of opponent: {kinds}."
     if len(right):
-        alt += f" In {100 * right.mean():.0f}% the true type is believed most."
+        share = f"{100 * right.mean():.0f}% of the {len(right)} matches of one known type"
+        alt += f" In {share} that is believed most."
     caption = (
         f"{called}: a point is one other in one match, placed by the mean of {source} over the "
         f"match, in its first two principal components ({100 * found.share:.0f}% of the variance). "
-        "Colour, mark and name are the true type."
+        "Colour, mark and name are the true type; who is none of those known has its own name."
     )
     return [image(file, draw, alt, caption)]

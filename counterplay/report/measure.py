@@ -216,7 +216,7 @@ def film(env: Any, run: Run, names: tuple[str, ...], seed: int, path: Path) -> F
         pictures, long, strip = [frame.picture for frame in frames], "slots", None
     else:
         frames, pictures, strip = filmed.frames, filmed.pictures, filmed.strip
-        long = f"slots, {filmed.episodes} episodes of a match; below the board what was believed"
+        long = f"slots of a match, episodes: {filmed.episodes}; below the board what was believed"
     captions = [_caption(called, frame) for frame in frames]
     quick = {} if strip is None else {"seconds_per_frame": 0.4}
     save_gif(pictures, path, captions=captions, **quick)

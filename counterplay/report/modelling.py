@@ -125,7 +125,7 @@ def inferred(found: Sequence[Protocol]) -> list[Block]:
     words = (
         "Beliefs are scored where both act. A type is known for good once it leads the best other "
         "nine to one and never less until the match ends; who is never known counts as later than "
-        "all others."
+        "all others, so that a median may be never."
     )
     caption = "Types and goals of the others as they are inferred."
     return [Text(words), Table(caption, tuple(columns), tuple(rows))]

@@ -140,8 +140,10 @@ def caption(shown: Strip) -> str:
     source = SOURCES.get(shown.source, shown.source or "a posterior")
     words = (
         f"{source}, before the move of every slot of one match. The more is believed, the stronger "
-        "the colour; the frame is the truth."
+        "the colour; "
     )
+    known = (shown.truth >= 0).any()
+    words += "the frame is the truth." if known else "no row is the truth, as far as is known."
     if boundaries(shown):
         words += " Dotted lines part episodes."
     if switches_of(shown):
@@ -155,7 +157,7 @@ def told(shown: Strip) -> str:
     """The picture in words."""
     slots, types = shown.posterior.shape
     last = shown.posterior[-1]
-    words = f"{slots} slots, {len(boundaries(shown)) + 1} episodes, {types} rows. "
+    words = f"{slots} slots, episodes: {len(boundaries(shown)) + 1}, rows: {types}. "
     words += f"At the end {last.max():.2f} is believed of {shown.names[int(last.argmax())]}"
     known = shown.truth >= 0
     if known.any():

@@ -20,8 +20,8 @@ from counterplay.report.protocols import (
 
 WAYS = {
     "types": "the agent's leading type",
-    "exact filter": "exact filter's leading type",
     "surprise": "surprise at the agent's predictions",
+    "exact filter": "exact filter's leading type",
     "exact filter, surprise": "surprise at the exact filter's",
 }
 
@@ -33,8 +33,8 @@ def after_switches(found: Sequence[Protocol], mark: str) -> Section | None:
     words = (
         "A detection delay is the number of slots from the switch to the first in which it was "
         "noticed, 1 where the first move told; where the next switch or the end came before, it is "
-        "missed and counts as later than any other. A false alarm is one while nothing had changed "
-        "since the last detection. Return has recovered when the mean of a window is back at its "
+        "missed and counts as later than any other, so that a median may be never. A false alarm "
+        "is one while nothing had changed since the last detection. Return has recovered when the mean of a window is back at its "
         "level before the switch."
     )
     blocks: list[Block] = [Text(words)]
@@ -70,17 +70,17 @@ def around(found: Sequence[Protocol], mark: str) -> list[Block]:
 
 
 def _delays_told(switch: Mapping[str, Any]) -> str:
-    """Delay and false alarms of the first way to detect that there is, and recovery."""
+    """Delay and false alarms by the first way to notice that there is, and recovery."""
     words = []
-    way = next((name for name in ("types", "surprise") if switch.get(name)), None)
+    way = next((name for name in WAYS if switch.get(name)), None)
     if way:
         part = switch[way]
         words.append(
-            f"by {WAYS[way]} noticed after {median_told(part)} slots (median), "
+            f"noticed by {WAYS[way]}: median delay {median_told(part)} slots, "
             f"{number(part.get('false_alarms_per_1000'), 1)} false alarms in 1,000 quiet slots"
         )
     if back := switch.get("recovery"):
-        words.append(f"recovered after {median_told(back)} {back['unit']} (median)")
+        words.append(f"recovered: median {median_told(back)} {back['unit']}")
     return "; ".join(words) + "." if words else "no delay is known."
 
 
@@ -88,7 +88,7 @@ def median_told(part: Mapping[str, Any]) -> str:
     """None among switches that there were stands for one that comes later than any."""
     if is_number(part.get("median")):
         return number(part["median"], 1)
-    return "never, for most," if part.get("switches") else NONE
+    return "never" if part.get("switches") else NONE
 
 
 def detection(found: Sequence[Protocol]) -> list[Block]:
@@ -98,7 +98,7 @@ def detection(found: Sequence[Protocol]) -> list[Block]:
         switch = part.found.get("switch") or {}
         for name, called in WAYS.items():
             if one := switch.get(name):
-                numbers = (median_told(one).rstrip(","), number(one["mean_of_detected"], 1))
+                numbers = (median_told(one), number(one["mean_of_detected"], 1))
                 alarms = number(one["false_alarms_per_1000"], 2), number(one["quiet_slots"])
                 told = (number(one["switches"]), *numbers, _percent(one["missed"]), *alarms)
                 rows.append((part.called, called, *told))
@@ -113,7 +113,7 @@ def recovery(found: Sequence[Protocol]) -> list[Block]:
     rows = []
     for part in parts_of(found):
         if one := (part.found.get("switch") or {}).get("recovery"):
-            medians = median_told(one).rstrip(","), number(one["mean_of_detected"], 1)
+            medians = median_told(one), number(one["mean_of_detected"], 1)
             told = (number(one["switches"]), *medians, _percent(one["missed"]))
             ends = number(one["window"]), number(one["within"])
             rows.append((part.called, one["unit"], *told, *ends))

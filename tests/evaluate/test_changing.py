@@ -41,7 +41,10 @@ def test_it_does_not_cross_another_switch():
     """Slots 2 and 4 begin new modes: (0 + 2) / 2 two slots before, (1 + 3) / 2 one before."""
     found = around(watching([[0, 0, 1, 1, 0, 0]], [[0, 1, 2, 3, 4, 5]], 6))
     assert means(found) == {-2: 1, -1: 2, 0: 3, 1: 4}
-    assert means(around(watching([[0, 0, 1, 1, 0, 0]], [[0, 1, 2, 3, 4, 5]], 6), 1)) == {-1: 2, 0: 3}
+    assert means(around(watching([[0, 0, 1, 1, 0, 0]], [[0, 1, 2, 3, 4, 5]], 6), 1)) == {
+        -1: 2,
+        0: 3,
+    }
 
 
 def test_matches_count_alike_and_give_the_interval():

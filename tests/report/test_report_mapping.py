@@ -67,3 +67,14 @@ def test_a_map_whose_parts_do_not_go_together_is_refused():
         drawn_map(part | {"truth": part["truth"][1:]}, "A", "map.png")
     (one,) = drawn_map(part, "A", "map.png")
     assert (one,) == tuple(drawn_map(part, "A", "map.png"))
+
+
+def test_who_is_none_of_the_known_goes_by_its_own_name(monkeypatch):
+    drawn = []
+    draw = lambda place, truth, names, theme: drawn.append((truth.tolist(), names)) or b""
+    monkeypatch.setattr(diagrams, "opponent_map", draw)
+    part = {"names": ["a", "b"], "posterior": [[1, 0], [0.5, 0.5], [0, 1], [0.4, 0.6]]}
+    part |= {"truth": [0, -1, -1, -1], "who": ["a:x=1", "new", "other", "new"]}
+    (one,) = drawn_map(part, "A", "map.png")
+    assert drawn[0] == ([0, 2, 3, 2], ["a", "b", "new", "other"])
+    assert "kinds of opponent: 3. In 100% of the 1 matches of one known type" in one.alt  # pyright: ignore

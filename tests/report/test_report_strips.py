@@ -25,7 +25,8 @@ def test_a_strip_knows_its_switches_and_episodes():
 def test_truth_may_be_unknown_and_more_need_not_be_told():
     found = strip_of({"names": ["a", "b"], "posterior": [[0.5, 0.5]] * 3})
     assert found.truth.tolist() == [-1] * 3 and found.episode.tolist() == [0] * 3
-    assert "the truth" not in strips.told(found) and "1 episodes" in strips.told(found)
+    assert "the truth" not in strips.told(found) and "episodes: 1," in strips.told(found)
+    assert "no row is the truth" in strips.caption(found)
     assert strips.strip(found)
 
 
