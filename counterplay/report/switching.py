@@ -34,8 +34,8 @@ def after_switches(found: Sequence[Protocol], mark: str) -> Section | None:
         "A detection delay is the number of slots from the switch to the first in which it was "
         "noticed, 1 where the first move told; where the next switch or the end came before, it is "
         "missed and counts as later than any other, so that a median may be never. A false alarm "
-        "is one while nothing had changed since the last detection. Return has recovered when the mean of a window is back at its "
-        "level before the switch."
+        "is one while nothing had changed since the last detection. Return has recovered when the "
+        "mean of a window is back at its level before the switch."
     )
     blocks: list[Block] = [Text(words)]
     blocks += attempted("returns around the switch", lambda: around(found, mark))

@@ -58,8 +58,8 @@ def test_matches_count_alike_and_give_the_interval():
 
 
 def test_of_several_episodes_their_returns_are_shown():
-    mode, reward = [[0, 0, 0, 0, 1, 1, 1, 1]], [[1, 1, 2, 2, 3, 3, 4, 4]]
-    found = around(watching(mode, reward, 2))
+    w = watching([[0, 0, 0, 0, 1, 1, 1, 1]], [[1, 1, 2, 2, 3, 3, 4, 4]], 2)
+    found = around(w)
     assert found is not None and found["unit"] == "episodes"
     assert means(found) == {-2: 2, -1: 4, 0: 6, 1: 8}
 
