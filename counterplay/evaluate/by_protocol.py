@@ -22,7 +22,7 @@ from counterplay.evaluate.returns import Progress
 from counterplay.evaluate.rows import Ended, EpisodeRows
 from counterplay.evaluate.scenarios import Scenario
 from counterplay.evaluate.watching import Watching, watch
-from counterplay.opponents.rule import Mixture
+from counterplay.opponents.rule import Mixture, Rule
 from counterplay.opponents.sets import members
 from counterplay.opponents.switching import modes_of
 from counterplay.pools import roster_of
@@ -91,7 +91,9 @@ def meet(
     roster = replace(roster, focal=(scenario.seat,) * len(roster.tables))
     rules, known = (None, Known((), {})) if name == SELF else known_to(env, scenario, roster)
     size = {"known": rules, "progress": progress}
-    w = watch(env, roster, matches, scenario.match, seed, way == "greedy", **size)
+    plain = all(isinstance(kind.policy, Rule | Mixture) for kind in roster.kinds)
+    greedy = way == "greedy" and not plain  # rules play alike, so one program serves for both
+    w = watch(env, roster, matches, scenario.match, seed, greedy, **size)
     for rows in into:
         note(rows, roster, w, scenario.match)
     drift = drift_of(env, scenario) if name.startswith("switch") else 0.0

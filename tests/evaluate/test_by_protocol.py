@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from readers import Speaker
 
-from counterplay import cli, envs, play
+from counterplay import cli, envs, play, runs
+from counterplay.algos import ppo
 from counterplay.episodes.files import read_rows
 from counterplay.evaluate import by_protocol, published
 from counterplay.evaluate.by_protocol import curves, known_to, returns_of, scored
@@ -21,6 +23,7 @@ from counterplay.evaluate.watching import watch
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
 from counterplay.protocol import _check_sets
+from counterplay.report.read import read_evaluations
 from counterplay.seats import Chair, Kind, Roster, bank
 
 PD = "matrix:pd,horizon=4"
@@ -86,6 +89,23 @@ def test_what_is_saved_is_what_is_printed_and_rows_make_its_means(asked):
             mean = np.asarray(rows["return_0"])[here].mean()
             assert mean == pytest.approx(one["plays"][way]["sets"][name]["mean"])
             assert sum(here) == 12 and set(np.asarray(rows["focal"])[here]) == {0}
+
+
+def test_a_run_keeps_its_result_and_reports_go_on(tmp_path, capsys):
+    game, folder = "matrix:pd,horizon=2", tmp_path / "r1"
+    folder.mkdir()
+    config = ppo.Config(widths=(2,))
+    learner = ppo.init_learner(config, envs.make(game), 1, jax.random.key(0))
+    kinds = [{"name": "self", "members": 1, "seats": [0, 1]}]
+    runs.save_config(folder, "ppo", game, kinds, config)
+    runs.save_policy(folder, (jax.tree.map(lambda x: x[None], learner.net),))
+    assert cli.main(["eval", str(folder), "--protocol", "selfplay", "--matches", "4"]) == 0
+    assert "selfplay-v1 on matrix:pd,horizon=2" in capsys.readouterr().out
+    (path,) = folder.glob("evaluations/*-selfplay-v1/result.json")
+    saved = json.loads(path.read_text())
+    assert saved["checkpoints"][f"run:{folder}"]["steps"] == 0
+    assert saved["runs"] == [str(folder.resolve())]
+    assert read_evaluations(folder) == ((), [])
 
 
 def test_the_answer_is_printed_in_tables(asked, capsys):

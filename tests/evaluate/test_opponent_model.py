@@ -179,3 +179,26 @@ def test_what_is_held_after_a_slot_is_what_is_told_in_the_next():
     gone = rows._replace(here=rows.here & (np.arange(20) != 7))
     assert (after(rows.types, gone)[:, 6] == rows.types[:, 6]).all()  # nothing was told in slot 7
     assert constant(np.array([[-1, 2, 2], [1, 2, 2], [-1, -1, -1]])).tolist() == [2, -1, -1]
+
+
+def test_goals_are_scored_as_types_are():
+    w = played(pool(ENV))[RIGHT]
+    number = w.opponent_id[..., 1] - 3
+    declared = w._replace(goal=np.stack([np.full_like(number, -1), number], -1), belief=w.types)
+    found = measures(declared, KNOWN, CALLED)
+    mine, same = found["goals"][MODEL], found["types"][MODEL]
+    assert mine == same and mine["nll"]["estimate"] > 0
+    assert found["calibration"]["goals"] == found["calibration"]["types"]
+    alone = measures(declared._replace(types=None), KNOWN, CALLED)["strip"]
+    assert alone["source"] == "belief" and alone["names"] == [str(i) for i in range(6)]
+    assert alone["truth"] == number[0].tolist()
+    nobody = measures(declared._replace(goal=np.full_like(declared.goal, -1)), KNOWN, CALLED)
+    assert nobody["goals"] is None and "declares" in nobody["why"]["goals"]
+
+
+def test_a_posterior_over_other_types_is_not_compared():
+    w = played(pool(ENV))[RIGHT]
+    assert w.types is not None
+    found = measures(w._replace(types=np.full((*w.types.shape[:3], 9), 1 / 9)), KNOWN, CALLED)
+    assert "9 types" in found["why"]["types"] and found["types"][MODEL] is None
+    assert found["types"][FILTER] is not None and found["strip"]["source"] == FILTER

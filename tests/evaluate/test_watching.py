@@ -79,15 +79,24 @@ def test_who_tells_nothing_is_told_of_by_nothing():
     for name in ("log_probs", "predict", "belief", "types", "truth", "hypotheses"):
         assert getattr(found, name) is None
     assert (found.actions == [1, 0]).all() and found.valid.shape == (2, 5)
+    strange = bank([Speaker(0)])  # rules watch beside a network as well
+    beside = watch(ENV, seated(Speaker(1), strange), 2, known=Mixture(pool(ENV).rules[:2]))
+    assert beside.truth is None and beside.hypotheses is not None
+    hardly = np.log(np.array([[0.975, 0.025], [0.025, 0.975]]))  # always cooperate, always defect
+    np.testing.assert_allclose(
+        beside.hypotheses, np.broadcast_to(hardly, (2, 5, 1, 2, 2)), rtol=1e-5
+    )
     assert (found.goal == NO_MOVE).all() and (found.mode == -1).all()
 
 
 def test_matches_of_unlike_lengths_are_padded():
     env = envs.make("stag_hunt:4x4")
-    stays = Kind("stay", 1, policy=bank([Speaker(4)]))
-    hunts = Kind("hunter", 1, policy=opponents.make("nearest_hare", env), first_id=1)
-    table = (Chair(0, 0), *[Chair(1, 0)] * 3)
-    found = watch(env, Roster((stays, hunts), (table,), focal=(0,)), 4, 2, seed=3)
+    stays = Kind("stay", 2, policy=bank([Speaker(4), Speaker(4)]))
+    hunts = Kind("hunter", 1, policy=opponents.make("nearest_hare", env), first_id=2)
+    table = (Chair(1, 0), Chair(0, 0), Chair(0, 1), Chair(1, 0))
+    found = watch(env, Roster((stays, hunts), (table,), focal=(1,)), 4, 2, seed=3)
+    assert (found.opponent_id == [0, 1, 2, 2]).all()  # me, and then the seats after mine
+    assert (found.actions[..., :2][found.alive[..., :2]] == 4).all()
     length = found.valid.sum(1)
     assert length.max() == found.valid.shape[1] == 30  # who stays is there to the end
     gone = ~found.alive[..., 1:]
