@@ -17,6 +17,7 @@ from counterplay.pools import roster_against, roster_of
 from counterplay.seats import Chair, Kind, Roster
 
 record: Any = recording.record
+record_match: Any = recording.record_match
 
 
 class Bare:
@@ -137,7 +138,7 @@ def test_a_match_is_told_episode_by_episode():
     native: Any = envs.make("matrix:pd,horizon=4")
     always = ("always_defect:tremble=0", "always_cooperate:tremble=0")
     roster = roster_of(native, dict(enumerate(always)))
-    found = recording.record_match(env, roster, 1, match=3)
+    found = record_match(env, roster, 1, match=3)
     assert [int(f.picture.time) for f in found.frames] == [*range(5)] * 3
     assert [f.returns.tolist() for f in found.frames] == [[5 * k, 0] for k in range(5)] * 3
     shown = [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 11, 11]
@@ -151,12 +152,12 @@ def test_a_match_is_told_episode_by_episode():
 def test_a_match_may_be_cut_after_an_episode():
     env: Any = BareMatrix(horizon=4)
     native: Any = envs.make("matrix:pd,horizon=4")
-    found = recording.record_match(env, everybody(native), 0, match=9, most=5)
+    found = record_match(env, everybody(native), 0, match=9, most=5)
     assert found.watching.valid.shape == (1, 8), "the episode in which five are over is played on"
 
 
 def test_the_slot_that_shows_a_cut_episode_is_no_slot_of_the_match():
     env: Any = BareChain(limit=2)
-    found = recording.record_match(env, everybody(env), 0, match=2)
+    found = record_match(env, everybody(env), 0, match=2)
     assert [int(f.picture.time) for f in found.frames] == [0, 1, 2] * 2
     assert found.slots == [0, 1, 2, 2, 3, 3]
