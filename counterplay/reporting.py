@@ -43,6 +43,8 @@ class Report:
     report, or drop the episode, count it and go on with a fresh copy of the game."""
     env_timeout: float = 60.0
     """Seconds that one move or reset of such a game may take; 0 for as long as it likes."""
+    marl_eval: str | None = None
+    """File for the returns in the JSON layout that marl-eval reads, besides the report."""
     json: bool = False
     """Print one JSON object instead of text."""
 
@@ -57,9 +59,11 @@ def report(args: list[str]) -> int:
     _check(chosen)
     folders = [Path(run.removeprefix("run:")) for run in chosen.run]
     use_all_cores(_game(folders))
-    from counterplay.report import build, contents
+    from counterplay.report import build, contents, exporting
 
     runs = build.read_all(folders)
+    if chosen.marl_eval is not None:
+        exporting.check_export(chosen.marl_eval, runs)
     games = build.open_games(runs, chosen.against)
     out = _place(chosen, folders)
     build.prepare(out)
@@ -71,10 +75,14 @@ def report(args: list[str]) -> int:
     date = time.strftime("%Y-%m-%d %H:%M")
     document = build.build(runs, found, chosen.seed, command, date)
     pages = build.write(document, out)
+    if chosen.marl_eval is not None:
+        exporting.export(Path(chosen.marl_eval), runs, found)
     seconds = time.perf_counter() - began
     row = summary(runs, found, contents.labels(runs)) | {"seconds": round(seconds, 2)}
     row["env_errors"] = breaks.count
     row = {name: str(path) for name, path in pages.items()} | row
+    if chosen.marl_eval is not None:
+        row["marl_eval"] = chosen.marl_eval
     if chosen.json:
         print(json.dumps(row))
     else:

@@ -96,11 +96,16 @@ def meet(
     w = watch(env, roster, matches, scenario.match, seed, greedy, **size)
     for rows in into:
         note(rows, roster, w, scenario.match)
-    drift = 1 / (scenario.match * env.horizon) if name.startswith("switch") else 0.0
+    drift = drift_of(env, scenario) if name.startswith("switch") else 0.0
     model = measures(w, known, roster.ids, drift=drift)
     by_episode = returns_of(w, scenario.match)
     told = _returns(scenario, name, by_episode.mean(1), w, roster.ids)
     return Met(told, curves(w, by_episode), model)
+
+
+def drift_of(env: Env, scenario: Scenario) -> float:
+    """The chance of a change between two slots that inference expects where others switch."""
+    return 1 / (scenario.match * env.horizon)
 
 
 def known_to(env: Env, scenario: Scenario, roster: Roster) -> tuple[Mixture | None, Known]:

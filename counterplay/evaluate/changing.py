@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from counterplay.evaluate.curves import curve, masked_mean
 from counterplay.evaluate.exact_filter import Filtered
 from counterplay.evaluate.others import Others, number
 from counterplay.evaluate.switching import (
@@ -24,6 +25,8 @@ from counterplay.types import NO_TYPE
 MARGIN = 0.1
 """Of the spread of returns, the 10th to the 90th percentile: so near the old level is back."""
 WINDOW = {"episodes": 3, "slots": 10}
+AROUND = 10
+"""Units before and after a switch that a curve shows."""
 
 
 def after_switches(
@@ -48,6 +51,7 @@ def after_switches(
         "exact filter, surprise": _by_surprise(filter_says, rows),
         "surprise": _by_surprise(rows.predict, rows),
         "recovery": recovered(w),
+        "curve": around(w),
     }
 
 
@@ -104,29 +108,67 @@ def _delays(found: Delays) -> dict[str, Any]:
     }
 
 
+def around(w: Watching, most: int = AROUND) -> dict[str, Any] | None:
+    """Mean return by the distance from a switch, by episodes or by slots as in ``recovered``.
+
+    Points reach ``most`` units before and after it, and no further than the stretches that meet
+    there; each is a mean over matches with Student's 95%. None where nobody changes.
+    """
+    unit, returns, mode = _by_unit(w)
+    starts = switches(mode)
+    if not starts.any():
+        return None
+    stretch = np.cumsum(starts, 1)
+    aligned = np.full((int(starts.sum()), 2 * most), np.nan)
+    row, at = np.nonzero(starts)
+    for k, place in enumerate(np.arange(-most, most)):
+        t = at + place
+        inside = (t >= 0) & (t < mode.shape[1])
+        t = np.clip(t, 0, mode.shape[1] - 1)
+        here = stretch[row, t] == stretch[row, at] - (place < 0)
+        there = inside & here & (mode[row, t] >= 0)
+        aligned[there, k] = returns[row, t][there]
+    of_match = np.full((len(mode), 2 * most), np.nan)
+    for match in np.unique(row):
+        of_match[match] = masked_mean(aligned[row == match], 0)
+    line = curve(of_match)
+    points = [
+        {"x": int(x), "matches": int(line.count[k])}
+        | {"mean": number(line.estimate[k]), "low": number(line.low[k])}
+        | {"high": number(line.high[k])}
+        for k, x in enumerate(range(-most, most))
+        if line.count[k]
+    ]
+    return {"unit": unit, "points": points}
+
+
 def recovered(w: Watching) -> dict[str, Any] | None:
     """How long until returns are back near their level before a switch of any of the others.
 
     By episodes where a match has several, else by slots. None where no switch has enough before it.
     """
-    episodes = int(w.episode[w.valid].max()) + 1
-    joint = _joint(w)
-    if episodes > 1:
-        unit, at = "episodes", np.argwhere(w.ended)
-        returns, mode = (np.zeros((len(w.valid), episodes), d) for d in (float, np.int64))
-        places = at[:, 0], w.episode[tuple(at.T)]
-        returns[places] = w.returns[..., 0][tuple(at.T)]
-        mode[:] = NO_TYPE
-        mode[places] = joint[tuple(at.T)]  # an episode is of the mode in which it ends
-    else:
-        unit, mode = "slots", joint
-        returns = np.where(w.valid, w.reward[..., 0], 0.0)
+    unit, returns, mode = _by_unit(w)
     low, high = np.quantile(returns[mode >= 0], [0.1, 0.9])
     within = float(MARGIN * (high - low))
     found = recovery(returns, mode, within=within, window=WINDOW[unit])
     if not len(found.delay):
         return None
     return _delays(found) | {"unit": unit, "window": WINDOW[unit], "within": within}
+
+
+def _by_unit(w: Watching) -> tuple[str, Float[np.ndarray, "B U"], Int[np.ndarray, "B U"]]:
+    """Returns and what all others play, by episodes where a match has several, else by slots."""
+    episodes = int(w.episode[w.valid].max()) + 1
+    joint = _joint(w)
+    if episodes == 1:
+        return "slots", np.where(w.valid, w.reward[..., 0], 0.0), joint
+    at = np.argwhere(w.ended)
+    returns, mode = (np.zeros((len(w.valid), episodes), d) for d in (float, np.int64))
+    places = at[:, 0], w.episode[tuple(at.T)]
+    returns[places] = w.returns[..., 0][tuple(at.T)]
+    mode[:] = NO_TYPE
+    mode[places] = joint[tuple(at.T)]  # an episode is of the mode in which it ends
+    return "episodes", returns, mode
 
 
 def _joint(w: Watching) -> Int[np.ndarray, "B T"]:

@@ -4,14 +4,14 @@ The exact filter over the known rules is the reference of all of it. What cannot
 and ``why`` says why.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from counterplay.evaluate.changing import after_switches
 from counterplay.evaluate.exact_filter import Filtered
 from counterplay.evaluate.inferring import blocks, calibrated, graded, grouped, identified
-from counterplay.evaluate.others import Known, Others, after, filtered, others, plain
+from counterplay.evaluate.others import Known, Others, after, constant, filtered, others, plain
 from counterplay.evaluate.predicted import (
     FILTER,
     Line,
@@ -24,6 +24,19 @@ from counterplay.types import NO_MOVE
 
 MODEL, MARGINAL, LAST_MOVE = "model", "marginal", "last move"
 RESAMPLES = 500
+MOST_MAPPED = 400
+"""Others in a match that a map has; of more, every second, third and so on is taken."""
+
+
+class Believed(NamedTuple):
+    """What is held of each other, for pictures."""
+
+    names: list[str]
+    log_belief: np.ndarray
+    """Before the move of every slot, [R, T, K]."""
+    truth: np.ndarray
+    """[R, T], -1 where unknown."""
+    source: str
 
 
 def measures(
@@ -33,7 +46,7 @@ def measures(
 
     ``opponents`` names each opponent_id; ``drift`` is what the filter expects of changes, the
     chance between two slots. Keys: next_move, types, goals, calibration, grouping, switch, strip,
-    why.
+    map, why.
     """
     rows = others(w, known)
     held = filtered(rows, drift)
@@ -48,6 +61,7 @@ def measures(
         "grouping": _grouping(rows, held, own_after),
         "switch": after_switches(w, rows, held, own_after),
         "strip": strip(w, rows, known, held, own),
+        "map": mapped(rows, known, opponents, held, own),
     }
     return found | {"why": why}
 
@@ -212,22 +226,63 @@ def strip(
     w: Watching, rows: Others, known: Known, held: Filtered | None, own: np.ndarray | None
 ) -> dict[str, Any] | None:
     """What was believed of the first other in the first match, before the move of every slot."""
-    names, truth = list(known.names), rows.type
-    if own is not None:
-        source, log_belief = "types", own
-    elif rows.belief is not None:
-        source, log_belief, truth = "belief", rows.belief, rows.goal
-        names = [str(g) for g in range(log_belief.shape[-1])]
-    elif held is not None:
-        source, log_belief = FILTER, held.log_before
-    else:
+    found = believed(rows, known, held, own)
+    if found is None:
         return None
     there = w.valid[0]
     return {
-        "names": names,
-        "posterior": np.exp(log_belief[0, there]).round(6).tolist(),
-        "truth": truth[0, there].tolist(),
+        "names": found.names,
+        "posterior": np.exp(found.log_belief[0, there]).round(6).tolist(),
+        "truth": found.truth[0, there].tolist(),
         "mode": rows.mode[0, there].tolist(),
         "episode": rows.episode[0, there].tolist(),
-        "source": source,
+        "source": found.source,
     }
+
+
+def first_strip(w: Watching, known: Known, drift: float = 0.0) -> dict[str, Any] | None:
+    """``strip`` alone, of matches of which nothing else is asked."""
+    rows = others(w, known)
+    held = filtered(rows, drift)
+    return strip(w, rows, known, held, _types_of(rows, known, held, {}))
+
+
+def mapped(
+    rows: Others,
+    known: Known,
+    opponents: dict[int, str],
+    held: Filtered | None,
+    own: np.ndarray | None,
+) -> dict[str, Any] | None:
+    """What was believed of each other on average over the match, in at most MOST_MAPPED of them.
+
+    The truth is the one type of the match, -1 where it has none of those known or several.
+    """
+    found = believed(rows, known, held, own)
+    if found is None:
+        return None
+    kept = np.flatnonzero(rows.asked.any(1))
+    kept = kept[:: max(1, -(-len(kept) // MOST_MAPPED))]
+    there = rows.asked[kept][..., None]
+    total = np.where(there, np.exp(found.log_belief[kept]), 0.0).sum(1)
+    return {
+        "names": found.names,
+        "posterior": (total / there.sum(1)).round(6).tolist(),
+        "truth": constant(found.truth[kept]).tolist(),
+        "who": [opponents.get(int(i), str(i)) for i in rows.opponent[kept]],
+        "source": found.source,
+    }
+
+
+def believed(
+    rows: Others, known: Known, held: Filtered | None, own: np.ndarray | None
+) -> Believed | None:
+    """The policy's posterior over types, else its belief over goals, else the exact filter's."""
+    if own is not None:
+        return Believed(list(known.names), own, rows.type, "types")
+    if rows.belief is not None:
+        goals = [str(g) for g in range(rows.belief.shape[-1])]
+        return Believed(goals, rows.belief, rows.goal, "belief")
+    if held is not None:
+        return Believed(list(known.names), held.log_before, rows.type, FILTER)
+    return None

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from counterplay.errors import GameError
 from counterplay.evaluate.returns import EVALUATION, LONGEST_CHUNK, Progress, alike
 from counterplay.opponents.rule import Mixture
-from counterplay.rollout import Lanes, blame, collect, faults, open_lanes
+from counterplay.rollout import Chunk, Lanes, blame, collect, faults, open_lanes
 from counterplay.seats import TOLD, Roster, Seating
 from counterplay.spread import Spread, over_cores, seed_numbers, shard_key, spread_over, start
 from counterplay.types import Act, Env, Memory, View
@@ -165,7 +165,7 @@ def watch(
         over = over + part["ended"].sum(1)
         progress(int((over >= match).sum()), lanes)
     each = np.repeat(np.array(roster.focal), lanes // len(roster.tables))
-    return _cut(env, parts, match, each)
+    return whole_matches(env, parts, match, each)
 
 
 def _check(env: Env, roster: Roster, matches: int, match: int, seed: int) -> None:
@@ -187,8 +187,13 @@ def _check(env: Env, roster: Roster, matches: int, match: int, seed: int) -> Non
         )
 
 
-def _cut(env: Env, parts: list[dict[str, np.ndarray]], match: int, seat: np.ndarray) -> Watching:
-    """The first match of every lane, as long as the longest of them."""
+def whole_matches(
+    env: Env, parts: list[dict[str, np.ndarray]], match: int, seat: np.ndarray
+) -> Watching:
+    """The first match of every lane, as long as the longest of them; empties the parts.
+
+    ``parts`` are chunks one after the other as ``told_of`` tells them.
+    """
     closing = np.concatenate([part.pop("closing") for part in parts], 1)
     ended = np.concatenate([part["ended"] for part in parts], 1)
     episode = np.cumsum(ended, 1) - ended
@@ -240,6 +245,12 @@ def _chunk(
     slots = min(env.horizon, LONGEST_CHUNK)
     size = {"slots": slots, "starts": slots, "match": match, "greedy": greedy, "watch": True}
     lanes, chunk = collect(env, seating, others, state.lanes, play_key, **size)
+    told = told_of(seating, seats, chunk)
+    return _State(lanes, key), (told, faults(chunk.slots))
+
+
+def told_of(seating: Seating, seats: np.ndarray, chunk: Chunk) -> dict[str, Array]:
+    """The fields of ``Watching`` of one chunk, [L, T, ...]; ``seats`` [L] are under evaluation."""
     stream = dict(chunk.slots)
     told = {name: stream[name] for name in ("time", "contact", "closing")}
     told["ended"] = stream["terminated"] | stream["truncated"]
@@ -257,7 +268,7 @@ def _chunk(
         found = _recorded(seating, chunk.records, tells, chairs)
         if found is not None:
             told[name] = found[:, :, 0] if name in FOCAL else found
-    return _State(lanes, key), (told, faults(chunk.slots))
+    return told
 
 
 def _recorded(

@@ -1,19 +1,23 @@
 """A report from run folders: what is read, what is measured, and where the files go."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from counterplay import envs
 from counterplay.errors import GameError
-from counterplay.report import contents, playing
+from counterplay.report import contents, improving, playing
+from counterplay.report.adapting import adaptation
 from counterplay.report.blocks import Document, Image, Section
 from counterplay.report.markdown import FIGURES, markdown
 from counterplay.report.measure import Measured, Play, check_opponents, measure
+from counterplay.report.modelling import film_strips, opponent_model
 from counterplay.report.page import html
+from counterplay.report.protocols import protocols_of
 from counterplay.report.read import Run, read_run
+from counterplay.report.switching import after_switches
 
 
 class Game(NamedTuple):
@@ -104,12 +108,31 @@ def build(
         about = [
             contents.learning(list(mine.values()), full, mark),
             playing.returns(found, mine, names, seed, mark),
+            improving.comparisons(found, names, mark),
             playing.cross(found, names, mark),
-            contents.episodes_of(found, mine, names) if found.films else None,
+            *by_protocol(mine, names, mark),
+            films(found, mine, names) if found.films else None,
         ]
         title = f": {found.game}" if several else ""
         sections += [s and s._replace(title=s.title + title) for s in about]
     return contents.document(runs, sections, command, date)
+
+
+def films(found: Measured, runs: Mapping[int, Run], names: Mapping[int, str]) -> Section:
+    """Episodes, and what was believed in them."""
+    return film_strips(contents.episodes_of(found, runs, names), found.films, names)
+
+
+def by_protocol(
+    runs: Mapping[int, Run], names: Mapping[int, str], mark: str
+) -> list[Section | None]:
+    """What protocols left in the folders of the runs of one game."""
+    found = protocols_of(runs, names)
+    return [
+        adaptation(found, mark),
+        after_switches(found, mark),
+        opponent_model(found, mark),
+    ]
 
 
 def write(document: Document, out: Path) -> dict[str, Path]:

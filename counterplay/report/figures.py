@@ -72,7 +72,7 @@ class Bars(NamedTuple):
 def learning_curve(lines: Sequence[Line], metric: str, theme: Theme = LIGHT) -> bytes:
     """One metric over environment steps, all runs in one picture."""
     figure = Figure(figsize=(WIDTH, 3.0 + 0.22 * (len(lines) - 1)), layout="constrained")
-    axes = _axes(figure, theme)
+    axes = new_axes(figure, theme)
     handles = []
     for i, line in enumerate(lines):
         colour = theme.series[i % len(theme.series)]
@@ -90,8 +90,8 @@ def learning_curve(lines: Sequence[Line], metric: str, theme: Theme = LIGHT) -> 
     axes.grid(color=theme.faint, lw=0.6)
     axes.margins(x=0.02)
     if len(lines) > 1:
-        _legend(figure, handles, [line.name for line in lines], theme)
-    return _png(figure, theme)
+        legend(figure, handles, [line.name for line in lines], theme)
+    return png(figure, theme)
 
 
 def return_bars(opponents: Sequence[str], runs: Sequence[Bars], theme: Theme = LIGHT) -> bytes:
@@ -99,7 +99,7 @@ def return_bars(opponents: Sequence[str], runs: Sequence[Bars], theme: Theme = L
     thick = 0.8 / len(runs)
     height = 1.0 + len(opponents) * max(0.34, 0.2 * len(runs)) + 0.22 * (len(runs) - 1)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = _axes(figure, theme)
+    axes = new_axes(figure, theme)
     place = np.arange(len(opponents), dtype=float)
     handles = []
     for i, run in enumerate(runs):
@@ -120,15 +120,15 @@ def return_bars(opponents: Sequence[str], runs: Sequence[Bars], theme: Theme = L
     axes.grid(axis="x", color=theme.faint, lw=0.6)
     axes.set_xlabel("mean return of an episode, with 95% interval")
     if len(runs) > 1:
-        _legend(figure, handles, [run.name for run in runs], theme)
-    return _png(figure, theme)
+        legend(figure, handles, [run.name for run in runs], theme)
+    return png(figure, theme)
 
 
 def heat_map(names: Sequence[str], values: np.ndarray, theme: Theme = LIGHT) -> bytes:
     """Who plays (rows) among whom (columns); every cell holds its number."""
     wide = heat_width(len(names))
     figure = Figure(figsize=(wide, wide * 0.78 + 0.9), layout="constrained")
-    axes = _axes(figure, theme)
+    axes = new_axes(figure, theme)
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     colours = colormaps["cividis"]
@@ -148,7 +148,7 @@ def heat_map(names: Sequence[str], values: np.ndarray, theme: Theme = LIGHT) -> 
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
     bar.ax.tick_params(colors=theme.ink, labelsize=8)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    return _png(figure, theme)
+    return png(figure, theme)
 
 
 def heat_width(names: int) -> float:
@@ -180,7 +180,8 @@ def _letters() -> frozenset[int]:
     return frozenset(code for code in font.get_charmap() if code >= 32)
 
 
-def _axes(figure: Figure, theme: Theme) -> Axes:
+def new_axes(figure: Figure, theme: Theme) -> Axes:
+    """Axes in the colours of a theme, without a frame."""
     FigureCanvasAgg(figure)
     figure.set_facecolor(theme.paper)
     axes = figure.add_subplot()
@@ -195,14 +196,16 @@ def _axes(figure: Figure, theme: Theme) -> Axes:
     return axes
 
 
-def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], theme: Theme) -> None:
+def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], theme: Theme) -> None:
+    """Names above the axes, one a line."""
     labels = [drawable(shortened(name, 52)) for name in names]
     where = {"loc": "outside upper left", "ncols": 1, "handlelength": 3.2}
     look = {"fontsize": 8.5, "frameon": False, "labelcolor": theme.ink}
     figure.legend(handles, labels, **where, **look)
 
 
-def _png(figure: Figure, theme: Theme) -> bytes:
+def png(figure: Figure, theme: Theme) -> bytes:
+    """The figure as a file of few colours."""
     canvas = figure.canvas
     figure.set_dpi(DOTS_PER_INCH)
     canvas.draw()

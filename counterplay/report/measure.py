@@ -13,11 +13,15 @@ from counterplay.envs.pictures import save_gif, save_png, with_caption
 from counterplay.errors import GameError
 from counterplay.evaluate.recording import Frame, record
 from counterplay.evaluate.rows import EpisodeRows
+from counterplay.report.filming import with_beliefs
 from counterplay.report.read import Run
+from counterplay.report.strips import Strip
 from counterplay.types import Picture
 
 MOST_OPPONENTS = 8
 """Where nobody says against whom."""
+UNIFORM = "random"
+"""The rule that any game has and that says something on its own."""
 MOST_ENTRANTS = 8
 """Trained policies in the cross-play of a game; each plays each, so time grows as the square."""
 
@@ -48,6 +52,8 @@ class Film(NamedTuple):
     """Its first, middle and last picture side by side, as PNG."""
     told: str
     """Who sat where, and how it ended."""
+    strip: Strip | None = None
+    """What was believed in it, where somebody did; then the film is of a match."""
 
 
 class CrossPlay(NamedTuple):
@@ -87,7 +93,7 @@ def default_opponents(env: Any) -> tuple[str, ...]:
                 usable.append(name)
         except ValueError:  # such as a rule of two actions in a game of three
             continue
-    return (*usable[: MOST_OPPONENTS - 1], *opponents.ANY_GAME)
+    return (*usable[: MOST_OPPONENTS - 1], UNIFORM)
 
 
 def check_opponents(env: Any, names: tuple[str, ...]) -> None:
@@ -203,14 +209,22 @@ def film(env: Any, run: Run, names: tuple[str, ...], seed: int, path: Path) -> F
     roster = pools.roster_of(env, seats)
     if hasattr(pools.stage(env, roster), "open"):
         raise ValueError("a policy in ordinary Python plays, and only games in JAX are drawn")
-    frames = record(env, roster, seed)
     called = [run.config["algorithm"] if s == me else name for s, name in seats.items()]
+    filmed = with_beliefs(env, run, roster, names, seed)
+    if filmed is None:
+        frames = record(env, roster, seed)
+        pictures, long, strip = [frame.picture for frame in frames], "slots", None
+    else:
+        frames, pictures, strip = filmed.frames, filmed.pictures, filmed.strip
+        long = f"slots of a match, episodes: {filmed.episodes}; below the board what was believed"
     captions = [_caption(called, frame) for frame in frames]
-    save_gif([frame.picture for frame in frames], path, captions=captions)
-    still = path.with_suffix(".png")
-    save_png(_strip([frames[0], frames[len(frames) // 2], frames[-1]], called), still)
-    told = f"{len(frames) - 1} slots; who sat where, and what each earned: {captions[-1]}"
-    return Film(path.read_bytes(), still.read_bytes(), told)
+    quick = {} if strip is None else {"seconds_per_frame": 0.4}
+    save_gif(pictures, path, captions=captions, **quick)
+    still, some = path.with_suffix(".png"), (0, len(frames) // 2, len(frames) - 1)
+    save_png(_strip([(pictures[k], captions[k]) for k in some]), still)
+    slots = len(frames) - 1 if strip is None else len(strip.posterior)
+    told = f"{slots} {long}; who sat where, and what each earned: {captions[-1]}"
+    return Film(path.read_bytes(), still.read_bytes(), told, strip)
 
 
 def _caption(called: list[str], frame: Frame) -> str:
@@ -218,8 +232,8 @@ def _caption(called: list[str], frame: Frame) -> str:
     return ", ".join(f"{seat} {name} {earned:.1f}" for seat, (name, earned) in enumerate(pairs))
 
 
-def _strip(frames: list[Frame], called: list[str]) -> Picture:
-    pictures = [with_caption(frame.picture, _caption(called, frame), 4) for frame in frames]
+def _strip(frames: list[tuple[Picture, str]]) -> Picture:
+    pictures = [with_caption(picture, words, 4) for picture, words in frames]
     height = max(picture.pixels.shape[0] for picture in pictures)
     room = [((0, height - p.pixels.shape[0]), (0, 0), (0, 0)) for p in pictures]
     pairs = zip(pictures, room, strict=True)

@@ -50,6 +50,8 @@ class Run:
     evaluations: tuple[Evaluation, ...]
     notes: tuple[str, ...]
     """What is damaged or missing."""
+    protocols: tuple[Evaluation, ...] = ()
+    """Results of evaluation protocols, in the order in which they were made."""
 
     @property
     def seeds(self) -> int:
@@ -100,9 +102,11 @@ def read_run(folder: Path) -> Run:
     series = {name: np.array([_seeds(row.get(name), seeds) for row in rows]) for name in CURVES}
     metrics = {name: values for name, values in series.items() if np.isfinite(values).any()}
     found, more = read_evaluations(folder)
+    protocols = tuple(one for one in found if _of_protocol(one.result))
+    plain = tuple(one for one in found if one not in protocols)
     name = folder.resolve().name
     wall = _wall([row["seconds"] for row in rows if _number(row.get("seconds"))])
-    return Run(name, folder, config, steps, metrics, wall, found, (*notes, *more))
+    return Run(name, folder, config, steps, metrics, wall, plain, (*notes, *more), protocols)
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -133,7 +137,10 @@ def read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:
     for path in sorted(folder.glob("evaluations/*/result.json")):
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            if result["kind"] != "eval" or "protocol" in result:  # those have a form of their own
+            if _of_protocol(result):
+                found.append(Evaluation(path.parent.name, result))
+                continue
+            if result["kind"] != "eval":
                 continue
             if not all(isinstance(row["label"], str) for row in result["rows"]):
                 raise ValueError("a label is no text")
@@ -141,6 +148,12 @@ def read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:
         except (OSError, ValueError, KeyError, TypeError):
             notes.append(f"evaluations/{path.parent.name}/result.json is damaged and left out")
     return tuple(found), notes
+
+
+def _of_protocol(result: Any) -> bool:
+    """Whether a protocol made it: such a result has no rows, but plays."""
+    told = isinstance(result, dict) and isinstance(result.get("protocol"), str)
+    return told and isinstance(result.get("plays"), dict)
 
 
 def _row(line: str) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from counterplay.pools import roster_against, roster_of
 from counterplay.seats import Chair, Kind, Roster
 
 record: Any = recording.record
+record_match: Any = recording.record_match
 
 
 class Bare:
@@ -129,3 +130,34 @@ def test_a_roster_of_several_tables_is_refused():
     env: Any = envs.make("matrix:pd")
     with pytest.raises(ValueError, match="one table at which every policy of the roster sits"):
         record(env, roster_against(env, "grim", ("bully", "random")))
+
+
+def test_a_match_is_told_episode_by_episode():
+    """Three episodes of four rounds: a picture of every state, and one row of the whole match."""
+    env: Any = BareMatrix(horizon=4)
+    native: Any = envs.make("matrix:pd,horizon=4")
+    always = ("always_defect:tremble=0", "always_cooperate:tremble=0")
+    roster = roster_of(native, dict(enumerate(always)))
+    found = record_match(env, roster, 1, match=3)
+    assert [int(f.picture.time) for f in found.frames] == [*range(5)] * 3
+    assert [f.returns.tolist() for f in found.frames] == [[5 * k, 0] for k in range(5)] * 3
+    shown = [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 11, 11]
+    assert found.slots == shown, "the end of an episode is where the next one begins"
+    w = found.watching
+    assert w.valid.shape == (1, 12) and w.valid.all() and w.ended.sum() == 3
+    assert (w.actions[0] == [0, 1]).all(), "the seat under evaluation is first: it cooperates"
+    assert w.episode[0].tolist() == [k // 4 for k in range(12)]
+
+
+def test_a_match_may_be_cut_after_an_episode():
+    env: Any = BareMatrix(horizon=4)
+    native: Any = envs.make("matrix:pd,horizon=4")
+    found = record_match(env, everybody(native), 0, match=9, most=5)
+    assert found.watching.valid.shape == (1, 8), "the episode in which five are over is played on"
+
+
+def test_the_slot_that_shows_a_cut_episode_is_no_slot_of_the_match():
+    env: Any = BareChain(limit=2)
+    found = record_match(env, everybody(env), 0, match=2)
+    assert [int(f.picture.time) for f in found.frames] == [0, 1, 2] * 2
+    assert found.slots == [0, 1, 2, 2, 3, 3]

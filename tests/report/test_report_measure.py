@@ -1,5 +1,6 @@
 """What a report measures: who plays whom, how answers are put together, what is left out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from synthetic_runs import ROWS, make_run
 from counterplay import envs
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.tally import Row
-from counterplay.report import figures
+from counterplay.report import build, figures
 from counterplay.report import measure as m
+from counterplay.report.blocks import Section
 from counterplay.report.measure import Cell, Film, Measured, default_opponents, measure
 from counterplay.report.playing import cross, earned, returns
-from counterplay.report.read import Run, read_run
+from counterplay.report.read import Evaluation, Run, read_run
 
 PD = "matrix:pd,horizon=4"
 ALL_C, ALL_D = "always_cooperate:tremble=0", "always_defect:tremble=0"
@@ -244,3 +246,26 @@ def test_matches_are_as_long_as_the_longest_training_had(tmp_path, monkeypatch):
     assert found.match == 3 and set(seen) == {3}
     section = returns(found, runs, dict.fromkeys(range(3), "A"), 0, "")
     assert section is not None and "in matches of 3 episodes" in str(section.blocks[0])
+
+
+def test_a_film_of_a_run_with_protocols_shows_what_was_believed(runs, stand_ins, tmp_path):
+    """Nobody but exact inference believes anything here: it knows who always defects."""
+    told = replace(runs[0], protocols=(Evaluation("x", {"protocol": "seen-v1", "plays": {}}),))
+    path = tmp_path / "film.gif"
+    film = m.film(envs.make(PD), told, ("always_defect:tremble=.05",), 0, path)
+    assert film.strip is not None and film.strip.source == "exact filter"
+    assert film.strip.posterior.shape == (4, 6) and "always_defect" in film.strip.names
+    assert {film.strip.names[k] for k in film.strip.truth} == {"always_defect"}
+    assert film.strip.posterior[0] == pytest.approx(1 / 6, abs=1e-6)
+    assert film.strip.posterior[3, film.strip.truth[3]] > 0.3
+    plain = m.film(envs.make(PD), runs[0], (ALL_D,), 0, tmp_path / "plain.gif")
+    assert plain.strip is None
+    with Image.open(path) as one, Image.open(tmp_path / "plain.gif") as other:
+        assert getattr(one, "n_frames", 1) == getattr(other, "n_frames", 1) == 5
+        assert one.height > other.height + 6 * 15, "six rows below the board"
+    section = episodes_of({0: told}, film)
+    assert [b.file for b in section.blocks[1:]] == ["episode-1.gif", "film-strip-1.png"]  # pyright: ignore
+
+
+def episodes_of(runs: dict[int, Run], film: Film) -> Section:
+    return build.films(Measured(PD, (), {}, None, {0: film}, 1, ()), runs, {0: "ppo"})

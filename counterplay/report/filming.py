@@ -1,0 +1,54 @@
+"""Films of a match with what was believed of the first other under the board."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from counterplay.deciding import can
+from counterplay.evaluate.by_protocol import drift_of, known_to
+from counterplay.evaluate.opponent_model import first_strip
+from counterplay.evaluate.protocols import scenario_for
+from counterplay.evaluate.recording import Frame, record_match
+from counterplay.report.read import Run
+from counterplay.report.strip_films import film_with_strip
+from counterplay.report.strips import Strip, strip_of
+from counterplay.seats import Roster
+from counterplay.types import Picture
+
+MOST_SLOTS = 60
+"""Of a film; the episode in which they are over is shown to its end."""
+
+
+class Filmed(NamedTuple):
+    """A match as far as it is shown."""
+
+    frames: list[Frame]
+    pictures: list[Picture]
+    """Of the same states, with the strip below."""
+    strip: Strip
+    episodes: int
+
+
+def with_beliefs(
+    env: Any, run: Run, roster: Roster, names: tuple[str, ...], seed: int
+) -> Filmed | None:
+    """The match at the roster's table; None where nobody believes anything that is known.
+
+    What is shown is the policy's own posterior or belief, else that of exact inference over the
+    known rules of the game, which is played for runs that were evaluated by protocols.
+    """
+    policy = roster.kinds[roster.tables[0][run.seat].kind].policy
+    if not run.protocols and not any(can(policy, name) for name in ("types", "belief")):
+        return None
+    scenario = scenario_for(run.game)
+    if not run.protocols:
+        scenario = replace(scenario, match=run.match)
+    rules, known = known_to(env, scenario, roster)
+    size = {"match": scenario.match, "most": MOST_SLOTS, "seed": seed, "known": rules}
+    found = record_match(env, roster, run.seat, **size)
+    changes = any(name.startswith("switch") for name in names)
+    part = first_strip(found.watching, known, drift_of(env, scenario) if changes else 0.0)
+    if part is None:
+        return None
+    strip = strip_of(part)
+    pictures = film_with_strip([frame.picture for frame in found.frames], strip, found.slots)
+    return Filmed(found.frames, pictures, strip, int(strip.episode.max()) + 1)
