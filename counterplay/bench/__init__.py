@@ -19,6 +19,10 @@ BENCHES: dict[str, tuple[str, str]] = {
     "ippo": ("counterplay.bench.jaxmarl:main", "PPO in JaxMARL's games, beside its own IPPO"),
     "wrapped": ("counterplay.bench.wrapped:main", "JaxMARL's games, bare against wrapped"),
     "buffer": ("counterplay.bench.buffer:main", "episodes a second in and out of the store"),
+    "adaptation": (
+        "counterplay.bench.adaptation:main",
+        "exact inference by hand and PPO without memory between the references",
+    ),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 
