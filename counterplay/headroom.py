@@ -17,10 +17,13 @@ from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.evaluate.statistics import Interval, t_interval
 from counterplay.jobs import Job, run
 from counterplay.opponents.sets import members
+from counterplay.runs.disk import write_whole
 from counterplay.terminal import say
 
 NAMES = published.NAMES
 POOLS = ("train", "held-out")
+LEAST_SEEDS = 10
+"""Of references that are published."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def main(args: list[str]) -> int:
     if not chosen.scenario:
         return _show_published(chosen.json)
     scenario = scenario_of(chosen.scenario)
+    _check_publish(scenario, chosen)
     set_threads()
     use_all_cores(scenario.game)
     jobs = _jobs(scenario, chosen)
@@ -69,13 +73,25 @@ def main(args: list[str]) -> int:
     found = collected(scenario, chosen, jobs, rows)
     if chosen.publish:
         path = published.path_of(scenario)
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(found, indent=1) + "\n")
         say(f"published in {path}")
     if chosen.json:
         print(json.dumps(found))
     else:
         show(found)
     return 0
+
+
+def _check_publish(scenario: Scenario, chosen: Headroom) -> None:
+    """A version says with what its references are made: nothing else is published under it."""
+    usual = {"steps": 3 * scenario.budget, "matches": scenario.matches}
+    other = [f"--{n}" for n, x in usual.items() if getattr(chosen, n) not in (None, x)]
+    if chosen.publish and (other or chosen.seeds < LEAST_SEEDS):
+        said = " and ".join([*other, *(["--seeds"] if chosen.seeds < LEAST_SEEDS else [])])
+        raise ValueError(
+            f"--publish wants {LEAST_SEEDS} seeds or more and the settings of {scenario.name}, "
+            f"found others: leave {said} away"
+        )
 
 
 def _jobs(scenario: Scenario, chosen: Headroom) -> list[Job]:

@@ -33,7 +33,7 @@ def test_what_is_published_says_how_it_was_made(scenario):
     found = published.read(scenario)
     assert found["scenario"] == scenario.name and found["game"] == scenario.game
     assert found["match"] == scenario.match and found["seeds"] >= 10
-    assert found["steps"] == 3 * scenario.budget
+    assert found["steps"] == 3 * scenario.budget and found["matches"] == scenario.matches
     for pool in headroom.POOLS:
         assert tuple(found["sets"][pool]) == NAMES
         assert found[pool] == list(headroom.members(scenario.game.partition(":")[0], pool))
@@ -79,7 +79,9 @@ def test_the_best_seed_is_chosen_by_other_matches_than_it_is_reported_by():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rase"], "did you mean 'race-v1'"),
+        (["rase"], "unknown scenario 'rase'; expected one of: matrix:pd-v1"),
+        (["race", "--publish", "--seeds", "3", "--steps", "9"], "leave --steps and --seeds away"),
+        (["race", "--publish", "--matches", "40"], "leave --matches away"),
         (["race", "--seeds", "0"], "--seeds must be at least 1, found 0"),
         (["race", "--matches", "10"], "--matches must be at least 40, found 10"),
     ],

@@ -47,6 +47,21 @@ def test_no_family_is_in_two_of_train_validation_and_held_out(game):
         assert not of(game, one) & of(game, other), f"in {one} and in {other}"
 
 
+def generator(game: str, text: str) -> type:
+    """What makes the behaviour of a rule: one of another setting is no other opponent."""
+    behaviour: Any = opponents.make(text, envs.make(game)).behaviour
+    return type(getattr(behaviour, "precedent", behaviour))
+
+
+@pytest.mark.parametrize("game", SETS)
+def test_no_behaviour_is_in_two_of_train_validation_and_held_out(game):
+    """By the code that plays, whatever the rules are called."""
+    made = {name: {generator(game, text) for text in SETS[game][name]} for name in APART}
+    for one, other in combinations(APART, 2):
+        assert not made[one] & made[other], f"in {one} and in {other}"
+    assert len(made["held-out"]) >= 2
+
+
 @pytest.mark.parametrize("game", SETS)
 def test_near_opponents_are_of_families_of_train_with_other_settings(game):
     assert of(game, "near") <= of(game, "train")
