@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from counterplay import headroom
+from counterplay import envs, headroom, opponents
 from counterplay.cli import main
 from counterplay.evaluate import published
+from counterplay.evaluate.exact import best_response
 from counterplay.evaluate.scenarios import SCENARIOS, scenario_of
+from counterplay.evaluate.statistics import t_interval
+from counterplay.opponents.sets import members
 
 PAYS = ("matrix:pd", "race", "coordination")
 """Scenarios in which knowing the others was measured to pay."""
@@ -49,6 +52,16 @@ def test_the_references_score_themselves(scenario):
     assert known.score(known.blind[None]).score.estimate == pytest.approx(0)
     assert known.score(known.filter[None]).score.estimate == pytest.approx(1)
     assert known.score(known.oracle[None]).share.estimate == pytest.approx(1)
+
+
+def test_the_oracle_of_a_matrix_game_earns_what_exact_best_replies_do():
+    env = envs.make("matrix:pd")
+    rules = [opponents.make(text, env) for text in members("matrix", "train")]
+    exact = np.mean([best_response(env, rule).per_round for rule in rules]) * env.horizon
+    found = t_interval(
+        published.read(scenario_of("matrix:pd"))["sets"]["train"]["oracle"]["blocks"]
+    )
+    assert found.low <= exact <= found.high
 
 
 def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys):
