@@ -220,7 +220,8 @@ def note(name: str, row: dict[str, Any]) -> str:
         row["date"],
         f"{row['cores']} cores ({row['machine']})",
         f"jax {row['versions']['jax']}",
-        f"{row['wall_seconds']:.0f} s in all",
+        # the references are shown, not measured again: how long that took tells nothing
+        *([] if name == "references" else [f"{row['wall_seconds']:.0f} s in all"]),
     ]
     line = ", ".join(parts)
     return f"{line}\n\n{foraged(found['foraging'])}" if name == "demo" else line

@@ -2,8 +2,8 @@
 they would teach, and then the best reply to one of the rules for good.
 
 To suppose instead that the rule will be known by then, as QMDP does (Littman, Cassandra &
-Kaelbling, 1995), puts off for ever what it costs to find out: measured, 3 of 5 of what there is to
-gain from always_cooperate in the prisoner's dilemma is then lost.
+Kaelbling, 1995), may put off for ever what it costs to find out, and so never gain what there is to
+gain from always_cooperate in the prisoner's dilemma.
 
 Letters: ``Y`` rules, ``T`` rounds, ``J`` last joint moves (none yet, then mine and the other's),
 ``H`` values of what a rule remembers, ``A`` actions, ``P`` joint moves looked ahead.

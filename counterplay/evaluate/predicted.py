@@ -81,7 +81,7 @@ def policy_entropy(
 def marginal_baseline(
     train_moves: Int[np.ndarray, "..."], legal: Bool[np.ndarray, "*b T A"]
 ) -> Float[np.ndarray, "*b T A"]:
-    """How often each move was made in training, one added to each, over the legal ones.
+    """How often each move was made in ``train_moves``, one added to each, over the legal ones.
 
     Log-probabilities; -inf where illegal.
     """
@@ -95,9 +95,10 @@ def last_move_baseline(
     moves: Int[np.ndarray, "*b T"],
     legal: Bool[np.ndarray, "*b T A"],
 ) -> Float[np.ndarray, "*b T A"]:
-    """How often each move followed the last one seen of the same other in training, one added.
+    """How often each move followed the last one seen of the same other, one added.
 
-    Rows are matches in a line; before the first move seen there is a count of its own.
+    Counted in ``train_moves``. Rows are matches in a line; before the first move seen there is a
+    count of its own.
     Log-probabilities over the legal moves; -inf where illegal.
     """
     actions = legal.shape[-1]

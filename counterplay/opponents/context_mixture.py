@@ -8,9 +8,11 @@ by logistic mixing: weights in the exponent of a softmax that follow the gradien
 after every throw (Mattern 2012, Mixing Strategies in Data Compression; online convex optimisation
 as in Cesa-Bianchi & Lugosi 2006, ch. 11). It throws what pays best against the mixture.
 
-Nothing in it is fitted to any opponent. What was chosen: KEEP, PRIOR, RATE, GUESS_KEEP and
-GUESS_PRIOR, each one of three values or so, by the mean return from every other of OpenSpiel's bots
-in alphabetical order; ``counterplay study roshambo`` reports this half and the other apart.
+Its few settings, KEEP, PRIOR, RATE, GUESS_KEEP and GUESS_PRIOR, each one of three values or so,
+were chosen by the mean return from one half of OpenSpiel's bots, every other one in alphabetical
+order from the first. ``counterplay study roshambo`` reports this half and the other apart, but they
+are no strangers: marble, zq_move, markovbails, boom and sweetrock are in the half that chose, their
+near copies granite, markov5, robertot and piedra in the other.
 """
 
 from typing import TYPE_CHECKING

@@ -89,8 +89,9 @@ def next_moves(found: Sequence[Protocol]) -> list[Block]:
     words = (
         "Excess NLL over the exact filter is the headline: 0 nats a move is as good as exact "
         "inference over the known rules, and below 0 is luck or knowing more. Expected accuracy "
-        "is the chance, under the true policy, of the move held likeliest. A model that does not "
-        "beat the two baselines has learned nothing of whom it plays."
+        "is the chance, under the true policy, of the move held likeliest. The two baselines count "
+        "the moves of the other half of the same matches: a model that does not beat them predicts "
+        "no better than counts over all opponents of the set."
     )
     caption = "Prediction of the next move, over all opponents."
     blocks: list[Block] = [Text(words), Table(caption, columns, tuple(against_all))]

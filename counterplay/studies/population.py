@@ -19,7 +19,9 @@ CLONES: tuple[tuple[str, ...], ...] = (
     ("markov5", "markovbails"),
     ("piedra", "sweetrock"),
 )
-"""Bots whose returns from all the others correlate by more than .95."""
+"""Groups of near copies, given by hand. The returns of the members of a group from the other bots
+rise and fall together, but so do those of some bots that share no group: no threshold on the
+correlation gives just these."""
 FOLDS = 5
 
 

@@ -32,6 +32,14 @@ def test_the_note_says_how_to_measure_it_again_and_with_what():
     )
 
 
+def test_how_long_published_references_took_to_print_is_left_out():
+    row = {"command": "counterplay headroom", "date": "2026-11-29", "wall_seconds": 1.0, "cores": 2}
+    row |= {"machine": "x86_64", "versions": {"jax": "1.2.3"}, "result": {"seed": 0, "seeds": 10}}
+    line = "`counterplay headroom`, seeds 0 to 9, 2026-11-29, 2 cores (x86_64), jax 1.2.3"
+    assert figures.note("references", row) == line
+    assert figures.note("xplay", row) == f"{line}, 1 s in all"
+
+
 def test_settings_that_a_result_leaves_out_are_read_from_the_command():
     assert figures.settings_of("rules") == {"seed": 0, "episodes": 65_536}
     assert figures.settings_of("snowdrift") == {"seed": 0, "episodes": 65_536}
