@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.envs.pursuit import Pursuit
 from counterplay.evaluate.hidden_pursuit import EXITS, PursuitFilter, pursuit_filter
+from counterplay.evaluate.reading import SLACK
 from counterplay.evaluate.reading_hidden import Watched, first_contact, watch
 from counterplay.opponents.general import any_of
 from counterplay.opponents.pursuit import way_points
@@ -110,7 +111,7 @@ def evades(view: View) -> Bool[Array, ""]:
 
 def pursuer(env: Pursuit, rules: Sequence[Rule]) -> tuple[PursuitMind, Chase]:
     """The mind that knows these rules, and the reply."""
-    exact = pursuit_filter(env, rules)
+    exact = pursuit_filter(env, rules, mix=SLACK)
     steps = np.asarray(exact.steps, np.float64)
     straight = [solve(env, steps[exit]) for exit in range(EXITS)]
     values = [_ended(env, value) for value in straight]
