@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from counterplay.envs import board
 from counterplay.envs.pursuit import Pursuit
 from counterplay.evaluate.hidden_pursuit import EXITS, PursuitFilter, pursuit_filter
 from counterplay.evaluate.reading import SLACK
@@ -43,7 +44,10 @@ class PursuitMind(eqx.Module):
         straight, ways, later = self.exact.ways_on(carry.carry)
         rows = jnp.concatenate([straight, ways.sum(1), later])
         moves = jnp.einsum("hc,hac->a", rows, self.exact.chances)
-        return jnp.where(evades(view), 1 / moves.shape[0], moves)[None]
+        cells, size = self.exact.env.cells, self.exact.env.size
+        other = jnp.argmax(view.obs[cells : 2 * cells])  # an evader sees where the pursuer is
+        legal = jnp.append(board.steps_inside(other[None], size)[0], True)
+        return jnp.where(evades(view), legal / legal.sum(), moves)[None]
 
 
 class Chase(eqx.Module):
