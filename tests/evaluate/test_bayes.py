@@ -95,6 +95,15 @@ def test_nothing_is_predicted_of_illegal_moves(game):
     assert not away.any() or np.ptp(one.predicted[away]) == 0
 
 
+@pytest.mark.parametrize("game", ["pursuit", "scissors"])
+def test_strangers_out_of_sight_make_no_move_that_was_ruled_out(game):
+    one = played(game, "pool:held-out", 32, 100, 20)
+    there = one.legal.any(2)
+    said = np.take_along_axis(one.predicted, np.maximum(one.move, 0)[:, :, None], 2)[:, :, 0]
+    assert there.sum() > 3000 and np.isfinite(said[there]).all()
+    assert (one.move[there] >= 0).all() and (one.member == -1).all()
+
+
 def test_matrix_pays_more_than_the_best_reply_to_one_rule():
     one = played("matrix:pd", "pool:train", 256, 100, 1)
     agent: Any = bayes(envs.make("matrix:pd"))
