@@ -47,8 +47,9 @@ class Reply(Protocol):
 class Bayes(eqx.Module):
     """A policy that sits alone in its seat; ``greedy`` changes nothing about it.
 
-    Predictions and beliefs are mixed with ``SLACK`` of uniform ones, so that whoever is not of the
-    known pool can surprise it, but not beyond measure.
+    The mind's likelihoods hold ``SLACK`` of a uniform legal move already, and beliefs are mixed
+    with as much of uniform ones, so that whoever is not of the known pool can surprise it, but not
+    beyond measure.
     """
 
     mind: Any
@@ -73,9 +74,13 @@ class Bayes(eqx.Module):
         return self.mind.types(self.mind.look(memory, view))
 
     def predict(self, memory: Memory, view: View) -> Float[Array, "M A"]:
-        """Log-probabilities of the others' moves in this slot, under the posterior."""
+        """Log-probabilities of the others' moves in this slot, under the posterior.
+
+        -inf for a move known to be illegal; uniform for who is away, or has done what no rule does.
+        """
         moves = self.mind.moves(self.mind.look(memory, view), view)
-        return jnp.log(blurred(moves))
+        lost = moves.sum(1, keepdims=True) == 0
+        return jnp.log(jnp.where(lost, 1 / moves.shape[1], moves))
 
     def type_id(self, memory: Memory) -> Int[Array, ""]:
         return jnp.int32(self.type_of)

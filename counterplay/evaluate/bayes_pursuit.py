@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from counterplay.envs import board
 from counterplay.envs.pursuit import Pursuit
 from counterplay.evaluate.hidden_pursuit import EXITS, PursuitFilter, pursuit_filter
+from counterplay.evaluate.reading import SLACK
 from counterplay.evaluate.reading_hidden import Watched, first_contact, watch
 from counterplay.opponents.general import any_of
 from counterplay.opponents.pursuit import way_points
@@ -42,7 +44,10 @@ class PursuitMind(eqx.Module):
         straight, ways, later = self.exact.ways_on(carry.carry)
         rows = jnp.concatenate([straight, ways.sum(1), later])
         moves = jnp.einsum("hc,hac->a", rows, self.exact.chances)
-        return jnp.where(evades(view), 1 / moves.shape[0], moves)[None]
+        cells, size = self.exact.env.cells, self.exact.env.size
+        other = jnp.argmax(view.obs[cells : 2 * cells])  # an evader sees where the pursuer is
+        legal = jnp.append(board.steps_inside(other[None], size)[0], True)
+        return jnp.where(evades(view), legal / legal.sum(), moves)[None]
 
 
 class Chase(eqx.Module):
@@ -110,7 +115,7 @@ def evades(view: View) -> Bool[Array, ""]:
 
 def pursuer(env: Pursuit, rules: Sequence[Rule]) -> tuple[PursuitMind, Chase]:
     """The mind that knows these rules, and the reply."""
-    exact = pursuit_filter(env, rules)
+    exact = pursuit_filter(env, rules, mix=SLACK)
     steps = np.asarray(exact.steps, np.float64)
     straight = [solve(env, steps[exit]) for exit in range(EXITS)]
     values = [_ended(env, value) for value in straight]

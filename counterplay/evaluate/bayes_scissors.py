@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from counterplay.envs.scissors import BEATS, CARRIED, CHALLENGE, HOLDINGS, Scissors
 from counterplay.evaluate.hidden_scissors import LEAST, ScissorsFilter, scissors_filter
+from counterplay.evaluate.reading import SLACK
 from counterplay.evaluate.reading_hidden import Watched, first_contact, watch
 from counterplay.opponents.general import any_of
 from counterplay.opponents.rule import Rule
@@ -91,7 +92,7 @@ class Counter(eqx.Module):
 
 def collector(env: Scissors, rules: Sequence[Rule]) -> tuple[ScissorsMind, Counter]:
     """The mind that knows these rules, and the reply."""
-    one, other = (scissors_filter(env, rules, seat) for seat in (0, 1))
+    one, other = (scissors_filter(env, rules, seat, mix=SLACK) for seat in (0, 1))
     return ScissorsMind((one, other)), Counter()
 
 

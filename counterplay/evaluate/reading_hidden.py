@@ -13,6 +13,7 @@ from counterplay.envs.pursuit import PURSUER, Pursuit
 from counterplay.envs.scissors import HOLDINGS, Scissors
 from counterplay.evaluate.hidden_pursuit import pursuit_filter
 from counterplay.evaluate.hidden_scissors import scissors_filter
+from counterplay.evaluate.reading import SLACK
 from counterplay.opponents.rule import Mixture
 from counterplay.opponents.scissors import AIMS
 from counterplay.types import NO_MOVE, Env, View
@@ -93,12 +94,12 @@ def pursuit(env: Pursuit, rules: Mixture, seat: int) -> Hidden:
             f"pursuit: the reader sits in the pursuer's seat {PURSUER}, found seat {seat}: the "
             "evader sees the whole board, and no rule of this game pursues"
         )
-    exact = pursuit_filter(env, rules.rules)
+    exact = pursuit_filter(env, rules.rules, mix=SLACK)
     return Hidden(exact, env, len(rules.rules), tuple(range(env.num_goals)), seat)
 
 
 def scissors(env: Scissors, rules: Mixture, seat: int) -> Hidden:
     """Of either player over the collection aimed at, in the order of ``AIMS``."""
-    exact = scissors_filter(env, rules.rules, seat)
+    exact = scissors_filter(env, rules.rules, seat, mix=SLACK)
     aims = tuple(HOLDINGS.index(aim) for aim in AIMS)
     return Hidden(exact, env, len(rules.rules), aims, seat)

@@ -30,6 +30,8 @@ class Played(NamedTuple):
     """[L, T, A]"""
     belief: Any
     """[L, T, G]; None where there are no goals."""
+    legal: Any
+    """Of its moves, [L, T, A]; none where it is away."""
     unfair: Any
 
 
@@ -61,7 +63,7 @@ def played(game: str, other: str, lanes: int, slots: int, match: int, me: int = 
     return Played(
         s["reward"][:, :, me], begins - matches * match, s["time"], member, s["actions"][:, :, j],
         s["goal"][:, :, j], told["types"], told["predict"], told.get("belief"),
-        s["unfair"].sum(),
+        s["avail_actions"][:, :, j], s["unfair"].sum(),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from bayes_matches import by_episode, played
+from bayes_matches import Played, by_episode, played
 
 from counterplay import envs, opponents
 from counterplay.evaluate.bayes import bayes
@@ -74,6 +74,34 @@ def test_predictions_and_beliefs_come_true_as_often_as_they_say(game):
     assert (abs(one.belief.sum(2) - 1) < 1e-4).all()
     hit = np.take_along_axis(one.belief[meant], one.goal[meant][:, None], 1)
     assert hit.mean() > 0.9, "after the first step everybody shows where he is going"
+
+
+def check_legal(one: Played) -> None:
+    """A hundredth of a uniform move is on every legal one, and nothing on any other."""
+    there = one.legal.any(2)
+    p = np.exp(one.predicted[there])
+    legal = one.legal[there]
+    assert (~legal).any() and p[~legal].max() == 0
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-3)
+    least = 0.01 / legal.sum(1, keepdims=True)
+    assert (p >= np.where(legal, least, 0) * 0.99).all()
+
+
+@pytest.mark.parametrize("game", ["race", "coordination"])
+def test_nothing_is_predicted_of_illegal_moves(game):
+    one = played(game, "pool:train", 256, 9 * dict(CORRIDORS)[game], 20)
+    check_legal(one)
+    away = ~one.legal.any(2)
+    assert not away.any() or np.ptp(one.predicted[away]) == 0
+
+
+@pytest.mark.parametrize("game", ["pursuit", "scissors"])
+def test_strangers_out_of_sight_make_no_move_that_was_ruled_out(game):
+    one = played(game, "pool:held-out", 32, 100, 20)
+    there = one.legal.any(2)
+    said = np.take_along_axis(one.predicted, np.maximum(one.move, 0)[:, :, None], 2)[:, :, 0]
+    assert there.sum() > 3000 and np.isfinite(said[there]).all()
+    assert (one.move[there] >= 0).all() and (one.member == -1).all()
 
 
 def test_matrix_pays_more_than_the_best_reply_to_one_rule():

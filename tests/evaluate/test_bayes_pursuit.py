@@ -10,9 +10,11 @@ import pytest
 from counterplay import envs, opponents
 from counterplay.envs.board import UNSEEN
 from counterplay.envs.pursuit import State
+from counterplay.evaluate.bayes import Bayes
 from counterplay.evaluate.bayes_pursuit import pursuer, solve
 from counterplay.evaluate.hidden_pursuit import pursuit_filter
 from counterplay.evaluate.mdp import Mdp, checked, finite_horizon
+from counterplay.views import Last, cut_views
 
 SMALL: Any = envs.make("pursuit:11x11,size=5,view=1,horizon=6")
 RULES = tuple(opponents.make(name, SMALL) for name in ("north", "west", "detour"))
@@ -66,3 +68,16 @@ def test_who_is_known_to_come_by_is_met():
     assert float(later[north, corner]) == pytest.approx(1, abs=0.1)
     assert float(later[north, corner]) > float(later[beside + SMALL.size, corner])
     assert float(later[beside, north]) == -1 and float(later[north, north]) == 1
+
+
+def test_an_evader_expects_any_legal_move_of_its_pursuer():
+    agent = Bayes(*pursuer(SMALL, RULES))
+    cells, unseen = jnp.array([10, 18], jnp.int32), jnp.int32(UNSEEN)  # 10 is on the left edge
+    stay = jnp.array([4, 4], jnp.int32)
+    _, shown = SMALL.step(State(cells, unseen, unseen, jnp.int32(0)), stay)
+    views = cut_views(SMALL, shown, Last.nothing(2), jnp.int32(0), jnp.array(True))
+    evader = jax.tree.map(lambda x: x[1], views)
+    said = np.exp(agent.predict(agent.begin(jax.random.key(0), None), evader))[0]
+    legal = np.asarray(shown.legal[0])
+    assert legal.tolist() == [True, True, False, True, True]
+    np.testing.assert_allclose(said, legal / legal.sum(), atol=1e-6)

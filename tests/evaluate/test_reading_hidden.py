@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from counterplay import envs, opponents
+from counterplay.evaluate.hidden_scissors import scissors_filter
 from counterplay.evaluate.reading_hidden import pursuit, scissors
 from counterplay.evaluate.references import game_of
 from counterplay.evaluate.scenarios import scenario_of
@@ -111,3 +112,21 @@ def test_the_other_seat_of_scissors_reads_as_well():
     types, goals = reader.told(reader.begin(None))
     np.testing.assert_allclose(types, [[1.0]])
     np.testing.assert_allclose(goals, [[1.0, 0.0, 0.0, 0.0]], atol=1e-20)
+
+
+def test_likelihoods_hold_a_hundredth_of_a_uniform_move():
+    """In the middle of the board all five moves are legal: the least is a fifth of slipping."""
+    env: Any = envs.make("pursuit")
+    rules = Mixture((opponents.make("north", env),))
+    middle = pursuit(env, rules, 0).exact.chances[0, :, env.cells // 2]
+    least = 0.2 * (1 - (1 - rules.rules[0].tremble) * 0.99)
+    assert float(middle.min()) == pytest.approx(least, abs=1e-6)
+    collectors: Any = envs.make("scissors")
+    collects = Mixture((opponents.make("rock", collectors),))
+    held, bare = (
+        scissors_filter(collectors, collects.rules, 0, mix=mix).steps[0] for mix in (0.01, 0.0)
+    )
+    read = scissors(collectors, collects, 0).exact.steps[0]
+    assert read.shape == held.shape
+    np.testing.assert_array_equal(read, held)
+    assert held.shape != bare.shape or float(abs(held - bare).max()) > 1e-4
