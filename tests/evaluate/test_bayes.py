@@ -126,7 +126,10 @@ def test_the_pursuer_guards_the_exit_that_is_always_used():
     one = played("pursuit", "east", 16, 80, 20)
     late = (one.episode >= 2) & (one.reward != 0)
     assert one.reward[late].mean() > 0.6 and late.sum() > 30
-    assert (one.types[:, -1, 1] > 0.9).all() and (one.belief[:, -1, 1] > 0.9).all()
+    assert (one.belief[:, -1, 1] > 0.9).all()
+    # after one escape by the north, least_used makes for the east ever after: it cannot be told
+    east, least_used = one.types[:, -1, 1], one.types[:, -1, 6]
+    assert (east + least_used > 0.9).all() and (east > 0.9).mean() > 0.9
     p = np.exp(one.predicted)
     said = np.take_along_axis(p, np.maximum(one.move, 0)[:, :, None], 2)[:, :, 0]
     excess = (said - (p**2).sum(2)).mean(1)

@@ -135,7 +135,8 @@ def test_detour_passes_a_way_point_and_then_makes_for_its_exit():
 
 def test_sets_share_no_family():
     listed = sets.SETS["pursuit"]
-    families = {name: {text.split(":")[0] for text in texts} for name, texts in listed.items()}
+    of = lambda texts: {family for text in texts for family in sets.families(text)}
+    families = {name: of(texts) for name, texts in listed.items()}
     assert not families["train"] & families["held-out"]
     assert not families["validation"] & (families["train"] | families["held-out"])
     assert families["near"] <= families["train"]
