@@ -105,7 +105,8 @@ def test_a_run_keeps_its_result_and_reports_go_on(tmp_path, capsys):
     saved = json.loads(path.read_text())
     assert saved["checkpoints"][f"run:{folder}"]["steps"] == 0
     assert saved["runs"] == [str(folder.resolve())]
-    assert read_evaluations(folder) == ((), [])
+    (read,), notes = read_evaluations(folder)
+    assert read.result["protocol"] == "selfplay-v1" and notes == []
 
 
 def test_the_answer_is_printed_in_tables(asked, capsys):
