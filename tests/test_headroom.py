@@ -67,7 +67,8 @@ def test_the_oracle_of_a_matrix_game_earns_what_exact_best_replies_do():
     assert found.low <= exact <= found.high
 
 
-def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys):
+def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(headroom, "use_all_cores", lambda game="": None)
     words = ["headroom", "matrix:pd", "--seeds", "2", "--steps", "3000", "--matches", "40"]
     words += ["--out", str(tmp_path / "queue"), "--json"]
     assert main(words) == 0
