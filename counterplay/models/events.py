@@ -66,8 +66,8 @@ def hindsight(
     """The goal that each seat completes next, at this slot or later in its segment.
 
     NO_EVENT where it does not act, and where its segment ends, or the stretch is cut, without one:
-    ``censored`` says which. Of the type of ``event``. After Huang et al. (2024), HOP,
-    which goes back from the slot where a goal was reached.
+    ``censored`` says which. Of the type of ``event``. After Huang et al. (2024), HOP, who go back
+    from the slot where a goal was reached.
     """
     ahead, _, known = _ahead(event, acting, over)
     last = event.shape[0] - 1
