@@ -165,6 +165,7 @@ def stream(
         "contact": before.contact,
         "event": np.where(acting, result.event, np.int32(NO_EVENT)),
         "left": acting & ~result.alive,
+        "visible": result.visible,
         "goal": made.goal,
         "opponent_id": made.ids[..., 0],
         "type_id": made.ids[..., 1],

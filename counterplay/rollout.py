@@ -201,6 +201,7 @@ def _stream(lanes: Lanes, action, after: TimeStep, cut) -> Slots:
         "contact": lanes.contact,
         "event": event,
         "left": acting & ~after.alive,
+        "visible": after.visible,
         "returns": _so_far(lanes, acting, reward),
         "stuck": acting & ~shown.legal.any(-1),
         "unfair": acting & shown.legal.any(-1) & ~is_legal(shown.legal, action),

@@ -222,7 +222,7 @@ def run_training(
     roster, env = seats_of(chosen, envs.make(chosen.env), "self")
     if not learners_of(roster):
         raise ValueError("nobody learns: put self or own in a seat")
-    config = loops.resolved(chosen.config, env)
+    config = loops.resolved(chosen.config, env, roster)
     if hasattr(module, "describe"):  # what cannot fit is refused before there is a folder
         held = module.describe(config, env, roster, chosen.buffer_from is not None)
         if not (quiet or chosen.json):

@@ -8,6 +8,7 @@ from counterplay.names import unknown
 ALGORITHMS: dict[str, str] = {
     "ppo": "counterplay.algos.ppo",
     "dqn": "counterplay.algos.dqn",
+    "goal_ppo": "counterplay.algos.goal_ppo",
 }
 """Name -> module with ``Config``, ``init``, ``learn``, ``policy`` and ``train``."""
 

@@ -54,10 +54,11 @@ class Training(NamedTuple):
     key: PRNGKeyArray
 
 
-def resolved(config: Any, env: Any) -> Any:
-    """The configuration with what suits the game filled in, such as lanes and slots."""
+def resolved(config: Any, env: Any, roster: Roster | None = None) -> Any:
+    """The configuration with what suits the game filled in, and by its ``among`` who plays."""
     usual = config.HOSTED if hasattr(env, "open") else config.JITTED
-    return replace(config, **{n: x for n, x in usual.items() if getattr(config, n) is None})
+    config = replace(config, **{n: x for n, x in usual.items() if getattr(config, n) is None})
+    return config.among(roster) if roster and hasattr(config, "among") else config
 
 
 def state_shapes(config: Any, env: Any, roster: Roster, algorithm: Any) -> Any:
@@ -67,7 +68,7 @@ def state_shapes(config: Any, env: Any, roster: Roster, algorithm: Any) -> Any:
 
 
 def rounds_of(config: Any, lanes: int) -> int:
-    """Iterations that make up the steps asked for; the last may go beyond them."""
+    """Iterations for the steps asked for; the last may go beyond them."""
     return -(-config.steps // (lanes * config.slots))
 
 
@@ -82,7 +83,7 @@ def train(
 ) -> Iterator[Update]:
     """Trains every seed, inside jit where game and seats allow it; yields once an iteration."""
     loop = train_hosted if hasattr(env, "open") else train_jitted
-    before, config = None, resolved(config, env)
+    before, config = None, resolved(config, env, roster)
     for update in loop(config, env, roster, algorithm, options):
         check(env, roster, options, before)  # this one may still be running
         before = update
@@ -217,8 +218,15 @@ def train_hosted(
             nets = [tuple(agent.net for agent in agents) for agents in policies]
             nets, (metrics, episodes) = _stacked(nets), _stacked(told)
             going = _going(trainings, others)
-            steps = (i + 1) * lanes * config.slots
-            yield Update(steps, nets, metrics, compile_seconds, i + 1, going, episodes)
+            yield Update(
+                (i + 1) * lanes * config.slots,
+                nets,
+                metrics,
+                compile_seconds,
+                i + 1,
+                going,
+                episodes,
+            )
     finally:
         close_all(training.lanes.games for training in trainings)
 
@@ -278,7 +286,7 @@ def _play_hosted(
 
 
 def _banks(others: tuple) -> bool:
-    """Whether there are several frozen members of a kind, to be dealt anew."""
+    """Whether there are frozen members to be dealt anew."""
     sizes = [x.shape[0] for p in others if not isinstance(p, HostSeat) for x in jax.tree.leaves(p)]
     return max(sizes, default=1) > 1
 

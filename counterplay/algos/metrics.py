@@ -33,4 +33,5 @@ def row_of(update: Update, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
         row["env_errors"] = metrics["env_errors"].tolist()
     learned = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
     learned += ("td_loss", "q", "grad_norm", "epsilon", "updates")
+    learned += ("others_nll", "others_top1", "moves_loss", "goals_loss", "types_loss")
     return row | {name: metrics[name].tolist() for name in learned if name in metrics}

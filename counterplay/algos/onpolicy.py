@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.maths import lambda_returns
+from counterplay.models.conditioned import Conditioned
 from counterplay.models.nets import ActorCritic
 from counterplay.rollout import Chunk
 from counterplay.seats import Seating
@@ -20,7 +21,8 @@ Sum = Callable[[Array], Array]
 class Rows(NamedTuple):
     """Decisions to learn from: R rows of W slots, W = T for recurrent nets and 1 for others."""
 
-    obs: Array
+    obs: Any
+    """As it is stored; with what else the net is told, a pair."""
     legal: Bool[Array, "*k R W A"]
     action: Int[Array, "*k R W"]
     log_pi: Float[Array, "*k R W"]
@@ -33,7 +35,7 @@ class Rows(NamedTuple):
 
 
 def unroll(
-    net: ActorCritic,
+    net: ActorCritic | Conditioned,
     obs: Float[Array, "W F"],
     contact: Bool[Array, " W"],
     alive: Bool[Array, " W"],
@@ -41,7 +43,7 @@ def unroll(
 ) -> tuple[Float[Array, "W A"], Float[Array, " W"]]:
     """Logits and values along a row: the memory is fresh at first contact, frozen while absent."""
     memory = jnp.zeros(0) if memory is None else memory
-    return jax.vmap(net.judge)(obs, net.trunk.along(obs, contact, alive, memory))
+    return jax.vmap(net.judge)(obs, net.along(obs, contact, alive, memory))
 
 
 def normalised(
@@ -54,18 +56,32 @@ def normalised(
     return centred / (jnp.sqrt(mean_over(centred**2)) + 1e-8)
 
 
+def last_values(net: ActorCritic, index: int, chunk: Chunk) -> Float[Array, "K P"]:
+    """What nets [K] say that the slot after a chunk is worth."""
+
+    def value_after(net, memory, view):
+        return net(view.obs, memory)[1]
+
+    each = jax.vmap(jax.vmap(value_after, (None, 0, 0)))
+    return each(net, chunk.next_memories[index], chunk.next_views[index])
+
+
 def rows_of(
-    net: ActorCritic,
+    last_value: Float[Array, "K P"],
     seating: Seating,
     index: int,
     chunk: Chunk,
     gamma: float,
     lam: float,
     total: Sum,
+    gru: int,
+    told: Float[Array, "K P T R C"] | None = None,
 ) -> Rows:
-    """Cuts the decisions of one kind of learner (nets [K]) out of a chunk and rates them.
+    """Cuts the decisions of one kind of learner out of a chunk and rates them.
 
-    ``total`` sums over shards. Advantages are normalised over the live decisions of each member.
+    ``last_value`` is what the slot after it is worth, ``told`` what the nets read beside the
+    observation, ``gru`` the width of their memory. ``total`` sums over shards. Advantages are
+    normalised over the live decisions of each member.
     """
     slots, record = chunk.slots, chunk.records[index]
 
@@ -74,12 +90,6 @@ def rows_of(
             x = jnp.broadcast_to(x[:, :, None], (*x.shape, seating.num_seats))
         return seating.take(jnp.moveaxis(x, 2, 1), index)
 
-    def value_after(net, memory, view):
-        return net(view.obs, memory)[1]
-
-    last_value = jax.vmap(jax.vmap(value_after, (None, 0, 0)))(
-        net, chunk.next_memories[index], chunk.next_views[index]
-    )
     alive, value = at_places(slots["alive"]), record["value"]
     discount = gamma * at_places(slots["continues"])
     each_place = jax.vmap(jax.vmap(partial(lambda_returns, lam=lam)))
@@ -87,7 +97,7 @@ def rows_of(
         at_places(slots["reward"]), discount, value, last_value, at_places(slots["closing"])
     )
     rows = Rows(
-        obs=at_places(slots["obs"]),
+        obs=at_places(slots["obs"]) if told is None else (at_places(slots["obs"]), told),
         legal=at_places(slots["avail_actions"]),
         action=at_places(slots["actions"]),
         log_pi=record["log_pi"],
@@ -99,6 +109,6 @@ def rows_of(
     # what an absent player's slots hold is never read: not even a NaN there can spread
     rows = select(alive, rows, jax.tree.map(jnp.zeros_like, rows))
     rows = rows._replace(contact=at_places(slots["contact"]))
-    if net.gru:
+    if gru:
         return rows._replace(memory=chunk.memories[index])
     return jax.tree.map(lambda x: x.reshape(x.shape[0], -1, 1, *x.shape[3:]), rows)

@@ -23,7 +23,7 @@ from counterplay.algos import Options, Update, loops
 from counterplay.algos.adam import fresh, optimiser
 from counterplay.algos.folding import Reading, with_constants_folded
 from counterplay.algos.loops import Spec
-from counterplay.algos.onpolicy import Rows, rows_of, unroll
+from counterplay.algos.onpolicy import Rows, last_values, rows_of, unroll
 from counterplay.maths import (
     chosen,
     clipped_surrogate,
@@ -140,7 +140,7 @@ class Agent(eqx.Module):
 class Learner(NamedTuple):
     """What one kind of learner keeps, leaves [K, ...]: K = 1 shared, else one net a seat."""
 
-    net: ActorCritic
+    net: Any
     optimiser: Any
 
 
@@ -164,7 +164,7 @@ def loss(
     reading: Reading,
     bonus: Float[Array, ""],
     count: Float[Array, ""],
-    net: ActorCritic,
+    net: Any,
     rows: Rows,
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Sum of the PPO loss over live decisions, divided by ``count``, which spans all shards."""
@@ -265,7 +265,8 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     for i, learner, k in zip(
         learning, state.learners, jr.split(learn_key, len(learning)), strict=True
     ):
-        rows = rows_of(learner.net, seating, i, chunk, config.gamma, config.lam, total)
+        net, rates = learner.net, (config.gamma, config.lam)
+        rows = rows_of(last_values(net, i, chunk), seating, i, chunk, *rates, total, net.gru)
         fitted = partial(fit, config, learner=learner, progress=progress, key=k, axis=axis)
         learner, info = with_constants_folded(spec.env, rows, axis is not None, fitted)
         after.append(learner)

@@ -30,8 +30,8 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
     "stag_hunt": ("4x4", "6x6", "8x8", "two-stags"),
     "snowdrift": ("8x8", "4x4"),
     "matrix": ("pd", "chicken", "stag", "pennies", "rps"),
-    "race": ("slack0", "slack2", "slack4"),
-    "coordination": ("slack0", "slack2", "slack4"),
+    "race": ("slack0", "slack2", "slack4", "narrow"),
+    "coordination": ("slack0", "slack2", "slack4", "narrow"),
     "pursuit": ("11x11",),
     "scissors": ("9x9",),
 }

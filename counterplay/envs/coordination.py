@@ -24,6 +24,7 @@ REWARD, COST = 10.0, 1.0
 
 PRESETS: dict[str, dict[str, int]] = {
     "slack0": {},
+    "narrow": {"narrow": True},
     "slack2": {"slack": 2},
     "slack4": {"slack": 4},
 }
@@ -31,12 +32,16 @@ PRESETS: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True)
 class Coordination:
-    """Settings of a coordination game. Presets: slack0, slack2, slack4."""
+    """Settings of a coordination game. Presets: slack0, slack2, slack4, narrow."""
 
     players: int = 2
     """Players, all of whom a stag needs."""
     slack: int = 0
     """Slots beyond the eleven that the way to a stag and its hunt take, 0 to 243."""
+
+    narrow: bool = False
+    """Only moves are legal after which something can still be reached: no search for the corridors.
+    """
 
     num_actions = 6
     num_goals = 3
@@ -46,6 +51,7 @@ class Coordination:
 
     def __post_init__(self):
         corridors.check("coordination", self.players, self.slack, STEPS + 1)
+        corridors.check_narrow("coordination", self.narrow, self.slack)
 
     @property
     def num_seats(self) -> int:
@@ -101,4 +107,5 @@ class Coordination:
     def _show(self, state: State, reward: Float[Array, " N"], event: Int[Array, " N"]) -> TimeStep:
         hunt = corridors.on_target(state.players, state.targets).any(1)
         rest = jnp.stack([state.players != GONE, hunt], axis=1)
-        return corridors.show(state, rest, reward, event, self.horizon)
+        worth = self.worthwhile(state) if self.narrow else None
+        return corridors.show(state, rest, reward, event, self.horizon, worth)

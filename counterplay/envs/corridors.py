@@ -98,6 +98,12 @@ def worthwhile(state: State, left: Int[Array, ""]) -> Bool[Array, "N 5"]:
     return jnp.where(in_time.any(1, keepdims=True), in_time, moves)
 
 
+def check_narrow(game: str, narrow: bool, slack: int) -> None:
+    """Rules walk on to what is gone, which ``narrow`` forbids; without slack nothing goes early."""
+    if narrow and slack:
+        raise ValueError(f"{game}: narrow wants slack 0, found slack {slack}")
+
+
 def on_target(players: Int[Array, " N"], targets: Int[Array, " 3"]) -> Bool[Array, "N 3"]:
     """Who stands on which target that is still there."""
     return (players[:, None] == targets[None]) & (players != GONE)[:, None]
@@ -109,8 +115,11 @@ def show(
     reward: Float[Array, " N"],
     event: Int[Array, " N"],
     horizon: int,
+    worth: Bool[Array, "N A"] | None = None,
 ) -> TimeStep:
     """What everybody sees; ``rest`` are the legal moves after the four steps.
+
+    Where ``worth`` is given, moves are legal that are ``worth`` it.
 
     The episode is over at the horizon, or when no player or nothing to reach is left.
     """
@@ -121,7 +130,7 @@ def show(
     nothing_left = ~alive.any() | (state.targets == GONE).all()
     return TimeStep(
         obs=board.observe(jnp.tile(shown, (n, 1)), state.time),
-        legal=jnp.concatenate([legal_steps(players), rest], axis=1),
+        legal=jnp.concatenate([legal_steps(players), rest], axis=1) if worth is None else worth,
         alive=alive,
         reward=reward,
         event=event,

@@ -22,6 +22,7 @@ REWARD = 1.0
 
 PRESETS: dict[str, dict[str, int]] = {
     "slack0": {},
+    "narrow": {"narrow": True},
     "slack2": {"slack": 2},
     "slack4": {"slack": 4},
 }
@@ -29,12 +30,16 @@ PRESETS: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True)
 class Race:
-    """Settings of a race. Presets: slack0, slack2, slack4."""
+    """Settings of a race. Presets: slack0, slack2, slack4, narrow."""
 
     players: int = 3
     """Players."""
     slack: int = 0
     """Slots beyond the ten that the way to a target takes, 0 to 244."""
+
+    narrow: bool = False
+    """Only moves are legal after which something can still be reached: no search for the corridors.
+    """
 
     num_actions = 5
     num_goals = 3
@@ -44,6 +49,7 @@ class Race:
 
     def __post_init__(self):
         corridors.check("race", self.players, self.slack, STEPS)
+        corridors.check_narrow("race", self.narrow, self.slack)
 
     @property
     def num_seats(self) -> int:
@@ -92,4 +98,5 @@ class Race:
 
     def _show(self, state: State, reward: Float[Array, " N"], event: Int[Array, " N"]) -> TimeStep:
         stay = (state.players != GONE)[:, None]
-        return corridors.show(state, stay, reward, event, self.horizon)
+        worth = self.worthwhile(state) if self.narrow else None
+        return corridors.show(state, stay, reward, event, self.horizon, worth)

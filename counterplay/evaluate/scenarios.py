@@ -52,6 +52,8 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("matrix:stag-v1", "matrix:stag", 1, **_REPEATED),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),
+        Scenario("race-v2", "race:narrow", 20, training=_MATCH),
+        Scenario("coordination-v2", "coordination:narrow", 20, budget=300_000, training=_MATCH),
         Scenario("pursuit-v1", "pursuit", 20, **_UNSEEN, reader=f"{_HIDDEN}pursuit"),
         Scenario("scissors-v1", "scissors", 20, **_UNSEEN, reader=f"{_HIDDEN}scissors"),
         Scenario("stag_hunt:4x4-v1", "stag_hunt:4x4", 20, training=_MATCH),

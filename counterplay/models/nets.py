@@ -145,6 +145,16 @@ class ActorCritic(eqx.Module):
         e, memory = self.trunk(obs, memory)
         return *self.judge(obs, e), memory
 
+    def along(
+        self,
+        obs: Float[Array, "W F"],
+        contact: Bool[Array, " W"],
+        alive: Bool[Array, " W"],
+        memory: Float[Array, " H"],
+    ) -> Float[Array, "W E"]:
+        """What the trunk makes of a row; see ``Trunk.along``."""
+        return self.trunk.along(obs, contact, alive, memory)
+
     def judge(
         self, obs: Float[Array, " F"], e: Float[Array, " E"]
     ) -> tuple[Float[Array, " A"], Float[Array, ""]]:

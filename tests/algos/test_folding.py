@@ -15,7 +15,7 @@ from recorded import LANES, SEATS, SLOTS
 
 from counterplay import envs
 from counterplay.algos import folding, ppo
-from counterplay.algos.onpolicy import rows_of
+from counterplay.algos.onpolicy import last_values, rows_of
 from counterplay.models.nets import ActorCritic
 from counterplay.pools import roster_of
 from counterplay.rollout import collect, open_lanes
@@ -57,7 +57,8 @@ def played(env: Planes, who: str = "self", **settings: Any) -> tuple[Any, ...]:
         agents = (ppo.Agent(learner.net),)
         lanes = open_lanes(env, seating, agents, lane_key)
         chunk = collect(env, seating, agents, lanes, key, slots=SLOTS)[1]
-        return learner, rows_of(learner.net, seating, 0, chunk, 0.99, 0.95, lambda x: x)
+        last = last_values(learner.net, 0, chunk)
+        return learner, rows_of(last, seating, 0, chunk, 0.99, 0.95, lambda x: x, 0)
 
     learner, rows = play()
     assert not rows.alive.all(), "somebody left"

@@ -1,0 +1,70 @@
+"""How readers of the others learn: several passes of Adam over stretches of play."""
+
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from counterplay.algos.adam import optimiser
+from counterplay.algos.loops import Spec
+from counterplay.algos.study import Study
+from counterplay.views import select
+
+
+def fit_reader(
+    loss_of: Any,
+    config: Any,
+    spec: Spec,
+    reader: Any,
+    opt: Any,
+    study: Study,
+    progress: Float[Array, ""],
+    key: PRNGKeyArray,
+) -> tuple[Any, Any, dict[str, Float[Array, " K"]]]:
+    """Several passes over the places, arrays [K, P, T, ...]; every part of the loss is a mean.
+
+    ``loss_of`` is that of an algorithm; see ``informed.Loss``.
+    """
+    total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
+    members, places = study.acting.shape[:2]
+    size = max(int(places * config.reader_share) // config.reader_minibatches, 1)
+    number = min(config.reader_minibatches, places // size)
+    rate = config.reader_rate * (1 - progress)
+
+    def loss(reader, batch: Study):
+        parts = jax.vmap(partial(loss_of, config, spec.env, reader))(batch)
+        sums, counts = jax.tree.map(lambda x: x.sum(0), parts)
+        counts = jax.tree.map(lambda x: jnp.maximum(total(lax.stop_gradient(x)), 1.0), counts)
+        means = jax.tree.map(jnp.divide, sums, counts)
+        return sum(means.values()), means
+
+    def member(reader, opt, batch):
+        found = eqx.filter_value_and_grad(loss, has_aux=True)(reader, batch)
+        flat, back = ravel_pytree(found)  # shards wait for each other once
+        (value, info), grad = back(total(flat))
+        good = jnp.isfinite(optax.tree.norm(grad)) & jnp.isfinite(value)
+        step, after = optimiser(config).update(grad, opt)
+        moved = jax.tree.map(lambda w, s: w - rate * s, reader, step)
+        info |= {"bad_updates": 1.0 - good}
+        return *select(good, (moved, after), (reader, opt)), info
+
+    def minibatch(carry, chosen):
+        batch = jax.tree.map(lambda x: jax.vmap(lambda y, at: y[at])(x, chosen), study)
+        reader, opt = carry
+        reader, opt, info = jax.vmap(member)(reader, opt, batch)
+        return (reader, opt), info
+
+    order = jax.vmap(jax.vmap(partial(jr.permutation, x=places)))(
+        jr.split(key, (config.reader_epochs, members))
+    )
+    parts = order[:, :, : number * size].reshape(config.reader_epochs, members, number, size)
+    parts = jnp.moveaxis(parts, 2, 1).reshape(-1, members, size)
+    (reader, opt), infos = lax.scan(minibatch, (reader, opt), parts)
+    return reader, opt, jax.tree.map(lambda x: x.mean(0), infos)

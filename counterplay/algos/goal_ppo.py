@@ -1,0 +1,287 @@
+"""PPO that knows whom it plays: infers each other's type and goal, predicts its next move, and
+plays accordingly.
+
+``tau -> (k_j, g_j) -> a_j'`` and ``pi(a_i | o_i, b_j, a_j')``. A belief over types and goals of
+each other grows by Bayes' rule with the moves it makes, under a learned model of moves given type
+and goal. Types are the opponents of the training; goals what they were seen to complete, with
+hindsight, and where nothing was completed what their moves make likely. Reads top to bottom:
+settings, reader, its loss, the agent.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from counterplay.algos import Options, Update, informed, loops
+from counterplay.algos.informed import Sight, System
+from counterplay.algos.informed_settings import Config as Settings
+from counterplay.algos.study import Study
+from counterplay.maths import masked_sum
+from counterplay.models.actions import ActionModel
+from counterplay.models.beliefs import (
+    Held,
+    Rates,
+    heard,
+    held_at_first,
+    looked,
+    over_goals,
+    over_types,
+    predicted,
+)
+from counterplay.models.events import hindsight, segments, soft_labels
+from counterplay.models.history import as_record, inputs, seen_in, width
+from counterplay.seats import Roster
+from counterplay.types import NO_MOVE, Env, Memory, View
+
+DEFAULTS = Options()
+MOST_TYPES = 64
+
+
+@dataclass(frozen=True)
+class Config(Settings):
+    """Settings of PPO that infers goals and predicts moves."""
+
+    types: int | None = None
+    """Types that others may be of: by default as many as there are opponents in the training; 1
+    infers none."""
+    goals: Literal["events", "none"] = "events"
+    """What goals are: what the others were seen to complete, or nothing."""
+    belief: Literal["filter", "amortised"] = "filter"
+    """Bayes' rule over predicted moves, or what the recurrent layer says of types and goals."""
+    goal_input: Literal["belief", "map", "sample", "none"] = "belief"
+    """What the policy is told of types and goals: all of the belief, the likeliest, a draw, or
+    nothing."""
+    action_input: Literal["distribution", "argmax", "sample", "none"] = "distribution"
+    """What the policy is told of each other's next move, given that."""
+    mix: float = 0.01
+    """Share of every predicted move that is uniform, so that no belief dies."""
+    drift: float = 0.01
+    """Share of a belief over goals that a slot replaces by what the history says of them."""
+    type_drift: float = 0.0
+    """Share of a belief over types that a slot replaces by an even one, for who may change."""
+    habit: float = 0.0
+    """Weight, when goals begin anew, of how often each was reached in earlier episodes."""
+    decay: float = 0.98
+    """Weight of what was reached before, when another goal is."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.types is not None and not 1 <= self.types <= MOST_TYPES:
+            raise ValueError(f"goal_ppo: types must be 1 to {MOST_TYPES}, found {self.types}")
+        for name in ("mix", "drift", "type_drift", "habit", "decay"):
+            least = 1e-6 if name == "mix" else 0
+            if not least <= getattr(self, name) <= 1 - 1e-6:
+                raise ValueError(
+                    f"goal_ppo: {name} must be {least:g} to below 1, found {getattr(self, name)}"
+                )
+
+    def among(self, roster: Roster) -> "Config":
+        """The same, with as many types as there are opponents."""
+        known = len(opponent_ids(roster.kinds))
+        if self.types is not None and 1 < self.types < known:
+            raise ValueError(f"goal_ppo: types must be 1, or {known} for all opponents here, "
+                             f"found {self.types}")  # fmt: skip
+        if self.types is None and known > MOST_TYPES:
+            raise ValueError(f"goal_ppo: there are {known} opponents, and types are {MOST_TYPES} "
+                             "at most: --types 1 infers none")  # fmt: skip
+        return replace(self, types=max(known, 1)) if self.types is None else self
+
+
+def opponent_ids(kinds: tuple) -> list[int]:
+    """Of all who do not learn, in order: the i-th of them is type i."""
+    return sorted({i for kind in kinds if not kind.learner for i in kind.ids})
+
+
+class GoalReader(eqx.Module):
+    """Infers types and goals of the others, and predicts their moves."""
+
+    model: ActionModel
+    goals: int = eqx.field(static=True)
+    """Of the game."""
+    rates: Rates = eqx.field(static=True)
+    amortised: bool = eqx.field(static=True)
+    goal_input: str = eqx.field(static=True)
+    action_input: str = eqx.field(static=True)
+
+    @property
+    def told(self) -> tuple[int, int]:
+        others, types, goals, actions = self.model.sizes
+        return others, 1 + types + goals + actions
+
+    def begin(self, memory: Memory | None) -> Memory:
+        if memory is None:
+            return jnp.zeros(self.model.trunk.gru), held_at_first(self.model.sizes)
+        return memory
+
+    def held(self, memory: Memory, view: View) -> tuple[Array, Held]:
+        """What is held of the others before the moves of this slot."""
+        kept, held = memory
+        seen = seen_in(view)
+        x = inputs(view.obs, seen, self.model.sizes[-1], self.goals)
+        e, kept = self.model.trunk(x, kept)
+        held = heard(held, view, self.rates)
+        reading = self.model(x, e, seen.legal)
+        return kept, looked(held, view, reading, self.rates, self.amortised)
+
+    def look(self, key: PRNGKeyArray, memory: Memory, view: View) -> Sight:
+        kept, held = self.held(memory, view)
+        there = view.alive[1:]
+        row = [there[:, None], *self._told(key, held)]
+        told = jnp.where(there[:, None], jnp.concatenate(row, 1), 0.0)
+        record = as_record(seen_in(view)) | {"predicted": log_of(predicted(held))}
+        return Sight(told, (kept, held), record)
+
+    def _told(self, key: PRNGKeyArray, held: Held) -> list[Array]:
+        """Types [M, Y], goals [M, G] and moves [M, A]."""
+        goal_key, move_key = jr.split(key)
+        others, types, goals, actions = self.model.sizes
+        belief = held.log_belief.reshape(others, types * goals)
+        hot = lambda index, size: (index[:, None] == jnp.arange(size)[None]).astype(jnp.float32)
+        if self.goal_input in ("map", "sample"):  # one of them, as if it were known
+            drawn = jr.categorical(goal_key, belief)
+            picked = jnp.argmax(belief, 1) if self.goal_input == "map" else drawn
+            chances = hot(picked, types * goals)
+        else:
+            chances = jnp.exp(belief)
+        chances = chances.reshape(others, types, goals)
+        moves = (chances[..., None] * held.moves).sum((1, 2))
+        if self.action_input == "argmax":
+            moves = hot(jnp.argmax(moves, 1), actions)
+        elif self.action_input == "sample":
+            moves = hot(jr.categorical(move_key, log_of(moves)), actions)
+        tell = jnp.float32(self.goal_input != "none"), jnp.float32(self.action_input != "none")
+        return [tell[0] * chances.sum(2), tell[0] * chances.sum(1), tell[1] * moves]
+
+
+def log_of(chances: Float[Array, "M A"]) -> Float[Array, "M A"]:
+    """Log-probabilities; even ones for whoever has none."""
+    none = chances.sum(1, keepdims=True) == 0
+    return jnp.log(jnp.where(none, 1 / chances.shape[1], chances))
+
+
+def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
+    seen = jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)
+    features = jax.eval_shape(env.encode, seen).shape[0]
+    n, actions = env.num_seats, env.num_actions
+    size = width(features, n, actions, env.num_goals)
+    goals = max(env.num_goals, 1) if config.goals == "events" else 1
+    model = ActionModel(
+        size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru, key
+    )
+    rates = Rates(config.mix, config.drift, config.type_drift, config.habit, config.decay)
+    how = config.belief == "amortised", config.goal_input, config.action_input
+    return GoalReader(model, env.num_goals, rates, *how)
+
+
+def reader_loss(
+    ids: tuple[int, ...], config: Config, env: Env, reader: GoalReader, study: Study
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Cross-entropies of moves, goals and types of every other present, in nats.
+
+    Moves: -sum_g q(g) log pi(a_j | e, x_j, k, g) with q one goal where hindsight knows it, else
+    what the moves of its stretch make likely. A type that is not among the opponents counts as any.
+    """
+    model = reader.model
+    along = lambda obs, seen: inputs(env.encode(obs), seen, model.sizes[-1], reader.goals)
+    x = jax.vmap(along)(study.obs, study.seen)
+    e = model.trunk.along(x, study.contact, study.acting, study.memory[0])
+    reading = jax.vmap(model)(x, e, study.seen.legal)
+    counts = study.moves != NO_MOVE
+    kind, typed = types_of(ids, study.opponent, model.sizes[1])
+    done = study.moves[..., None, None, None] == jnp.arange(model.sizes[-1])[None, None, None, None]
+    log_pi = jnp.where(done & counts[..., None, None, None], reading.moves, 0.0).sum(-1)
+    of_kind = lambda x: (kind[..., None] * x).sum(2)  # [T, M, Y, G] -> [T, M, G]
+    log_pi, log_goal = of_kind(log_pi), of_kind(reading.goals)
+    q = goals_of(study, log_pi, log_goal)
+    parts = {
+        "moves_loss": -(q * log_pi).sum(-1),
+        "goals_loss": -(q * log_goal).sum(-1),
+        "types_loss": -(kind * reading.types).sum(-1),
+    }
+    masks = {"moves_loss": counts, "goals_loss": counts, "types_loss": counts & typed}
+    number = {name: mask.sum().astype(jnp.float32) for name, mask in masks.items()}
+    return {name: masked_sum(x, masks[name]) for name, x in parts.items()}, number
+
+
+def types_of(
+    ids: tuple[int, ...], opponent: Int[Array, "T M"], types: int
+) -> tuple[Float[Array, "T M Y"], Bool[Array, "T M"]]:
+    """Chances of each type by who sits there, even ones for learners; and whether it is known."""
+    if types == 1:
+        return jnp.ones((*opponent.shape, 1)), jnp.ones(opponent.shape, bool)
+    numbers = jnp.array([*ids, *[-1] * (types - len(ids))])
+    hot = opponent[..., None] == numbers[None, None]
+    known = hot.any(-1)
+    return jnp.where(known[..., None], hot, 1 / types).astype(jnp.float32), known
+
+
+def goals_of(
+    study: Study, log_pi: Float[Array, "T M G"], log_goal: Float[Array, "T M G"]
+) -> Float[Array, "T M G"]:
+    """Chances of each goal: the one that was completed next, or what a segment makes likely."""
+    if log_pi.shape[-1] == 1:
+        return jnp.ones(log_pi.shape)
+    there, over = study.there, ~study.goes_on
+    label = hindsight(study.event, there, over)
+    number = segments(study.event, there, over)
+    return jax.vmap(soft_labels, 1, 1)(label, number, log_goal, log_pi, there)
+
+
+class Agent(informed.Agent):
+    """The policy that is trained; it tells what it believes of the others and expects of them."""
+
+    def predict(self, memory: Memory, view: View) -> Float[Array, "M A"]:
+        """Log-probabilities of the others' moves in this slot."""
+        return log_of(predicted(self.net.reader.held(memory[1], view)[1]))
+
+    def types(self, memory: Memory, view: View) -> Float[Array, "M Y"]:
+        """Over the opponents of the training, in the order in which they were named."""
+        return over_types(self.net.reader.held(memory[1], view)[1])
+
+
+class GoalAgent(Agent):
+    """The same in a game that has goals."""
+
+    def belief(self, memory: Memory, view: View) -> Float[Array, "M G"]:
+        return over_goals(self.net.reader.held(memory[1], view)[1])
+
+
+def system_of(ids: tuple[int, ...] = ()) -> System:
+    """Its parts; ``ids`` are the opponents of a training."""
+    return System(make_reader, partial(reader_loss, ids), Agent)
+
+
+def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> informed.Learner:
+    """Fresh networks, one a member."""
+    return informed.init_learner(system_of(), config, env, members, key)
+
+
+def init(config: Config, spec: loops.Spec, key: PRNGKeyArray) -> Any:
+    """Fresh networks, the same on every shard."""
+    return informed.init(system_of(), config, spec, key)
+
+
+def policy(config: Config, state: Any) -> tuple[Agent, ...]:
+    """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
+    return tuple(Agent(learner.net) for learner in state.learners)
+
+
+def learn(config: Config, state: Any, chunk: Any) -> tuple[Any, dict[str, Array]]:
+    """Every kind of learner learns from its own places of a chunk."""
+    ids = tuple(opponent_ids(state.spec.seating.kinds))
+    return informed.learn(system_of(ids), config, state, chunk)
+
+
+def train(
+    config: Config, env: Env, roster: Roster, options: Options = DEFAULTS
+) -> Iterator[Update]:
+    """Trains every seed; yields once an iteration."""
+    return loops.train(config, env, roster, sys.modules[__name__], options)

@@ -1,0 +1,239 @@
+"""What PPO agents share that read the others: a policy that is told what its reader makes of them.
+
+The policy learns as PPO does, from what it was told while it played, so no gradient passes from it
+to the reader. The reader learns apart, from stretches of play of one place each. An algorithm gives
+the reader, its loss and its settings; see ``naive_om`` for the shortest.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from counterplay.algos import ppo
+from counterplay.algos.adam import optimiser
+from counterplay.algos.fitting import fit_reader
+from counterplay.algos.folding import Reading
+from counterplay.algos.informed_settings import Config
+from counterplay.algos.loops import Spec
+from counterplay.algos.onpolicy import rows_of
+from counterplay.algos.study import Study, studies
+from counterplay.maths import chosen, masked_log_softmax, masked_mean, sample_action
+from counterplay.models.conditioned import Conditioned
+from counterplay.rollout import Chunk, summary
+from counterplay.seats import Seating
+from counterplay.spread import shard_key
+from counterplay.types import NO_MOVE, Act, Env, Memory, View
+
+
+class Sight(NamedTuple):
+    """What a reader makes of one slot."""
+
+    told: Float[Array, "R C"]
+    """What the policy is told, a row each other or one in all; rows of zeros for the absent."""
+    memory: Memory
+    record: dict[str, Array]
+    """What its learning wants back, and ``predicted``, log-probabilities [M, A], if it predicts."""
+
+
+class Reader(Protocol):
+    """Reads the others, from one seat of one lane."""
+
+    @property
+    def told(self) -> tuple[int, int]:
+        """Rows and numbers a row that the policy is told."""
+        ...
+
+    def begin(self, memory: Memory | None) -> Memory: ...
+    def look(self, key: PRNGKeyArray, memory: Memory, view: View) -> Sight: ...
+
+
+class Net(eqx.Module):
+    """All that is learnt."""
+
+    policy: Conditioned
+    reader: Any
+
+
+class Agent(eqx.Module):
+    """The policy that is trained; its memory, the policy's and the reader's, lasts for a match."""
+
+    net: Net
+
+    def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:
+        if memory is None:
+            return jnp.zeros(self.net.policy.gru), self.net.reader.begin(None)
+        return memory[0], self.net.reader.begin(memory[1])
+
+    def sight(self, memory: Memory, view: View, key: PRNGKeyArray | None = None) -> Sight:
+        """What the reader makes of this slot. Without a key, samples are always the same."""
+        return self.net.reader.look(jr.key(0) if key is None else key, memory[1], view)
+
+    def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
+        sight = self.sight(memory, view, jr.fold_in(key, 1))
+        logits, value, kept = self.net.policy(joined(view.obs, sight.told), memory[0])
+        log_pi = masked_log_softmax(logits, view.legal)
+        action = jnp.argmax(log_pi).astype(jnp.int32) if greedy else sample_action(key, log_pi)
+        record = {"log_pi": chosen(log_pi, action), "value": value, "told": sight.told}
+        return Act(action, (kept, sight.memory), record | sight.record)
+
+    def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
+        told = self.sight(memory, view).told
+        logits = self.net.policy(joined(view.obs, told), memory[0])[0]
+        return masked_log_softmax(logits, view.legal)
+
+    def value(self, memory: Memory, view: View) -> Float[Array, ""]:
+        return self.net.policy(joined(view.obs, self.sight(memory, view).told), memory[0])[1]
+
+
+def joined(obs: Float[Array, " F"], told: Float[Array, "R C"]) -> Float[Array, " I"]:
+    """What a ``Conditioned`` net reads."""
+    return jnp.concatenate([obs, told.ravel()])
+
+
+class Learner(NamedTuple):
+    """What one kind of learner keeps, leaves [K, ...]: K = 1 shared, else one net a seat."""
+
+    net: Net
+    optimiser: Any
+    reading: Any
+    """Of the reader's optimiser."""
+
+
+Loss = Callable[[Any, Env, Any, Study], tuple[dict[str, Array], dict[str, Array]]]
+"""(config, env, reader, one place's study) -> parts of the loss, summed over its slots, and how
+many entries each is the sum of."""
+
+
+class System(NamedTuple):
+    """What an algorithm is made of."""
+
+    reader: Callable[[Any, Env, PRNGKeyArray], Any]
+    loss: Loss
+    agent: Callable[[Net], Any] = Agent
+    reward: Callable[..., Array] | None = None
+    """(config, env, reader, studies [K, P, T]) -> added to the reward [K, P, T]."""
+
+
+def init_learner(
+    system: System, config: Config, env: Env, members: int, key: PRNGKeyArray
+) -> Learner:
+    """Fresh networks, one a member."""
+    seen = jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)
+    width = jax.eval_shape(env.encode, seen).shape[0]
+
+    def one(key):
+        policy_key, reader_key = jr.split(key)
+        reader = system.reader(config, env, reader_key)
+        sizes = width, env.num_actions, config.widths, config.gru
+        rows, row = reader.told
+        more = config.activation, rows, row, config.told_width
+        return Net(Conditioned(*sizes, policy_key, *more), reader)
+
+    net = jax.vmap(one)(jr.split(key, members))
+    start: Any = optimiser(config).init
+    each = jax.vmap(lambda part: start(eqx.filter(part, eqx.is_inexact_array)))
+    return Learner(net, each(net.policy), each(net.reader))
+
+
+def init(system: System, config: Config, spec: Spec, key: PRNGKeyArray) -> ppo.State:
+    """Fresh networks, the same on every shard."""
+    net_key, key = jr.split(key)
+    kinds = [kind for kind in spec.seating.kinds if kind.learner]
+    keys = jr.split(net_key, len(kinds))
+    make = partial(init_learner, system, config, spec.env)
+    learners: Any = tuple(make(kind.members, k) for kind, k in zip(kinds, keys, strict=True))
+    return ppo.State(learners, jnp.float32(0), shard_key(key, spec.axis), spec)
+
+
+def learn(
+    system: System, config: Config, state: ppo.State, chunk: Chunk
+) -> tuple[ppo.State, dict[str, Array]]:
+    """Every kind of learner learns from its own places of a chunk: its policy, then its reader."""
+    spec, (key, learn_key) = state.spec, jr.split(state.key)
+    total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
+    progress = jnp.minimum(state.steps / float(config.steps), 1.0)
+    indices = [i for i, kind in enumerate(spec.seating.kinds) if kind.learner]
+    after, infos, bad = [], [], []
+    each = zip(indices, state.learners, jr.split(learn_key, len(indices)), strict=True)
+    for i, learner, k in each:
+        learner, info = _learn_one(system, config, spec, i, learner, chunk, progress, k)
+        bad.append(info.pop("bad_updates"))
+        after.append(learner)
+        infos.append(jax.tree.map(jnp.mean, info))
+    metrics = jax.tree.map(lambda *x: sum(x) / len(x), *infos)
+    metrics |= jax.tree.map(total, summary(spec.seating, chunk))
+    metrics["bad_updates"] = jnp.concatenate(bad)
+    return ppo.State(tuple(after), state.steps + metrics["slots"], key, spec), metrics
+
+
+def _learn_one(
+    system: System,
+    config: Config,
+    spec: Spec,
+    index: int,
+    learner: Any,
+    chunk: Chunk,
+    progress: Float[Array, ""],
+    key: PRNGKeyArray,
+) -> tuple[Learner, dict[str, Array]]:
+    total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
+    ppo_key, reader_key = jr.split(key)
+    net, env, record = learner.net, spec.env, chunk.records[index]
+    study = studies(spec.seating, index, chunk)
+    if system.reward is not None:
+        chunk = _paid_more(
+            spec.seating, index, chunk, system.reward(config, env, net.reader, study)
+        )
+    value = jax.vmap(jax.vmap(lambda n, *x: system.agent(n).value(*x), (None, 0, 0)))
+    last = value(net, chunk.next_memories[index], chunk.next_views[index])
+    own = chunk._replace(memories=_first_of(chunk.memories, index))
+    rows = rows_of(
+        last, spec.seating, index, own, config.gamma, config.lam, total, config.gru, record["told"]
+    )
+    reading = Reading(lambda x: joined(env.encode(x[0]), x[1]), lambda n: n)
+    policy, info = ppo.fit(
+        config, reading, rows, ppo.Learner(net.policy, learner.optimiser), progress, ppo_key,
+        spec.axis,
+    )  # fmt: skip
+    fitted = fit_reader(system.loss, config, spec, net.reader, learner.reading, study, progress,
+                        reader_key)  # fmt: skip
+    reader, reader_opt, told = fitted
+    info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
+    info |= told | _judged(study, record)
+    return Learner(Net(policy.net, reader), policy.optimiser, reader_opt), info
+
+
+def _first_of(memories: tuple, index: int) -> tuple:
+    """The policy's own memory, in place of the policy's and the reader's."""
+    return tuple(m[0] if i == index else m for i, m in enumerate(memories))
+
+
+def _paid_more(seating: Seating, index: int, chunk: Chunk, more: Float[Array, "K P T"]) -> Chunk:
+    """The chunk with something added to the reward of one kind of learner."""
+    parts = [
+        more if i == index else jnp.zeros((*p.shape, more.shape[2]))
+        for i, p in enumerate(seating.places)
+    ]
+    added = jnp.moveaxis(seating.put(parts), 1, 2)  # [L, N, T] -> [L, T, N]
+    reward = jnp.where(chunk.slots["alive"], chunk.slots["reward"] + added, 0.0)
+    return chunk._replace(slots=chunk.slots | {"reward": reward})
+
+
+def _judged(study: Study, record: dict[str, Array]) -> dict[str, Array]:
+    """How well the moves were predicted while playing, before anything was learnt from them."""
+    if "predicted" not in record:
+        return {}
+    log_p, counts = record["predicted"], study.moves != NO_MOVE
+    right = jnp.argmax(log_p, -1) == study.moves
+    nll = -jnp.maximum(chosen(log_p, study.moves), -50.0)
+    return {
+        "others_nll": masked_mean(nll, counts),
+        "others_top1": masked_mean(right.astype(jnp.float32), counts),
+    }

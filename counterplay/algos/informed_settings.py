@@ -1,0 +1,39 @@
+"""Settings that all PPO agents share that read the others."""
+
+from dataclasses import dataclass
+
+from counterplay.algos import ppo
+
+
+@dataclass(frozen=True)
+class Config(ppo.Config):
+    """Settings of PPO, and of a reader of the others."""
+
+    told_width: int = 32
+    """Units that read what is held of each other player, before they are added up."""
+    reader_widths: tuple[int, ...] = (64,)
+    """Units of the reader's hidden layers."""
+    reader_gru: int = 64
+    """Units of the reader's recurrent layer; 0 for a reader of the present slot alone."""
+    reader_rate: float = 2e-3
+    """Step size of Adam for the reader at the start; falls to 0."""
+    reader_epochs: int = 1
+    """Passes of the reader over the places of an iteration."""
+    reader_minibatches: int = 4
+    """Parts of such a pass."""
+    reader_share: float = 1.0
+    """Share of the places from which the reader learns, others every time."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.reader_widths or min(self.reader_widths) < 1:
+            raise ValueError(f"reader_widths must be at least 1 each, found {self.reader_widths}")
+        for name in ("told_width", "reader_epochs", "reader_minibatches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.reader_gru < 0:
+            raise ValueError(f"reader_gru must be 0 or more units, found {self.reader_gru}")
+        if not 0 < self.reader_rate < float("inf"):
+            raise ValueError(f"reader_rate must be positive, found {self.reader_rate}")
+        if not 0 < self.reader_share <= 1:
+            raise ValueError(f"reader_share must be above 0, 1 at most, found {self.reader_share}")

@@ -1,0 +1,81 @@
+"""What readers of the others learn from: stretches of play as one place saw them."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from counterplay.models.history import Seen, from_record
+from counterplay.rollout import Chunk
+from counterplay.seats import Seating
+from counterplay.types import NO_MOVE, Memory
+from counterplay.views import select
+
+
+class Study(NamedTuple):
+    """A chunk of slots of one place, arrays [T, ...]; others in the order of the view."""
+
+    obs: Array
+    """What was shown, compact."""
+    seen: Seen
+    acting: Bool[Array, "*b T"]
+    contact: Bool[Array, "*b T"]
+    """Slots in which a match begins."""
+    moves: Int[Array, "*b T M"]
+    """What the others did in this slot, as far as it was seen; else, and where I do not act
+    myself, NO_MOVE."""
+    there: Bool[Array, "*b T M"]
+    """Who of the others acts in this slot."""
+    opponent: Int[Array, "*b T M"]
+    event: Int[Array, "*b T M"]
+    """Goals that the others completed by these moves."""
+    goes_on: Bool[Array, "*b T M"]
+    """Who of the others plays on after this slot."""
+    theirs: Array
+    """What the others were shown, compact [T, M, D]: known while training only."""
+    memory: Memory
+    """The reader's, before slot 0."""
+    record: dict[str, Array]
+
+
+def of_others(seating: Seating, index: int, x: Array) -> Array:
+    """[L, T, N, ...] -> [K, P, T, M, ...], the others as each place of a kind counts them."""
+    turned = [jnp.roll(x, -i, axis=2)[:, :, 1:] for i in range(seating.num_seats)]
+    return seating.take(jnp.stack(turned, 1), index)
+
+
+def studies(seating: Seating, index: int, chunk: Chunk) -> Study:
+    """Of all places of one kind of policy, leaves [K, P, T, ...].
+
+    What the slots of an absent player hold is made zero: not even a NaN there can spread.
+    """
+    slots, record = chunk.slots, chunk.records[index]
+
+    def mine(name: str) -> Array:
+        x = slots[name]
+        if x.ndim == 2:
+            x = jnp.broadcast_to(x[:, :, None], (*x.shape, seating.num_seats))
+        return seating.take(jnp.moveaxis(x, 2, 1), index)
+
+    theirs: Any = lambda name: of_others(seating, index, slots[name])
+    acting, there = mine("alive"), theirs("alive")
+    ids = jnp.arange(seating.num_seats)
+    seen = of_others(seating, index, jnp.broadcast_to(ids, (*slots["alive"].shape,)))
+    visible = jnp.take_along_axis(mine("visible"), seen, axis=-1)
+    counts = acting[..., None] & there & visible
+    zero = lambda x, mask: select(mask, x, jax.tree.map(jnp.zeros_like, x))
+    return Study(
+        obs=zero(mine("obs"), acting),
+        seen=zero(from_record(record), acting),
+        acting=acting,
+        contact=mine("contact"),
+        moves=jnp.where(counts, theirs("actions"), NO_MOVE),
+        there=there,
+        opponent=theirs("opponent_id"),
+        event=jnp.where(there, theirs("event"), -1),
+        goes_on=theirs("continues"),
+        theirs=zero(theirs("obs"), there),
+        memory=chunk.memories[index][1],
+        record=record,
+    )

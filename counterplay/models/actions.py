@@ -1,0 +1,83 @@
+"""What the others do next: a model of the moves of every other player, from what one player saw.
+
+``pi(a_j | e, x_j, k, g)`` for all types k and goals g at once, where e is a latent of my history
+and x_j marks which other it is. Beside it what the history says of types and goals themselves,
+which is where beliefs over goals start from: ``P(g | e, x_j, k)`` and ``P(k | e, x_j)``.
+With one type and one goal it is a plain model of others' moves (Jaques et al., 2019, section 4).
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from counterplay.maths import masked_log_softmax
+from counterplay.models.nets import Dense, Trunk
+
+
+class Reading(NamedTuple):
+    """What the model makes of one slot, all log-probabilities."""
+
+    moves: Float[Array, "M Y G A"]
+    """Of each other's move, given its type and goal; -inf where that is known to be illegal."""
+    goals: Float[Array, "M Y G"]
+    """Of each other's goal, given its type."""
+    types: Float[Array, "M Y"]
+
+
+class ActionModel(eqx.Module):
+    """Reads a history through a GRU; what is seen now also goes past it, straight to the heads."""
+
+    trunk: Trunk
+    history: Dense
+    now: Dense
+    other: Float[Array, "M W"]
+    """What marks which other it is: x_j."""
+    kind: Float[Array, "Y G W"]
+    move: Float[Array, "Y W A"]
+    goal: Float[Array, "Y W G"]
+    type: Float[Array, "W Y"]
+
+    def __init__(
+        self,
+        inputs: int,
+        others: int,
+        actions: int,
+        types: int,
+        goals: int,
+        widths: tuple[int, ...],
+        gru: int,
+        key: PRNGKeyArray,
+    ):
+        keys, wide = jr.split(key, 6), widths[-1]
+        self.trunk = Trunk(inputs, widths, keys[0], gru=gru)
+        self.history = Dense(self.trunk.width, wide, 1.0, keys[1])
+        self.now = Dense(inputs, wide, 1.0, keys[2])
+        self.other = jr.normal(keys[3], (others, wide))
+        self.kind = jr.normal(keys[4], (types, goals, wide))
+        self.move = 0.1 / wide**0.5 * jr.normal(keys[5], (types, wide, actions))
+        self.goal = jnp.zeros((types, wide, goals))
+        self.type = jnp.zeros((wide, types))
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Others, types, goals and actions."""
+        types, goals = self.kind.shape[:2]
+        return len(self.other), types, goals, self.move.shape[-1]
+
+    def __call__(
+        self, x: Float[Array, " I"], e: Float[Array, " E"], legal: Bool[Array, "M A"]
+    ) -> Reading:
+        """``x`` is what is seen now (``history.inputs``), ``e`` what the trunk made of all."""
+        each = self.history(e) + self.now(x) + self.other  # [M, W]
+        plain = jax.nn.relu(each)
+        given = jax.nn.relu(each[:, None, None] + self.kind[None])  # [M, Y, G, W]
+        logits = jnp.einsum("mygw,ywa->myga", given, self.move)
+        return Reading(
+            masked_log_softmax(logits, jnp.broadcast_to(legal[:, None, None], logits.shape)),
+            jax.nn.log_softmax(jnp.einsum("mw,ywg->myg", plain, self.goal)),
+            jax.nn.log_softmax(plain @ self.type),
+        )

@@ -1,0 +1,51 @@
+"""What one player saw in a slot, as networks that read the others take it in."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from counterplay.maths import finite
+from counterplay.types import View
+
+
+class Seen(NamedTuple):
+    """What a view holds beside the observation: little enough to keep in the stream."""
+
+    moved: Int[Array, "*b N"]
+    event: Int[Array, "*b N"]
+    alive: Bool[Array, "*b N"]
+    reward: Shaped[Array, "*b"]
+    first: Bool[Array, "*b"]
+    legal: Bool[Array, "*b M A"]
+    """Of the others, as far as the rules make them public."""
+
+
+def seen_in(view: View) -> Seen:
+    """In the types in which it is kept."""
+    small = lambda x: x.astype(jnp.int16)
+    legal = view.public_legal[1:]
+    return Seen(small(view.moved), small(view.event), view.alive, view.reward, view.first, legal)
+
+
+def width(features: int, seats: int, actions: int, goals: int) -> int:
+    """Numbers that ``inputs`` makes of observations of so many features."""
+    return features + seats * (actions + goals + 1) + 2
+
+
+def inputs(obs: Float[Array, " F"], seen: Seen, actions: int, goals: int) -> Float[Array, " I"]:
+    """The observation, the last joint move and its events one-hot, who is there, what I earned."""
+    hot = lambda index, size: (index[:, None] == jnp.arange(size)[None]).astype(jnp.float32).ravel()
+    flags = jnp.stack([finite(seen.reward), seen.first.astype(jnp.float32)])
+    parts = [hot(seen.moved, actions), hot(seen.event, goals), seen.alive.astype(jnp.float32)]
+    return jnp.concatenate([obs, *parts, flags])
+
+
+def as_record(seen: Seen) -> dict[str, Any]:
+    """Fields of a policy's record."""
+    return {f"seen_{name}": x for name, x in seen._asdict().items()}
+
+
+def from_record(record: dict[str, Any]) -> Seen:
+    """The same, read back."""
+    return Seen(*(record[f"seen_{name}"] for name in Seen._fields))
