@@ -238,6 +238,17 @@ def _turn(match, lanes: Lanes, state, after, last, stream, ids, memories, start,
     )
 
 
+def ended(slots: Slots) -> dict[str, Array]:
+    """Where episodes ended in a chunk, [L, T], how long they were, and what they brought."""
+    over = slots["terminated"] | slots["truncated"]
+    return {
+        "ended": over & ~slots["dropped"] if "dropped" in slots else over,
+        "length": slots["time"] + 1,
+        "returns": slots["returns"],
+        "opponent_id": slots["opponent_id"],
+    }
+
+
 def faults(slots: Slots) -> dict[str, Int[Array, " N"]]:
     """How often each seat could not move, or moved against the rules."""
     return {name: slots[name].sum((0, 1)) for name in ("stuck", "unfair")}

@@ -24,7 +24,7 @@ from counterplay.algos import Options, Update, guards
 from counterplay.envs.running import RESTART, Breaks, close_all
 from counterplay.episodes.replay import Replay, in_stores
 from counterplay.errors import GameError
-from counterplay.rollout import blame, collect, open_lanes
+from counterplay.rollout import blame, collect, ended, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
 from counterplay.seats import Roster, Seating, shuffle
 from counterplay.spread import (
@@ -123,17 +123,6 @@ def iteration(
     return Training(state, lanes, key), (metrics, ended(told))
 
 
-def ended(slots: dict[str, Array]) -> dict[str, Array]:
-    """Where episodes ended in a chunk, [L, T], how long they were, and what they brought."""
-    over = slots["terminated"] | slots["truncated"]
-    return {
-        "ended": over & ~slots["dropped"] if "dropped" in slots else over,
-        "length": slots["time"] + 1,
-        "returns": slots["returns"],
-        "opponent_id": slots["opponent_id"],
-    }
-
-
 def train_jitted(
     config: Any, env: Any, roster: Roster, algorithm: Any, options: Options
 ) -> Iterator[Update]:
@@ -218,15 +207,8 @@ def train_hosted(
             nets = [tuple(agent.net for agent in agents) for agents in policies]
             nets, (metrics, episodes) = _stacked(nets), _stacked(told)
             going = _going(trainings, others)
-            yield Update(
-                (i + 1) * lanes * config.slots,
-                nets,
-                metrics,
-                compile_seconds,
-                i + 1,
-                going,
-                episodes,
-            )
+            steps = (i + 1) * lanes * config.slots
+            yield Update(steps, nets, metrics, compile_seconds, i + 1, going, episodes)
     finally:
         close_all(training.lanes.games for training in trainings)
 

@@ -58,7 +58,7 @@ def played(env: Planes, who: str = "self", **settings: Any) -> tuple[Any, ...]:
         lanes = open_lanes(env, seating, agents, lane_key)
         chunk = collect(env, seating, agents, lanes, key, slots=SLOTS)[1]
         last = last_values(learner.net, 0, chunk)
-        return learner, rows_of(last, seating, 0, chunk, 0.99, 0.95, lambda x: x, 0)
+        return learner, rows_of(last, seating, 0, chunk, 0.99, 0.95, lambda x: x, config.gru)
 
     learner, rows = play()
     assert not rows.alive.all(), "somebody left"
