@@ -9,7 +9,7 @@ settings, reader, its loss, the agent.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -18,11 +18,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import Options, Update, informed, loops
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
+from counterplay.algos.labels import goals_of, prepared, types_found, types_of
 from counterplay.algos.study import Study
 from counterplay.maths import masked_sum
 from counterplay.models.actions import ActionModel
@@ -36,7 +38,6 @@ from counterplay.models.beliefs import (
     over_types,
     predicted,
 )
-from counterplay.models.events import hindsight, segments, soft_labels
 from counterplay.models.history import as_record, inputs, seen_in, width
 from counterplay.seats import Roster
 from counterplay.types import NO_MOVE, Env, Memory, View
@@ -52,8 +53,21 @@ class Config(Settings):
     types: int | None = None
     """Types that others may be of: by default as many as there are opponents in the training; 1
     infers none."""
-    goals: Literal["events", "none"] = "events"
-    """What goals are: what the others were seen to complete, or nothing."""
+    types_from: Literal["opponents", "moves"] = "opponents"
+    """What types are: who sits there, as a training knows, or whatever tells moves apart."""
+    goals: Literal["events", "codes", "declared", "none"] = "events"
+    """What goals are: what the others were seen to complete; codes that tell stretches of moves
+    apart; what they declare, which no learner should be told but in a study; or nothing."""
+    codes: int = 4
+    """Goals, where they are codes."""
+    window: int = 8
+    """Slots of an episode for which a code holds."""
+    goal_reward: float | None = None
+    """What a slot must pay for its event to be a goal; by default all events are."""
+    goal_quantile: float | None = None
+    """The same as a quantile of what slots with events pay, 0 to 1."""
+    reward_of: Literal["other", "mine"] = "other"
+    """Whose pay that is; the other's own is known while training only."""
     belief: Literal["filter", "amortised"] = "filter"
     """Bayes' rule over predicted moves, or what the recurrent layer says of types and goals."""
     goal_input: Literal["belief", "map", "sample", "none"] = "belief"
@@ -76,6 +90,16 @@ class Config(Settings):
         super().__post_init__()
         if self.types is not None and not 1 <= self.types <= MOST_TYPES:
             raise ValueError(f"goal_ppo: types must be 1 to {MOST_TYPES}, found {self.types}")
+        for name, least in (("codes", 2), ("window", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"goal_ppo: {name} must be at least {least}, found "
+                                 f"{getattr(self, name)}")  # fmt: skip
+        if self.goal_reward is not None and self.goal_quantile is not None:
+            raise ValueError("goal_ppo: give goal_reward or goal_quantile, not both")
+        if self.goal_quantile is not None and not 0 <= self.goal_quantile <= 1:
+            raise ValueError(f"goal_ppo: goal_quantile must be 0 to 1, found {self.goal_quantile}")
+        if self.types_from == "moves" and self.types is None:
+            raise ValueError("goal_ppo: types_from moves wants a number of types, found none")
         for name in ("mix", "drift", "type_drift", "habit", "decay"):
             least = 1e-6 if name == "mix" else 0
             if not least <= getattr(self, name) <= 1 - 1e-6:
@@ -85,6 +109,8 @@ class Config(Settings):
 
     def among(self, roster: Roster) -> "Config":
         """The same, with as many types as there are opponents."""
+        if self.types_from == "moves":
+            return self
         known = len(opponent_ids(roster.kinds))
         if self.types is not None and 1 < self.types < known:
             raise ValueError(f"goal_ppo: types must be 1, or {known} for all opponents here, "
@@ -172,11 +198,14 @@ def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
     features = jax.eval_shape(env.encode, seen).shape[0]
     n, actions = env.num_seats, env.num_actions
     size = width(features, n, actions, env.num_goals)
-    goals = max(env.num_goals, 1) if config.goals == "events" else 1
+    goals = {"codes": config.codes, "none": 1}.get(config.goals, max(env.num_goals, 1))
     model = ActionModel(
         size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru, key
     )
-    rates = Rates(config.mix, config.drift, config.type_drift, config.habit, config.decay)
+    window = config.window if config.goals == "codes" else 0
+    told = config.goals in ("events", "declared")
+    speeds = config.mix, config.drift, config.type_drift, config.habit, config.decay
+    rates = Rates(*speeds, window, told)
     how = config.belief == "amortised", config.goal_input, config.action_input
     return GoalReader(model, env.num_goals, rates, *how)
 
@@ -195,9 +224,13 @@ def reader_loss(
     e = model.trunk.along(x, study.contact, study.acting, study.memory[0])
     reading = jax.vmap(model)(x, e, study.seen.legal)
     counts = study.moves != NO_MOVE
-    kind, typed = types_of(ids, study.opponent, model.sizes[1])
     done = study.moves[..., None, None, None] == jnp.arange(model.sizes[-1])[None, None, None, None]
     log_pi = jnp.where(done & counts[..., None, None, None], reading.moves, 0.0).sum(-1)
+    kind, typed = types_of(ids, study.opponent, model.sizes[1])
+    if config.types_from == "moves":
+        before = over_types(study.memory[1])
+        kind = types_found(study, jnp.log(before + 1e-9), reading, lax.stop_gradient(log_pi))
+        typed = jnp.ones_like(typed)
     of_kind = lambda x: (kind[..., None] * x).sum(2)  # [T, M, Y, G] -> [T, M, G]
     log_pi, log_goal = of_kind(log_pi), of_kind(reading.goals)
     q = goals_of(study, log_pi, log_goal)
@@ -211,30 +244,6 @@ def reader_loss(
     return {name: masked_sum(x, masks[name]) for name, x in parts.items()}, number
 
 
-def types_of(
-    ids: tuple[int, ...], opponent: Int[Array, "T M"], types: int
-) -> tuple[Float[Array, "T M Y"], Bool[Array, "T M"]]:
-    """Chances of each type by who sits there, even ones for learners; and whether it is known."""
-    if types == 1:
-        return jnp.ones((*opponent.shape, 1)), jnp.ones(opponent.shape, bool)
-    numbers = jnp.array([*ids, *[-1] * (types - len(ids))])
-    hot = opponent[..., None] == numbers[None, None]
-    known = hot.any(-1)
-    return jnp.where(known[..., None], hot, 1 / types).astype(jnp.float32), known
-
-
-def goals_of(
-    study: Study, log_pi: Float[Array, "T M G"], log_goal: Float[Array, "T M G"]
-) -> Float[Array, "T M G"]:
-    """Chances of each goal: the one that was completed next, or what a segment makes likely."""
-    if log_pi.shape[-1] == 1:
-        return jnp.ones(log_pi.shape)
-    there, over = study.there, ~study.goes_on
-    label = hindsight(study.event, there, over)
-    number = segments(study.event, there, over)
-    return jax.vmap(soft_labels, 1, 1)(label, number, log_goal, log_pi, there)
-
-
 class Agent(informed.Agent):
     """The policy that is trained; it tells what it believes of the others and expects of them."""
 
@@ -246,17 +255,17 @@ class Agent(informed.Agent):
         """Over the opponents of the training, in the order in which they were named."""
         return over_types(self.net.reader.held(memory[1], view)[1])
 
-
-class GoalAgent(Agent):
-    """The same in a game that has goals."""
-
-    def belief(self, memory: Memory, view: View) -> Float[Array, "M G"]:
-        return over_goals(self.net.reader.held(memory[1], view)[1])
+    @property
+    def belief(self) -> Callable[[Memory, View], Float[Array, "M G"]]:
+        """Over the goal of each other; there is none where goals are not told apart."""
+        if self.net.reader.model.sizes[2] < 2:
+            raise AttributeError("belief: no goals are inferred here")
+        return lambda memory, view: over_goals(self.net.reader.held(memory[1], view)[1])
 
 
 def system_of(ids: tuple[int, ...] = ()) -> System:
     """Its parts; ``ids`` are the opponents of a training."""
-    return System(make_reader, partial(reader_loss, ids), Agent)
+    return System(make_reader, partial(reader_loss, ids), Agent, prepared)
 
 
 def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> informed.Learner:

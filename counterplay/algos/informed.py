@@ -117,6 +117,8 @@ class System(NamedTuple):
     reader: Callable[[Any, Env, PRNGKeyArray], Any]
     loss: Loss
     agent: Callable[[Net], Any] = Agent
+    prepare: Callable[[Any, Study], Study] = lambda config, study: study
+    """(config, studies [K, P, T]) -> the same with labels."""
     reward: Callable[..., Array] | None = None
     """(config, env, reader, studies [K, P, T]) -> added to the reward [K, P, T]."""
 
@@ -186,7 +188,7 @@ def _learn_one(
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     ppo_key, reader_key = jr.split(key)
     net, env, record = learner.net, spec.env, chunk.records[index]
-    study = studies(spec.seating, index, chunk)
+    study = system.prepare(config, studies(spec.seating, index, chunk))
     if system.reward is not None:
         chunk = _paid_more(
             spec.seating, index, chunk, system.reward(config, env, net.reader, study)

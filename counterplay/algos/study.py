@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Int
 from counterplay.models.history import Seen, from_record
 from counterplay.rollout import Chunk
 from counterplay.seats import Seating
-from counterplay.types import NO_MOVE, Memory
+from counterplay.types import NO_EVENT, NO_MOVE, Memory
 from counterplay.views import select
 
 
@@ -30,6 +30,13 @@ class Study(NamedTuple):
     opponent: Int[Array, "*b T M"]
     event: Int[Array, "*b T M"]
     """Goals that the others completed by these moves."""
+    goal: Int[Array, "*b T M"]
+    """What they declare to be after: for studies of what such a label would be worth."""
+    reward: Array
+    """Mine, [T]."""
+    rewards: Array
+    """Theirs, [T, M]: known while training only."""
+    time: Int[Array, "*b T"]
     goes_on: Bool[Array, "*b T M"]
     """Who of the others plays on after this slot."""
     theirs: Array
@@ -37,6 +44,10 @@ class Study(NamedTuple):
     memory: Memory
     """The reader's, before slot 0."""
     record: dict[str, Array]
+    label: Int[Array, "*b T M"] | None = None
+    """The goal that each is after as far as it is known, NO_EVENT where not; an algorithm's."""
+    segment: Int[Array, "*b T M"] | None = None
+    """Numbers of the stretches of play in which it stays the same."""
 
 
 def of_others(seating: Seating, index: int, x: Array) -> Array:
@@ -73,7 +84,11 @@ def studies(seating: Seating, index: int, chunk: Chunk) -> Study:
         moves=jnp.where(counts, theirs("actions"), NO_MOVE),
         there=there,
         opponent=theirs("opponent_id"),
-        event=jnp.where(there, theirs("event"), -1),
+        event=jnp.where(there, theirs("event"), NO_EVENT),
+        goal=jnp.where(there, theirs("goal"), NO_EVENT),
+        reward=jnp.where(acting, mine("reward"), 0.0),
+        rewards=jnp.where(there, theirs("reward"), 0.0),
+        time=mine("time"),
         goes_on=theirs("continues"),
         theirs=zero(theirs("obs"), there),
         memory=chunk.memories[index][1],

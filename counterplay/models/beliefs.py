@@ -40,6 +40,10 @@ class Rates(NamedTuple):
     """Weight, when goals begin anew, of how often each was reached in earlier episodes."""
     decay: float = 0.98
     """Of what was reached before, when another goal is (Huang et al., 2024: alpha)."""
+    window: int = 0
+    """Slots after which goals begin anew; 0 where they last until an event."""
+    events: bool = True
+    """Goals are what events tell of."""
 
 
 def held_at_first(sizes: tuple[int, int, int, int]) -> Held:
@@ -58,7 +62,7 @@ def heard(held: Held, view: View, rates: Rates) -> Held:
     moved, event = view.moved[1:], view.event[1:]
     counts = (moved != NO_MOVE) & (view.moved[0] != NO_MOVE)
     told = _log_chosen(held.moves, moved, counts)
-    reached = event != NO_EVENT
+    reached = (event != NO_EVENT) & rates.events
     hot = event[:, None] == jnp.arange(held.habit.shape[-1])[None]
     told += jnp.where(reached[:, None, None], jnp.log(hot + 0.01)[:, None], 0.0)
     flat = lambda x: x.reshape(x.shape[0], -1)
@@ -103,7 +107,10 @@ def _filtered(held: Held, view: View, reading: Reading, rates: Rates) -> Float[A
     types = jax.nn.logsumexp(held.log_belief, axis=-1, keepdims=True)
     types = _towards(types, jnp.full_like(types, -jnp.log(float(types.shape[1]))), rates.type_drift)
     said = _towards(reading.goals, jnp.log(held.habit)[:, None], rates.habit)
-    fresh = (view.first | (view.event[1:] != NO_EVENT))[:, None, None]
+    fresh = view.first | ((view.event[1:] != NO_EVENT) & rates.events)
+    if rates.window:
+        fresh |= view.time % rates.window == 0
+    fresh = fresh[:, None, None]
     goals = jax.nn.log_softmax(held.log_belief)
     return types + jnp.where(fresh, said, _towards(goals, said, rates.drift))
 

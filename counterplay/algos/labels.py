@@ -1,0 +1,88 @@
+"""What each other is and wants, for readers to learn from: labels, and what stands in for them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from counterplay.algos.study import Study
+from counterplay.models.actions import Reading
+from counterplay.models.events import hindsight, quantile_of, rewarded, segments, soft_labels
+from counterplay.types import NO_EVENT
+
+
+def prepared(config: Any, study: Study) -> Study:
+    """Studies [K, P, T] with ``label`` and ``segment``, as ``config.goals`` asks for them."""
+    bounds = config.goal_reward, config.goal_quantile
+    if config.goals == "events" and bounds != (None, None):
+        study = study._replace(event=paying(config, study))
+    each = jax.vmap(jax.vmap(lambda s: _labelled(config, s)))
+    label, segment = each(study)
+    return study._replace(label=label, segment=segment)
+
+
+def _labelled(config: Any, study: Study) -> tuple[Int[Array, "T M"], Int[Array, "T M"]]:
+    there, over = study.there, ~study.goes_on
+    if config.goals == "events":
+        label = hindsight(study.event, there, over)
+        return label, segments(study.event, there, over)
+    if config.goals == "declared":
+        return study.goal, segments(study.event, there, over)
+    if config.goals == "codes":
+        over |= ((study.time + 1) % config.window == 0)[:, None]
+    nothing = jnp.full_like(study.event, NO_EVENT)
+    return nothing, segments(nothing, there, over)
+
+
+def paying(config: Any, study: Study) -> Int[Array, "K P T M"]:
+    """Of the events those whose slot paid enough: an amount, or a quantile of what events pay."""
+    if config.reward_of == "mine":
+        reward = jnp.broadcast_to(study.reward[..., None], study.event.shape)
+    else:
+        reward = study.rewards
+    threshold: Any = config.goal_reward
+    if threshold is None:
+        threshold = quantile_of(reward, study.event != NO_EVENT, config.goal_quantile)
+    return rewarded(study.event, reward, threshold)
+
+
+def types_of(
+    ids: tuple[int, ...], opponent: Int[Array, "T M"], types: int
+) -> tuple[Float[Array, "T M Y"], Bool[Array, "T M"]]:
+    """Chances of each type by who sits there, even ones for learners; and whether it is known."""
+    if types == 1:
+        return jnp.ones((*opponent.shape, 1)), jnp.ones(opponent.shape, bool)
+    numbers = jnp.array([*ids, *[-1] * (types - len(ids))])
+    hot = opponent[..., None] == numbers[None, None]
+    known = hot.any(-1)
+    return jnp.where(known[..., None], hot, 1 / types).astype(jnp.float32), known
+
+
+def types_found(
+    study: Study, before: Float[Array, "M Y"], reading: Reading, log_pi: Float[Array, "T M Y G"]
+) -> Float[Array, "T M Y"]:
+    """Chances of each type by all its moves of a match that the stretch holds; no labels.
+
+    ``before`` is the log belief with which the stretch began, if it began inside a match;
+    ``log_pi`` is that of the moves made, 0 where none counts. The E step of a mixture (Dempster,
+    Laird & Rubin, 1977).
+    """
+    counts = (log_pi != 0).any((2, 3))
+    each = jax.nn.logsumexp(reading.goals + log_pi, axis=-1)
+    each = jnp.where(counts[..., None], each, 0.0)
+    match = jnp.cumsum(study.contact)
+    same = (match[:, None] == match[None]).astype(jnp.float32)
+    prior = jnp.where((match == 0)[:, None, None], before[None], 0.0)
+    return lax.stop_gradient(jax.nn.softmax(prior + jnp.einsum("st,tmy->smy", same, each)))
+
+
+def goals_of(
+    study: Study, log_pi: Float[Array, "T M G"], log_goal: Float[Array, "T M G"]
+) -> Float[Array, "T M G"]:
+    """Chances of each goal: the one that was completed next, or what a segment makes likely."""
+    if log_pi.shape[-1] == 1:
+        return jnp.ones(log_pi.shape)
+    weigh: Any = jax.vmap(soft_labels, 1, 1)
+    return weigh(study.label, study.segment, log_goal, log_pi, study.there)
