@@ -14,7 +14,7 @@ from counterplay.evaluate.scenarios import SCENARIOS, scenario_of
 from counterplay.evaluate.statistics import t_interval
 from counterplay.opponents.sets import members
 
-PAYS = ("matrix:pd", "matrix:chicken", "race", "coordination")
+PAYS = ("matrix:pd", "matrix:chicken", "race", "coordination", "pursuit")
 """Scenarios in which knowing the others was measured to pay."""
 FOUND = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
 NAMES = published.NAMES

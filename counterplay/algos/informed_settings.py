@@ -17,12 +17,12 @@ class Config(ppo.Config):
     """Units of the reader's recurrent layer; 0 for a reader of the present slot alone."""
     reader_rate: float = 2e-3
     """Step size of Adam for the reader at the start; falls to 0."""
-    reader_epochs: int = 1
+    reader_epochs: int = 2
     """Passes of the reader over the places of an iteration."""
-    reader_minibatches: int = 4
+    reader_minibatches: int = 8
     """Parts of such a pass."""
-    reader_share: float = 1.0
-    """Share of the places from which the reader learns, others every time."""
+    reader_share: float = 0.5
+    """Share of the places from which the reader learns in each pass, drawn anew every time."""
 
     def __post_init__(self):
         super().__post_init__()
