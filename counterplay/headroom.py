@@ -67,7 +67,8 @@ def main(args: list[str]) -> int:
     folder = Path(chosen.out or f"runs/headroom/{scenario.file}")
     title = f"headroom of {scenario.name}"
     train = _Trainer(scenario, chosen.seeds)
-    rows = run(jobs, train, folder, title=title, quiet=chosen.json)
+    how = {"title": title, "quiet": chosen.json, "together": train.together}
+    rows = run(jobs, train, folder, **how)
     if None in rows:
         return 1
     found = collected(scenario, chosen, jobs, rows)
@@ -109,28 +110,30 @@ def _jobs(scenario: Scenario, chosen: Headroom) -> list[Job]:
 
 
 class _Trainer:
-    """Does all seeds of a set that are asked for later at once: they are compiled once."""
+    """Does as many seeds at once as there are cores, always the same ones, so that what a seed
+    yields does not depend on where a queue was stopped."""
 
     def __init__(self, scenario: Scenario, seeds: int):
-        self.scenario, self.seeds = scenario, seeds
+        from counterplay.evaluate import references as made
+
+        self.scenario, self.together = scenario, made.together(seeds)
         self.found: dict[tuple[str, int], dict[str, Any]] = {}
 
     def __call__(self, job: Job) -> dict[str, Any]:
-        pool = job.config["pool"]
+        pool, first = job.config["pool"], job.seed - job.seed % self.together
         if (pool, job.seed) not in self.found:
-            rows = work(self.scenario, job, self.seeds - job.seed)
-            self.found |= {(pool, job.seed + i): row for i, row in enumerate(rows)}
+            rows = work(self.scenario, job, first, self.together)
+            self.found |= {(pool, first + i): row for i, row in enumerate(rows)}
         return self.found.pop((pool, job.seed))
 
 
-def work(scenario: Scenario, job: Job, seeds: int) -> list[dict[str, Any]]:
-    """Trains so many seeds from that of the job on, and measures them; on the held-out set oracles
-    only."""
+def work(scenario: Scenario, job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
+    """Trains so many seeds as the job says, and measures them; on the held-out set oracles only."""
     from counterplay.evaluate import references as made
     from counterplay.evaluate.solo import BLIND, FILTER, ORACLE
 
     pool, matches = job.config["pool"], job.config["matches"]
-    nets = made.learn(scenario, pool, job.seed, seeds, job.config["steps"])
+    nets = made.learn(scenario, pool, seed, seeds, job.config["steps"])
     modes = (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,)
     rows = [{pool: row} for row in made.measure(scenario, pool, nets, modes, matches)]
     if pool == "train":

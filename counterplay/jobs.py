@@ -44,6 +44,8 @@ class _Progress:
     seconds: list[float]
     """Of each job done, by this call or an earlier one."""
     spoke: float = float("-inf")
+    together: int = 1
+    """Jobs that are worked out at once: one of them takes the time of all."""
 
     def tell(self, last: bool = False) -> None:
         """A line, unless one was told just now."""
@@ -53,7 +55,9 @@ class _Progress:
         self.spoke = now
         more = f", {left} left" if left else ""
         if left and self.seconds:
-            more += f", about {_spoken(left * statistics.median(self.seconds))}"
+            asked = -(-len(self.seconds) // self.together)
+            worked = statistics.median(sorted(self.seconds)[-asked:]) / self.together
+            more += f", about {_spoken(left * worked)}"
         say(f"{self.title}: {len(self.seconds)} of {self.total} jobs done{more}")
 
 
@@ -70,12 +74,15 @@ def run(
     title: str,
     quiet: bool = False,
     seconds: float = float("inf"),
+    together: int = 1,
 ) -> list[Result | None]:
     """The result of every job in order, from its file or from ``work``; None where it has not run.
 
     SIGINT, or ``seconds`` gone by, ends the queue after the present job; so does ``work`` that
     raises KeyboardInterrupt, whose job then counts as not run. A job that fails is told and the
     others go on; JobError at the end. ValueError for jobs that share a file, or a folder in use.
+    Where ``work`` does several jobs when asked for one, ``together`` of them, it has the others
+    ready; that is only for telling how long the rest takes.
     """
     from counterplay.runs.disk import remove_parts
     from counterplay.runs.lock import Lock
@@ -86,7 +93,8 @@ def run(
     with Lock(folder), Stop() as stop:
         remove_parts(folder)
         rows = [_found(job, path) for job, path in zip(jobs, paths, strict=True)]
-        progress = _Progress(title, len(jobs), quiet, [r["seconds"] for r in rows if r])
+        done = [row["seconds"] for row in rows if row]
+        progress = _Progress(title, len(jobs), quiet, done, together=together)
         for i in (i for i, row in enumerate(rows) if row is None):
             if stop.signal or time.perf_counter() > until:
                 break

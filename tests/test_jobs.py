@@ -143,6 +143,14 @@ def test_how_long_is_left_comes_from_the_median(monkeypatch, capsys):
     assert capsys.readouterr().err.strip().endswith("3 of 10 jobs done, 7 left, about 10.5 min")
 
 
+def test_jobs_that_are_worked_out_together_share_their_time(monkeypatch, capsys):
+    """Two at once: 60 s, 80 s and 100 s were each for two, the third of which is still to come."""
+    monkeypatch.setattr(jobs, "BETWEEN", 0.0)
+    seconds = [60.0, 0.0, 80.0, 0.0, 100.0]
+    jobs._Progress("squares", 8, False, seconds, together=2).tell()
+    assert capsys.readouterr().err.strip().endswith("5 of 8 jobs done, 3 left, about 2.0 min")
+
+
 KILLED = """
 import sys, time
 from pathlib import Path

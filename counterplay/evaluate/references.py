@@ -5,8 +5,9 @@ mode and set the seed and the way to play (sampled or greedy) that earn most in 
 reported with what they earn in others.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay import envs, opponents
-from counterplay.algos import Options, ppo
+from counterplay.algos import Options, Update, loops, ppo
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import Scenario
@@ -26,6 +27,7 @@ from counterplay.maths import masked_log_softmax, sample_action
 from counterplay.opponents.rule import Mixture
 from counterplay.opponents.sets import members
 from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
 from counterplay.types import Act, View
 
 RANDOM = "random"
@@ -75,13 +77,62 @@ def game_of(scenario: Scenario, pool: str, modes: tuple[int, ...], width: int | 
     return Solo(env, mixture(pool), reader, **how)
 
 
-def learn(scenario: Scenario, pool: str, seed: int, seeds: int, steps: int) -> list[Any]:
-    """Networks of so many seeds, trained on a set; on the held-out one as oracles only."""
-    solo = game_of(scenario, pool, (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,), None)
-    config = ppo.Config(seed=seed, seeds=seeds, steps=steps, **scenario.training)
+def learn(
+    scenario: Scenario,
+    pool: str,
+    seed: int,
+    seeds: int,
+    steps: int,
+    modes: tuple[int, ...] | None = None,
+) -> list[Any]:
+    """Networks of so many seeds at once, trained on a set; by default on the held-out one as
+    oracles only, else in all modes.
+
+    Trainings that differ in the seed alone share one compiled program.
+    """
+    usual = (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,)
+    trained = _training(scenario, pool, usual if modes is None else modes, seeds, steps)
+    nets = trained(seed)
+    return [jax.tree.map(lambda x, i=i: np.asarray(x)[i, 0], nets) for i in range(seeds)]
+
+
+def together(seeds: int) -> int:
+    """How many of so many seeds are best trained at once: one a core, or on a GPU all."""
+    if jax.default_backend() == "gpu":
+        return seeds
+    return spread_over(seeds, learning=True).mesh.size
+
+
+@lru_cache(maxsize=2)
+def _training(
+    scenario: Scenario, pool: str, modes: tuple[int, ...], seeds: int, steps: int
+) -> Callable[[int], Any]:
+    """Seed -> the networks of that seed and those after it, leaves [seeds, 1, ...].
+
+    What ``ppo.train`` does, compiled once for all seeds.
+    """
+    solo = game_of(scenario, pool, modes, None)
+    config = ppo.Config(seeds=seeds, steps=steps, **scenario.training)
+    config, options = loops.resolved(config, solo), Options()
     roster = Roster((Kind("self", 1, True),), ((Chair(0, 0),),))
-    *_, last = ppo.train(config, solo, roster, Options())
-    return [jax.tree.map(lambda x, i=i: np.asarray(x)[i, 0], last.nets[0]) for i in range(seeds)]
+    spread = spread_over(seeds, learning=True)
+    lanes = roster.lanes_for(config.lanes, spread.shards)
+    spec = loops.Spec(solo, roster.seating(lanes // spread.shards), spread.axis)
+    parts = (ppo, config, spec)
+    begin = jax.jit(partial(start, spread, partial(loops.begin, *parts, ())))
+    step = over_cores(spread, partial(loops.iteration, *parts, options.on_nonfinite))
+
+    def train(seed: int) -> Any:
+        training, before = begin(seed_numbers(seed, seeds)), None
+        for i in range(loops.rounds_of(config, lanes)):
+            training, (metrics, episodes) = step(training, (), jnp.bool_(False))
+            loops.check(solo, roster, options, before)  # this one may still be running
+            done = (i + 1) * lanes * config.slots
+            before = Update(done, (), first_shard(metrics), 0.0, i + 1, None, episodes)
+        loops.check(solo, roster, options, before)
+        return first_shard(training.state.learners[0].net)
+
+    return train
 
 
 def measure(
