@@ -15,7 +15,7 @@ from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.evaluate.statistics import Interval, t_interval
-from counterplay.jobs import Job, run
+from counterplay.jobs import Job, Together, run
 from counterplay.opponents.sets import members
 from counterplay.runs.disk import write_whole
 from counterplay.terminal import say
@@ -59,6 +59,8 @@ def main(args: list[str]) -> int:
     chosen = read(Headroom, args, "headroom")
     if not chosen.scenario:
         return _show_published(chosen.json)
+    from counterplay.evaluate import references
+
     scenario = scenario_of(chosen.scenario)
     _check_publish(scenario, chosen)
     set_threads()
@@ -66,9 +68,9 @@ def main(args: list[str]) -> int:
     jobs = _jobs(scenario, chosen)
     folder = Path(chosen.out or f"runs/headroom/{scenario.file}")
     title = f"headroom of {scenario.name}"
-    train = _Trainer(scenario, chosen.seeds)
-    how = {"title": title, "quiet": chosen.json, "together": train.together}
-    rows = run(jobs, train, folder, **how)
+    count = references.together(chosen.seeds)
+    train = Together(lambda job, seed: work(scenario, job, seed, count), count)
+    rows = run(jobs, train, folder, title=title, quiet=chosen.json, together=count)
     if None in rows:
         return 1
     found = collected(scenario, chosen, jobs, rows)
@@ -107,24 +109,6 @@ def _jobs(scenario: Scenario, chosen: Headroom) -> list[Job]:
         for pool in POOLS
         for seed in range(chosen.seeds)
     ]
-
-
-class _Trainer:
-    """Does as many seeds at once as there are cores, always the same ones, so that what a seed
-    yields does not depend on where a queue was stopped."""
-
-    def __init__(self, scenario: Scenario, seeds: int):
-        from counterplay.evaluate import references as made
-
-        self.scenario, self.together = scenario, made.together(seeds)
-        self.found: dict[tuple[str, int], dict[str, Any]] = {}
-
-    def __call__(self, job: Job) -> dict[str, Any]:
-        pool, first = job.config["pool"], job.seed - job.seed % self.together
-        if (pool, job.seed) not in self.found:
-            rows = work(self.scenario, job, first, self.together)
-            self.found |= {(pool, first + i): row for i, row in enumerate(rows)}
-        return self.found.pop((pool, job.seed))
 
 
 def work(scenario: Scenario, job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:

@@ -34,6 +34,27 @@ class Job:
     seed: int
 
 
+class Together:
+    """Work that does several seeds of a job at once, always the same ones: what a seed yields does
+    not depend on where a queue was stopped.
+    """
+
+    def __init__(self, work: Callable[[Job, int], Sequence[Result]], count: int, first: int = 0):
+        """``work(job, seed)`` gives the results of ``count`` seeds from that one on; groups of
+        seeds begin with ``first``.
+        """
+        self.work, self.count, self.first = work, count, first
+        self.ready: dict[tuple[str, int], Result] = {}
+
+    def __call__(self, job: Job) -> Result:
+        kind = digest(job)
+        if (kind, job.seed) not in self.ready:
+            begin = job.seed - (job.seed - self.first) % self.count
+            results = self.work(job, begin)
+            self.ready |= {(kind, begin + i): result for i, result in enumerate(results)}
+        return self.ready.pop((kind, job.seed))
+
+
 @dataclass
 class _Progress:
     """What is told while the queue is worked off."""

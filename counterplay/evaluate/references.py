@@ -33,6 +33,7 @@ from counterplay.types import Act, View
 RANDOM = "random"
 SEED = 1_000_003
 """Of the matches by which references are chosen and reported."""
+PLAYS = ("sampled", "greedy")
 BLOCKS = 10
 """Parts of the reported matches whose means are published, for bootstraps."""
 
@@ -142,6 +143,7 @@ def measure(
     modes: tuple[int, ...],
     matches: int,
     own: bool = True,
+    seed: int = SEED,
 ) -> list[dict[str, dict[str, Any]]]:
     """For each network what it earns an episode in each mode, sampled and greedy.
 
@@ -153,14 +155,11 @@ def measure(
     ways = [(i, mode, greedy) for i in range(len(nets)) for mode in modes for greedy in (0, 1)]
     made = [_reference(solo, nets[i], mode, bool(greedy)) for i, mode, greedy in ways]
     choosing = matches // 2
-    rows = _matches(solo, made, choosing + matches)
+    rows = _matches(solo, made, choosing + matches, seed)
     found: list[dict[str, dict[str, Any]]] = [{} for _ in nets]
     for k, (i, mode, greedy) in enumerate(ways):
-        name = f"{MODES[mode]}, {'greedy' if greedy else 'sampled'}"
-        found[i][name] = {
-            "choice": float(rows[k][:choosing].mean()),
-            "report": blocks(rows[k][choosing:]),
-        }
+        name = f"{MODES[mode]}, {PLAYS[greedy]}"
+        found[i][name] = parted(rows[k], choosing)
     return found
 
 
@@ -170,6 +169,11 @@ def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> lis
     solo = replace(solo, narrow=False)
     one = _reference(solo, net, BLIND, False, random=True)
     return blocks(_matches(solo, [one], matches)[0])
+
+
+def parted(returns: np.ndarray, choosing: int) -> dict[str, Any]:
+    """Of returns, one a match, the mean of so many of the first, and block means of the others."""
+    return {"choice": float(returns[:choosing].mean()), "report": blocks(returns[choosing:])}
 
 
 def blocks(x: np.ndarray) -> list[float]:
@@ -182,12 +186,12 @@ def _reference(solo: Solo, net: Any, mode: int, greedy: bool, random: bool = Fal
     return Reference(net, solo.told, jnp.int32(mode), flag(greedy), flag(random))
 
 
-def _matches(solo: Solo, made: list[Reference], matches: int) -> list[np.ndarray]:
+def _matches(solo: Solo, made: list[Reference], matches: int, seed: int = SEED) -> list[np.ndarray]:
     """Mean return of an episode in every match of each policy."""
     kind = Kind("reference", len(made), policy=bank(made))
     tables = tuple((Chair(0, i),) for i in range(len(made)))
     roster = Roster((kind,), tables, tuple(str(i) for i in range(len(made))))
     rows = EpisodeRows()
-    evaluate(solo, roster, matches, seed=SEED, rows=rows)
+    evaluate(solo, roster, matches, seed=seed, rows=rows)
     found = rows.match_returns()
     return [found[str(i)] / solo.match for i in range(len(made))]
