@@ -11,7 +11,8 @@ from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_TYPE, Act, Memory, Policy, View
 from counterplay.views import select
 
-WATCHED = ("log_probs", "predict", "belief", "types", "hypotheses")
+WATCHED = ("log_probs", "predict", "belief", "types", "decode", "hypotheses")
+WATCHED += ("exact_types", "exact_predict")
 """What metrics read of a policy, each told from its memory and view before it moves."""
 
 

@@ -15,7 +15,7 @@ from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.evaluate.statistics import Interval, t_interval
-from counterplay.jobs import Job, run
+from counterplay.jobs import Job, Together, run
 from counterplay.opponents.sets import members
 from counterplay.runs.disk import write_whole
 from counterplay.terminal import say
@@ -59,6 +59,8 @@ def main(args: list[str]) -> int:
     chosen = read(Headroom, args, "headroom")
     if not chosen.scenario:
         return _show_published(chosen.json)
+    from counterplay.evaluate import references
+
     scenario = scenario_of(chosen.scenario)
     _check_publish(scenario, chosen)
     set_threads()
@@ -66,8 +68,9 @@ def main(args: list[str]) -> int:
     jobs = _jobs(scenario, chosen)
     folder = Path(chosen.out or f"runs/headroom/{scenario.file}")
     title = f"headroom of {scenario.name}"
-    train = _Trainer(scenario, chosen.seeds)
-    rows = run(jobs, train, folder, title=title, quiet=chosen.json)
+    count = references.together(chosen.seeds)
+    train = Together(lambda job, seed: work(scenario, job, seed, count), count)
+    rows = run(jobs, train, folder, title=title, quiet=chosen.json, together=count)
     if None in rows:
         return 1
     found = collected(scenario, chosen, jobs, rows)
@@ -108,29 +111,13 @@ def _jobs(scenario: Scenario, chosen: Headroom) -> list[Job]:
     ]
 
 
-class _Trainer:
-    """Does all seeds of a set that are asked for later at once: they are compiled once."""
-
-    def __init__(self, scenario: Scenario, seeds: int):
-        self.scenario, self.seeds = scenario, seeds
-        self.found: dict[tuple[str, int], dict[str, Any]] = {}
-
-    def __call__(self, job: Job) -> dict[str, Any]:
-        pool = job.config["pool"]
-        if (pool, job.seed) not in self.found:
-            rows = work(self.scenario, job, self.seeds - job.seed)
-            self.found |= {(pool, job.seed + i): row for i, row in enumerate(rows)}
-        return self.found.pop((pool, job.seed))
-
-
-def work(scenario: Scenario, job: Job, seeds: int) -> list[dict[str, Any]]:
-    """Trains so many seeds from that of the job on, and measures them; on the held-out set oracles
-    only."""
+def work(scenario: Scenario, job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
+    """Trains so many seeds as the job says, and measures them; on the held-out set oracles only."""
     from counterplay.evaluate import references as made
     from counterplay.evaluate.solo import BLIND, FILTER, ORACLE
 
     pool, matches = job.config["pool"], job.config["matches"]
-    nets = made.learn(scenario, pool, job.seed, seeds, job.config["steps"])
+    nets = made.learn(scenario, pool, seed, seeds, job.config["steps"])
     modes = (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,)
     rows = [{pool: row} for row in made.measure(scenario, pool, nets, modes, matches)]
     if pool == "train":

@@ -34,6 +34,27 @@ class Job:
     seed: int
 
 
+class Together:
+    """Work that does several seeds of a job at once, always the same ones: what a seed yields does
+    not depend on where a queue was stopped.
+    """
+
+    def __init__(self, work: Callable[[Job, int], Sequence[Result]], count: int, first: int = 0):
+        """``work(job, seed)`` gives the results of ``count`` seeds from that one on; groups of
+        seeds begin with ``first``.
+        """
+        self.work, self.count, self.first = work, count, first
+        self.ready: dict[tuple[str, int], Result] = {}
+
+    def __call__(self, job: Job) -> Result:
+        kind = digest(job)
+        if (kind, job.seed) not in self.ready:
+            begin = job.seed - (job.seed - self.first) % self.count
+            results = self.work(job, begin)
+            self.ready |= {(kind, begin + i): result for i, result in enumerate(results)}
+        return self.ready.pop((kind, job.seed))
+
+
 @dataclass
 class _Progress:
     """What is told while the queue is worked off."""
@@ -44,6 +65,8 @@ class _Progress:
     seconds: list[float]
     """Of each job done, by this call or an earlier one."""
     spoke: float = float("-inf")
+    together: int = 1
+    """Jobs that are worked out at once: one of them takes the time of all."""
 
     def tell(self, last: bool = False) -> None:
         """A line, unless one was told just now."""
@@ -53,7 +76,9 @@ class _Progress:
         self.spoke = now
         more = f", {left} left" if left else ""
         if left and self.seconds:
-            more += f", about {_spoken(left * statistics.median(self.seconds))}"
+            asked = -(-len(self.seconds) // self.together)
+            worked = statistics.median(sorted(self.seconds)[-asked:]) / self.together
+            more += f", about {_spoken(left * worked)}"
         say(f"{self.title}: {len(self.seconds)} of {self.total} jobs done{more}")
 
 
@@ -70,12 +95,15 @@ def run(
     title: str,
     quiet: bool = False,
     seconds: float = float("inf"),
+    together: int = 1,
 ) -> list[Result | None]:
     """The result of every job in order, from its file or from ``work``; None where it has not run.
 
     SIGINT, or ``seconds`` gone by, ends the queue after the present job; so does ``work`` that
     raises KeyboardInterrupt, whose job then counts as not run. A job that fails is told and the
     others go on; JobError at the end. ValueError for jobs that share a file, or a folder in use.
+    Where ``work`` does several jobs when asked for one, ``together`` of them, it has the others
+    ready; that is only for telling how long the rest takes.
     """
     from counterplay.runs.disk import remove_parts
     from counterplay.runs.lock import Lock
@@ -86,7 +114,8 @@ def run(
     with Lock(folder), Stop() as stop:
         remove_parts(folder)
         rows = [_found(job, path) for job, path in zip(jobs, paths, strict=True)]
-        progress = _Progress(title, len(jobs), quiet, [r["seconds"] for r in rows if r])
+        done = [row["seconds"] for row in rows if row]
+        progress = _Progress(title, len(jobs), quiet, done, together=together)
         for i in (i for i, row in enumerate(rows) if row is None):
             if stop.signal or time.perf_counter() > until:
                 break

@@ -149,7 +149,8 @@ class Seating:
         return self.put([f + m for f, m in zip(firsts, members, strict=True)]).astype(jnp.int16)
 
 
-TOLD = ("log_probs", "intent", "belief", "types", "predict", "hypotheses", "type_id", "mode")
+TOLD = ("log_probs", "intent", "belief", "types", "predict", "decode", "hypotheses")
+TOLD += ("type_id", "mode")
 """What a policy may have beside ``begin`` and ``act``; see ``types.Policy``."""
 
 

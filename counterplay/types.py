@@ -137,6 +137,7 @@ class Policy(Protocol):
     - ``belief(memory, view) -> Float[M, G]``: over each other's goal, rows sum to one
     - ``types(memory, view) -> Float[M, Y]``: over each other's type
     - ``predict(memory, view) -> Float[M, A]``: log-probabilities of the others' moves
+    - ``decode(memory, view) -> Float[M, Y, A]``: the same under each opponent type
     - ``hypotheses(memory, view) -> Float[Y, A]``: log-probabilities of this seat's moves under
       every rule of a known pool
     - ``member(memory) -> Int[]``: which of the policies of a mixture or bank this is

@@ -1,20 +1,27 @@
 """References of scenarios: what is published holds together, and how it is made."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from counterplay import envs, headroom, opponents
+from counterplay.algos import Options, ppo
 from counterplay.cli import main
-from counterplay.evaluate import published
+from counterplay.evaluate import published, references
 from counterplay.evaluate.exact import best_response
-from counterplay.evaluate.scenarios import SCENARIOS, scenario_of
+from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.evaluate.statistics import t_interval
 from counterplay.opponents.sets import members
+from counterplay.seats import Chair, Kind, Roster
 
-PAYS = ("matrix:pd", "matrix:chicken", "race", "coordination", "pursuit")
+MODES = (0, 1, 2)
+SMALL = {"lanes": 4, "slots": 8, "widths": (4,), "minibatches": 1}
+TINY = Scenario("tiny", "matrix:pd,horizon=4", 1, training=SMALL)
+PAYS = ("matrix:pd", "matrix:chicken", "race-v1", "coordination-v1", "pursuit")
 """Scenarios in which knowing the others was measured to pay."""
 FOUND = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
 NAMES = published.NAMES
@@ -82,6 +89,46 @@ def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeyp
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out)["sets"] == found["sets"]
     assert [f.stat().st_mtime_ns for f in files] == before
+
+
+def test_seeds_that_are_trained_apart_share_a_program_and_are_those_of_one_training():
+    small = replace(TINY, name="seeds apart", match=2)
+    apart = [references.learn(small, "train", seed, 1, 300)[0] for seed in (5, 6)]
+    assert references._training.cache_info().currsize >= 1
+    solo = references.game_of(small, "train", MODES, None)
+    config = ppo.Config(seed=5, seeds=2, steps=300, **small.training)
+    roster = Roster((Kind("self", 1, True),), ((Chair(0, 0),),))
+    *_, last = ppo.train(config, solo, roster, Options())
+    for i, net in enumerate(apart):
+        for mine, whole in zip(jax.tree.leaves(net), jax.tree.leaves(last.nets[0]), strict=True):
+            np.testing.assert_array_equal(mine, np.asarray(whole)[i, 0])
+
+
+def test_as_many_seeds_are_trained_at_once_as_there_are_cores(tmp_path, monkeypatch, capsys):
+    """And always the same together, wherever a queue was stopped."""
+    asked: list[Any] = []
+    stops = [("train", 2)]
+
+    def work(scenario, job, seed, seeds):
+        asked.append((job.config["pool"], seed, seeds))
+        if asked[-1][:2] in stops:
+            raise KeyboardInterrupt
+        row = {"blind, greedy": {"choice": seed, "report": [0.5]}}
+        row |= {f"{n}, greedy": row["blind, greedy"] for n in NAMES[2:]}
+        chance = {pool: [0.0] for pool in headroom.POOLS}
+        return [dict.fromkeys(headroom.POOLS, row) | {"random": chance} for _ in range(seeds)]
+
+    monkeypatch.setattr(headroom, "use_all_cores", lambda game="": None)
+    monkeypatch.setattr(headroom, "work", work)
+    monkeypatch.setattr(references, "together", lambda seeds: 2)
+    words = ["headroom", "race", "--seeds", "4", "--out", str(tmp_path), "--json"]
+    assert main(words) == 1
+    assert asked == [("train", 0, 2), ("train", 2, 2)] and len([*tmp_path.glob("*.json")]) == 2
+    (tmp_path / next(tmp_path.glob("*-1.json")).name).unlink()  # killed between two files
+    asked.clear(), stops.clear()
+    assert main(words) == 0
+    assert asked == [(pool, seed, 2) for pool in headroom.POOLS for seed in (0, 2)]
+    assert len([*tmp_path.glob("*.json")]) == 8
 
 
 def test_the_best_seed_is_chosen_by_other_matches_than_it_is_reported_by():

@@ -143,6 +143,36 @@ def test_how_long_is_left_comes_from_the_median(monkeypatch, capsys):
     assert capsys.readouterr().err.strip().endswith("3 of 10 jobs done, 7 left, about 10.5 min")
 
 
+def test_seeds_are_worked_out_in_the_same_groups_wherever_a_queue_begins(tmp_path):
+    """In twos from seed 100 on; jobs of another config are others."""
+    asked = []
+
+    def work(job: Job, seed: int) -> list[dict[str, Any]]:
+        asked.append((job.config["x"], seed))
+        return [{"y": job.config["x"] * s} for s in (seed, seed + 1)]
+
+    grid = [Job("times", {"x": x}, seed) for x in (1, 2) for seed in (100, 101, 102, 103)]
+    expected = [{"y": job.config["x"] * job.seed} for job in grid]
+    together = jobs.Together(work, 2, first=100)
+    assert run(grid, together, tmp_path / "whole", title="twos", quiet=True) == expected
+    assert asked == [(1, 100), (1, 102), (2, 100), (2, 102)]
+    asked.clear()
+    path_of(grid[0], tmp_path / "whole").rename(tmp_path / "kept.json")
+    (tmp_path / "part").mkdir()
+    (tmp_path / "kept.json").rename(path_of(grid[0], tmp_path / "part"))  # and then it was killed
+    again = jobs.Together(work, 2, first=100)
+    assert run(grid[:3], again, tmp_path / "part", title="twos", quiet=True) == expected[:3]
+    assert asked == [(1, 100), (1, 102)], "the second of a group whose first is there"
+
+
+def test_jobs_that_are_worked_out_together_share_their_time(monkeypatch, capsys):
+    """Two at once: 60 s, 80 s and 100 s were each for two, the third of which is still to come."""
+    monkeypatch.setattr(jobs, "BETWEEN", 0.0)
+    seconds = [60.0, 0.0, 80.0, 0.0, 100.0]
+    jobs._Progress("squares", 8, False, seconds, together=2).tell()
+    assert capsys.readouterr().err.strip().endswith("5 of 8 jobs done, 3 left, about 2.0 min")
+
+
 KILLED = """
 import sys, time
 from pathlib import Path

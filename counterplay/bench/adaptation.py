@@ -1,19 +1,36 @@
 """Where agents lie between the references of the scenarios: exact inference by hand, and PPO that
-remembers nothing.
+sees neither the history of a match nor whom it plays.
+
+Both are measured as references are: the better of sampled and greedy play, chosen by other matches
+than those reported. PPO gets as many steps, and the same moves to choose from.
 """
 
 import json
-import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, PRNGKeyArray
 
-from counterplay import envs
-from counterplay.console import read, table, use_all_cores
-from counterplay.evaluate import published
+from counterplay import envs, opponents
+from counterplay.bench.tables import TABLES
+from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.evaluate import published, references
+from counterplay.evaluate.returns import evaluate
+from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
-from counterplay.verbs import Train, run_training
+from counterplay.evaluate.solo import BLIND
+from counterplay.jobs import Job, Together, run
+from counterplay.opponents.sets import members
+from counterplay.pools import roster_of
+from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.types import NO_MOVE, Act, Memory, View
+
+SEED = references.SEED + 1
+"""Of matches, none of which references were chosen or reported by."""
 
 
 @dataclass(frozen=True)
@@ -21,112 +38,155 @@ class Adapting:
     """Adaptation scores of bayes and of PPO without memory, on the published scenarios."""
 
     scenarios: tuple[str, ...] = ()
-    """Scenarios; by default all that have published references and that bayes plays."""
-    seed: int = 0
-    """First seed of training; evaluation derives its own."""
-    seeds: int = 5
+    """Scenarios; by default all that have published references."""
+    seed: int = 100
+    """First seed of training; references have taken those from 0 on."""
+    seeds: int = 10
     """Trainings of PPO."""
     steps: int | None = None
-    """Environment steps of each training; by default the scenario's budget."""
-    matches: int = 1000
-    """Matches of each evaluation, against the training set."""
+    """Environment steps of each training; by default three times the scenario's budget."""
+    matches: int | None = None
+    """Matches by which each is reported, against the training set, by default the scenario's; half
+    as many choose between sampled and greedy play."""
+    out: str = "runs/adaptation"
+    """Folder of the queue; a second call goes on where the first was stopped."""
     json: bool = False
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        for name in ("seeds", "steps", "matches"):
+        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise ValueError(f"--{name} must be at least 1, found {number}")
+            if number is not None and number < least:
+                raise ValueError(f"--{name} must be at least {least}, found {number}")
+
+
+class Way(eqx.Module):
+    """A policy that draws its moves, or makes the likeliest."""
+
+    policy: Any
+    greedy: Bool[Array, ""]
+
+    def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:
+        return self.policy.begin(key, memory)
+
+    def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
+        drawn = self.policy.act(key, memory, view, False)
+        best = jnp.argmax(self.policy.log_probs(memory, view)).astype(jnp.int32)
+        best = jnp.where(view.legal.any(), best, NO_MOVE)
+        return drawn._replace(action=jnp.where(self.greedy, best, drawn.action))
 
 
 def main(args: list[str]) -> int:
     """``counterplay bench adaptation``"""
     bench = read(Adapting, args, "bench adaptation")
-    chosen = [scenario_of(name) for name in bench.scenarios] or [
-        s for s in SCENARIOS.values() if published.path_of(s).is_file() and _bayes_plays(s)
-    ]
+    chosen = [scenario_of(name) for name in bench.scenarios]
+    chosen = chosen or [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
+    for scenario in chosen:
+        _check_seed(scenario, bench)
+    set_threads()
     use_all_cores()
-    rows = [row for scenario in chosen for row in measured(scenario, bench)]
-    found = {"seed": bench.seed, "seeds": bench.seeds, "matches": bench.matches, "rows": rows}
+    jobs = [job for scenario in chosen for job in _jobs(scenario, bench)]
+    count = references.together(bench.seeds)
+    work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
+    how = {"title": "bench adaptation", "quiet": bench.json, "together": count}
+    results = run(jobs, work, Path(bench.out), **how)
+    if None in results:
+        return 1
+    rows = scored(jobs, results)
+    found = {"seed": bench.seed, "seeds": bench.seeds, "rows": rows}
     if bench.json:
         print(json.dumps(found))
         return 0
-    shown = [as_row(row) for row in rows]
+    shown = TABLES["adaptation"](found)
     table("adaptation scores", tuple(shown[0]), [tuple(row.values()) for row in shown])
     return 0
 
 
-def _bayes_plays(scenario: Scenario) -> bool:
-    from counterplay import opponents
+def _check_seed(scenario: Scenario, bench: Adapting) -> None:
+    """ValueError for a seed that a reference was trained with, or without references."""
+    taken = published.read(scenario)["seeds"]
+    if bench.seed < taken:
+        raise ValueError(
+            f"--seed must be {taken} or more, found {bench.seed}: the references of "
+            f"{scenario.name} were trained with seeds 0 to {taken - 1}"
+        )
 
+
+def _jobs(scenario: Scenario, bench: Adapting) -> list[Job]:
+    """One of bayes, where it plays, and one a seed of PPO."""
+    game = scenario.game.partition(":")[0]
+    about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
+    about |= {"seat": scenario.seat, "train": list(members(game, "train"))}
+    about |= {"matches": bench.matches or scenario.matches}
+    training = {"training": scenario.training, "steps": bench.steps or 3 * scenario.budget}
+    seeds = range(bench.seed, bench.seed + bench.seeds)
+    jobs = [Job(f"{scenario.file}-ppo", about | {"player": "ppo"} | training, s) for s in seeds]
+    if not _bayes_plays(game):
+        return jobs
+    return [Job(f"{scenario.file}-bayes", about | {"player": "bayes"}, bench.seed), *jobs]
+
+
+def _bayes_plays(game: str) -> bool:
     try:
-        opponents.check_name("bayes", scenario.game.partition(":")[0])
+        opponents.check_name("bayes", game)
     except ValueError:
         return False
     return True
 
 
-def measured(scenario: Scenario, bench: Adapting) -> list[dict[str, Any]]:
-    """One row a player."""
-    return [
-        _score(scenario, "bayes", _returns(scenario, ["bayes"], bench)),
-        _trained(scenario, bench),
-    ]
+def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
+    """What the player of a job earns in each way to play; PPO with so many seeds from one on."""
+    scenario, matches = scenario_of(job.config["scenario"]), job.config["matches"]
+    if job.config["player"] == "bayes":
+        return [by_bayes(scenario, matches)]
+    nets = references.learn(scenario, "train", seed, seeds, job.config["steps"], (BLIND,))
+    return references.measure(scenario, "train", nets, (BLIND,), matches, seed=SEED)
 
 
-def _trained(scenario: Scenario, bench: Adapting) -> dict[str, Any]:
-    from counterplay.algos import ppo
-
-    n = envs.make(scenario.game).num_seats
-    seats = tuple(f"{i}={'self' if i == scenario.seat else 'pool:train'}" for i in range(n))
-    steps = bench.steps or scenario.budget
-    config = ppo.Config(
-        seed=bench.seed, seeds=bench.seeds, steps=steps, match=scenario.match, **scenario.training
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        train = Train(config, env=scenario.game, seat=seats, out=f"{scratch}/run")
-        done = run_training("ppo", train, quiet=True)
-        runs = [f"run:{done.folder}#{k}" for k in range(bench.seeds)]
-        return _score(scenario, "ppo", _returns(scenario, runs, bench)) | {"steps": steps}
+def by_bayes(scenario: Scenario, matches: int) -> dict[str, Any]:
+    """What bayes earns an episode, sampled and greedy, in the form of ``references.measure``."""
+    env, choosing, rows = envs.make(scenario.game), matches // 2, EpisodeRows()
+    seats = dict.fromkeys(range(env.num_seats), "pool:train") | {scenario.seat: "bayes"}
+    bayes = opponents.make("bayes", env)
+    roster = both_ways(roster_of(env, seats), scenario.seat, bayes)
+    episodes = (choosing + matches) * scenario.match
+    evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)
+    found = rows.match_returns()
+    return {f"bayes, {way}": references.parted(found[way], choosing) for way in references.PLAYS}
 
 
-def _returns(scenario: Scenario, players: list[str], bench: Adapting) -> np.ndarray:
-    """Mean return of an episode in every match of each, [players, matches]."""
-    from counterplay.evaluate.returns import evaluate
-    from counterplay.evaluate.rows import EpisodeRows
-    from counterplay.pools import roster_of
-
-    env = envs.make(scenario.game)
-    found = []
-    for player in players:
-        seats = dict.fromkeys(range(env.num_seats), "pool:train") | {scenario.seat: player}
-        rows = EpisodeRows()
-        episodes = bench.matches * scenario.match
-        evaluate(
-            env, roster_of(env, seats), episodes, seed=bench.seed, match=scenario.match, rows=rows
-        )
-        columns = rows.columns()
-        own = np.asarray(columns[f"return_{scenario.seat}"], np.float64)
-        found.append(own.reshape(-1, scenario.match).mean(1)[: bench.matches])
-    return np.stack(found)
+def both_ways(roster: Roster, seat: int, policy: Any) -> Roster:
+    """The one table of a roster twice: the policy at a seat plays sampled, then greedy."""
+    (seated,) = roster.tables
+    at = seated[seat].kind
+    ways = bank([Way(policy, jnp.asarray(greedy)) for greedy in (False, True)])
+    kind = Kind("bayes", 2, policy=ways, first_id=max(roster.ids) + 1)
+    kinds = tuple(kind if i == at else k for i, k in enumerate(roster.kinds))
+    seats = lambda g: tuple(Chair(at, g) if c.kind == at else c for c in seated)
+    return Roster(kinds, (seats(0), seats(1)), references.PLAYS, (seat, seat))
 
 
-def _score(scenario: Scenario, player: str, returns: np.ndarray) -> dict[str, Any]:
-    told = published.references(scenario).score(returns)
-    row: dict[str, Any] = {"scenario": scenario.name, "player": player}
-    for name, found in (("score", told.score), ("share", told.share)):
-        row[name] = None if found is None else [float(x) for x in found[:3]]
-    return row | {"mean": float(returns.mean()), "per_seed": [float(x) for x in returns.mean(1)]}
+def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
+    """One row a scenario and player, over all its seeds."""
+    groups: dict[str, list[Any]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        groups.setdefault(job.name, [job]).append(result)
+    return [_row(job, rows) for job, *rows in groups.values()]
 
 
-def as_row(row: dict[str, Any]) -> dict[str, str]:
-    """A line of the table."""
-    told = lambda x: "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
-    return {
-        "scenario": row["scenario"],
-        "player": row["player"],
-        "return an episode": f"{row['mean']:.3f}",
-        "adaptation score": told(row["score"]),
-        "share of oracle": told(row["share"]),
-    }
+def _row(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every seed plays as its choice says; ``best`` is the seed that would be chosen, too."""
+    scenario = scenario_of(job.config["scenario"])
+    ways = [max(row, key=lambda way, row=row: row[way]["choice"]) for row in rows]
+    choice = [row[way]["choice"] for row, way in zip(rows, ways, strict=True)]
+    returns = np.array([row[way]["report"] for row, way in zip(rows, ways, strict=True)])
+    best = int(np.argmax(choice))
+    between = published.references(scenario)
+    whole, one = between.score(returns), between.score(returns[best][None])
+    told = {"score": whole.score, "share": whole.share, "best": one.score}
+    row = {"scenario": scenario.name, "player": job.config["player"]}
+    row |= {"steps": job.config.get("steps"), "matches": job.config["matches"]}
+    row |= {name: x and [float(part) for part in x[:3]] for name, x in told.items()}
+    plays = [way.partition(", ")[2] for way in ways]
+    means = [float(x) for x in returns.mean(1)]
+    return row | {"mean": float(returns.mean()), "per_seed": means, "plays": plays}

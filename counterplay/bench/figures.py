@@ -43,6 +43,7 @@ SUITE: dict[str, str] = {
     "buffer": "bench buffer",
     "faults": "bench faults",
     "references": "headroom",
+    "adaptation": "bench adaptation",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",

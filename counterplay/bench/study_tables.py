@@ -1,4 +1,4 @@
-"""The tables of ``counterplay study``."""
+"""The tables of ``counterplay study``, and of adaptation scores."""
 
 from typing import Any
 
@@ -54,3 +54,21 @@ def points(part: Any) -> str:
     """A mean with its standard error, which a single match has not."""
     error = "" if part["error"] is None else f" ± {part['error']:.0f}"
     return f"{round(part['population_return'])}{error}"
+
+
+def adaptation(found: Any) -> list[dict[str, Any]]:
+    """Where each player lies between the references of each scenario."""
+    told = lambda x: "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
+    return [
+        {
+            "scenario": row["scenario"],
+            "player": row["player"],
+            "seeds, steps": f"{len(row['per_seed'])}, {row['steps']:,}" if row["steps"] else "",
+            "greedy": f"{row['plays'].count('greedy')} of {len(row['plays'])}",
+            "return an episode": f"{row['mean']:.3f}",
+            "adaptation score, 95%": told(row["score"]),
+            "of the best seed": told(row["best"]) if row["steps"] else "",
+            "share of oracle": told(row["share"]),
+        }
+        for row in found["rows"]
+    ]

@@ -283,6 +283,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "ippo": _ippo,
     "wrapped": _wrapped,
     "references": _references,
+    "adaptation": study_tables.adaptation,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,
     "study_roshambo_bots": study_tables.roshambo_bots,

@@ -6,7 +6,7 @@ rule watch from there (``reading.Public``); where not, the filter of the game do
 with the posterior is written game by game, in the files whose names begin with ``bayes_``.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -22,6 +22,7 @@ from counterplay.opponents.sets import members
 from counterplay.types import NO_TYPE, Act, Env, Memory, View
 
 
+@runtime_checkable
 class Mind(Protocol):
     """An exact inference from the views of one seat, and what follows from it.
 

@@ -113,17 +113,22 @@ def evades(view: View) -> Bool[Array, ""]:
     return view.obs[-1] > 0
 
 
+def pursuit_mind(env: Pursuit, rules: Sequence[Rule]) -> PursuitMind:
+    """The mind that knows these rules."""
+    return PursuitMind(pursuit_filter(env, rules, mix=SLACK))
+
+
 def pursuer(env: Pursuit, rules: Sequence[Rule]) -> tuple[PursuitMind, Chase]:
     """The mind that knows these rules, and the reply."""
-    exact = pursuit_filter(env, rules, mix=SLACK)
-    steps = np.asarray(exact.steps, np.float64)
+    mind = pursuit_mind(env, rules)
+    steps = np.asarray(mind.exact.steps, np.float64)
     straight = [solve(env, steps[exit]) for exit in range(EXITS)]
     values = [_ended(env, value) for value in straight]
     for way, cell in enumerate(way_points(env.size)):
         for exit in range(EXITS):
             values.append(_ended(env, solve(env, steps[EXITS + way], cell, straight[exit]), cell,
                                  straight[exit]))  # fmt: skip
-    return PursuitMind(exact), Chase(env, jnp.asarray(np.stack(values, 2), jnp.float32))
+    return mind, Chase(env, jnp.asarray(np.stack(values, 2), jnp.float32))
 
 
 def solve(

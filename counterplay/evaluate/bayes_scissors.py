@@ -90,10 +90,15 @@ class Counter(eqx.Module):
         return jnp.array(BEATS) @ (aims @ shares)
 
 
+def scissors_mind(env: Scissors, rules: Sequence[Rule]) -> ScissorsMind:
+    """The mind that knows these rules."""
+    one, other = (scissors_filter(env, rules, seat, mix=SLACK) for seat in (0, 1))
+    return ScissorsMind((one, other))
+
+
 def collector(env: Scissors, rules: Sequence[Rule]) -> tuple[ScissorsMind, Counter]:
     """The mind that knows these rules, and the reply."""
-    one, other = (scissors_filter(env, rules, seat, mix=SLACK) for seat in (0, 1))
-    return ScissorsMind((one, other)), Counter()
+    return scissors_mind(env, rules), Counter()
 
 
 def _moves(exact: ScissorsFilter, seen: Any, view: View) -> Float[Array, " A"]:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from counterplay import envs, opponents
 from counterplay.evaluate import published
 from counterplay.evaluate.adaptation import LEAST_HEADROOM
+from counterplay.evaluate.beside import informed
 from counterplay.evaluate.curves import adaptation_curve
 from counterplay.evaluate.opponent_model import measures
 from counterplay.evaluate.others import Known, number, over_matches, plain
@@ -90,10 +91,13 @@ def meet(
     roster = roster_of(env, seats, f"{name}, {way}")
     roster = replace(roster, focal=(scenario.seat,) * len(roster.tables))
     rules, known = (None, Known((), {})) if name == SELF else known_to(env, scenario, roster)
-    size = {"known": rules, "progress": progress}
     plain = all(isinstance(kind.policy, Rule | Mixture) for kind in roster.kinds)
     greedy = way == "greedy" and not plain  # rules play alike, so one program serves for both
+    roster, rules = informed(env, scenario, roster, scenario.seat, rules)
+    size = {"known": rules, "progress": progress}
     w = watch(env, roster, matches, scenario.match, seed, greedy, **size)
+    if rules is None:  # a pool tells what its rules had in mind, which nobody could see
+        w = w._replace(hypotheses=None)
     for rows in into:
         note(rows, roster, w, scenario.match)
     drift = drift_of(env, scenario) if name.startswith("switch") else 0.0
@@ -111,9 +115,9 @@ def drift_of(env: Env, scenario: Scenario) -> float:
 def known_to(env: Env, scenario: Scenario, roster: Roster) -> tuple[Mixture | None, Known]:
     """The rules that inference knows, those of the training set, and who of a roster they are.
 
-    None where a scenario's own inference is another than of moves that all can see.
+    None where a game has no inference.
     """
-    if scenario.reader != Scenario.reader:
+    if not scenario.reader:
         return None, Known((), {})
     game = envs.game_of(env)
     names = members(game, "train")

@@ -1,7 +1,7 @@
 """Proof that sets of opponents are disjoint, and games of evaluation none of a training.
 
 An opponent is told by a digest of what it plays: all settings of a rule, the networks of a run, the
-text of a file. Start states come from keys that are told as they are.
+text of a file; its family by what made it. Start states come from keys that are told as they are.
 """
 
 import hashlib
@@ -15,13 +15,17 @@ import numpy as np
 
 from counterplay import opponents
 from counterplay.evaluate.returns import EVALUATION
-from counterplay.names import listed
+from counterplay.names import listed, unknown
+from counterplay.opponents.sets import families
 from counterplay.runs import split_run
 from counterplay.runs.checkpoints import POLICY, at_step, latest
 from counterplay.runs.folder import read_config
 from counterplay.terminal import say
 
 TRAIN, VALIDATION, HELD_OUT = "train", "validation", "held-out"
+OF = {TRAIN: TRAIN, "near": TRAIN, "switch-known": TRAIN, VALIDATION: VALIDATION}
+OF |= {HELD_OUT: HELD_OUT, "switch-unknown": HELD_OUT}
+"""Set -> the one of the three split by family that its rules come from."""
 
 
 class Marks(NamedTuple):
@@ -31,6 +35,8 @@ class Marks(NamedTuple):
     """Text -> digest, 12 hexadecimal digits."""
     starts: dict[int, str]
     """Seed -> the key that all its start states and moves come from."""
+    families: dict[str, frozenset[str]]
+    """Text -> what made it; see ``family``."""
 
 
 def marks(
@@ -41,24 +47,50 @@ def marks(
         name: Marks(
             {text: opponent_digest(text, game) for text in texts},
             {seed: start_key(seed, evaluation=name != TRAIN) for seed in seeds},
+            {text: family(text, game) for text in texts},
         )
         for name, texts in sets.items()
     }
 
 
 def check(found: Mapping[str, Marks]) -> None:
-    """ValueError where an opponent or a start of ``train`` is in another set as well.
+    """ValueError where an opponent is in two sets, or its family in two that are split by it.
 
-    The same for opponents of ``validation`` and ``held-out``.
+    Sets of other settings of ``train``, and of its rules switching, may share its families; so may
+    unknown rules switching those of ``held-out``. The same for a start of ``train`` in another
+    set, and for what proves nothing: a name that is none of a set, no ``train``, an empty set.
     """
-    for one, other in combinations(found, 2):
-        if TRAIN not in (one, other) and {VALIDATION, HELD_OUT} != {one, other}:
-            continue
-        both = _shared(found[one].opponents, found[other].opponents)
-        if both:
+    for name in found:
+        if name not in OF:
+            raise unknown("set of opponents", name, OF)
+    wanted = [TRAIN, *(name for name in found if name != TRAIN)]
+    empty = [name for name in wanted if name not in found or not all(found[name])]
+    if empty:
+        raise ValueError(
+            f"{listed(empty)}: expected opponents and starts to compare, found none, which would "
+            "pass whatever the other sets hold"
+        )
+    pairs = [*combinations(found, 2)]
+    for one, other in pairs:
+        if both := _shared(found[one].opponents, found[other].opponents):
             raise ValueError(f"{one} and {other} have opponents in common: {listed(both)}")
+    for one, other in pairs:
         if TRAIN in (one, other) and (both := _shared(found[one].starts, found[other].starts)):
             raise ValueError(f"{one} and {other} have start keys in common: {listed(both)}")
+        mine, theirs = (frozenset().union(*found[n].families.values()) for n in (one, other))
+        if OF[one] != OF[other] and (both := sorted(mine & theirs)):
+            raise ValueError(f"{one} and {other} have families in common: {listed(both)}")
+
+
+def family(text: str, game: str | None) -> frozenset[str]:
+    """What makes an opponent: of a rule its families, of a run its algorithm, game and partners."""
+    if text.startswith("run:"):
+        row = read_config(split_run(text.removeprefix("run:")).folder)
+        partners = row.get("against") or row.get("seat") or ["self"]
+        return frozenset({f"{row['algorithm']} in {row['env']} with {', '.join(partners)}"})
+    if ".py:" in text:
+        return frozenset({opponent_digest(text, game)})
+    return frozenset(families(text))
 
 
 def opponent_digest(text: str, game: str | None) -> str:

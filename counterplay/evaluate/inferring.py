@@ -107,29 +107,29 @@ def blocks(rows: Others, truth: Int[np.ndarray, "R T"], *, by_episode: bool) -> 
 
 
 def grouped(
-    rows: Others, last: Float[np.ndarray, "R Y"], merge: bool = False
+    rows: Others,
+    last: Float[np.ndarray, "R Y"],
+    decoded: Float[np.ndarray, "R T Y A"],
+    told: Bool[np.ndarray, "R T"],
 ) -> dict[str, Any] | None:
     """How the likeliest type at the end agrees with the truth, in every second match.
 
-    ``last`` is the posterior then. With ``merge`` types that the known rules cannot tell apart in
-    the other matches are one group. None where the matches are too few, or types do not last.
+    ``last`` is the posterior then, and ``decoded`` what each type would do, log-probabilities,
+    where ``told`` is True. Types that do the same in the other matches are one group. None where
+    the matches are too few, or types do not last.
     """
     true, second = constant(rows.type), rows.match % 2 == 1
     scored = (true >= 0) & second
-    moved = (rows.moves != NO_MOVE).any(1)
-    made = np.flatnonzero((true >= 0) & ~second & moved)[:MOST_SEGMENTS]
-    if not scored.any() or not len(made) or (merge and rows.hypotheses is None):
+    made = np.flatnonzero((true >= 0) & ~second & told.any(1))[:MOST_SEGMENTS]
+    if not scored.any() or not len(made):
         return None
-    code, groups = last.argmax(-1), np.arange(last.shape[-1])
-    if merge:
-        hypotheses = np.asarray(rows.hypotheses)[made]
-        there = (rows.moves[made] != NO_MOVE)[..., None, None]
-        chances = mixed(np.where(there, hypotheses, -np.inf), rows.legal[made])
-        decoded = np.moveaxis(log_or_minus_inf(chances), 2, 0)  # [Y, B, T, A]
-        groups = group_codes(decoded, code[made], rows.moves[made]).of_code
-    found = agreement(true[scored], groups[code[scored]])
-    number_of = len(np.unique(groups[code[scored]]))
+    code, there = last.argmax(-1), told[made]
+    chances = mixed(np.where(there[..., None, None], decoded[made], -np.inf), rows.legal[made])
+    each = np.moveaxis(log_or_minus_inf(chances), 2, 0)  # [Y, B, T, A]
+    moves = np.where(there, rows.moves[made], NO_MOVE)
+    group = group_codes(each, code[made], moves).of_code[code[scored]]
+    found = agreement(true[scored], group)
     return {k: float(v) for k, v in found._asdict().items()} | {
-        "groups": number_of,
+        "groups": len(np.unique(group)),
         "rows": int(scored.sum()),
     }

@@ -58,7 +58,7 @@ def measures(
         "types": _types(rows, known, held, own, own_after, why),
         "goals": _goals(rows, why),
         "calibration": _calibration(rows, held, own),
-        "grouping": _grouping(rows, held, own_after),
+        "grouping": _grouping(rows, held, own_after, why),
         "switch": after_switches(w, rows, held, own_after),
         "strip": strip(w, rows, known, held, own),
         "map": mapped(rows, known, opponents, held, own),
@@ -212,13 +212,23 @@ def _calibration(rows: Others, held: Filtered | None, own: np.ndarray | None) ->
 
 
 def _grouping(
-    rows: Others, held: Filtered | None, own_after: np.ndarray | None
+    rows: Others, held: Filtered | None, own_after: np.ndarray | None, why: dict[str, str]
 ) -> dict[str, Any] | None:
-    """Agreement of the policy's likeliest types with the truth, merged and as they are."""
-    exact = None if held is None else grouped(rows, held.log_after[:, -1])
+    """Agreement of the likeliest types with the truth, each merged by its own decoders.
+
+    A policy that does not say what its types do means the known rules by them.
+    """
+    if held is None:
+        return None
+    if rows.hypotheses is None:
+        why["grouping"] = "nothing says what the known rules would have done in each slot"
+        return None
+    acts = rows.moves != NO_MOVE
+    exact = grouped(rows, held.log_after[:, -1], rows.hypotheses, acts)
     if exact is None:
         return None
-    model = None if own_after is None else grouped(rows, own_after[:, -1], merge=True)
+    own = (rows.hypotheses, acts) if rows.decode is None else (rows.decode, rows.asked & acts)
+    model = None if own_after is None else grouped(rows, own_after[:, -1], *own)
     return {MODEL: model, FILTER: exact}
 
 

@@ -59,6 +59,11 @@ class Others(NamedTuple):
     belief: np.ndarray | None
     """Log-probabilities, as are all here; [R, T, G]."""
     types: np.ndarray | None
+    decode: np.ndarray | None
+    """What the policy takes each of its types to do, [R, T, Y, A]."""
+    exact_types: np.ndarray | None
+    exact_predict: np.ndarray | None
+    """Of an inference that saw no more than the policy."""
 
 
 def others(w: Watching, known: Known) -> Others:
@@ -96,6 +101,9 @@ def others(w: Watching, known: Known) -> Others:
         predict=told(w.predict),
         belief=_log(told(w.belief)),
         types=_log(told(w.types)),
+        decode=told(w.decode),
+        exact_types=_log(told(w.exact_types)),
+        exact_predict=told(w.exact_predict),
     )
 
 
@@ -120,11 +128,13 @@ def _types(known: Known, opponent: np.ndarray, mode: np.ndarray) -> Int[np.ndarr
 
 
 def filtered(rows: Others, drift: float = 0.0) -> Filtered | None:
-    """What exact inference over the known rules holds; None where they did not watch.
+    """What exact inference over the known rules holds; None where neither they nor it watched.
 
     It takes in every move of the others, also those made after I have left, and begins with equal
-    chances.
+    chances. One that watched from my seat holds what it told, and expects no changes.
     """
+    if rows.exact_types is not None and rows.exact_predict is not None:
+        return Filtered(rows.exact_types, after(rows.exact_types, rows), rows.exact_predict)
     if rows.hypotheses is None:
         return None
     types = rows.hypotheses.shape[2]

@@ -5,8 +5,9 @@ mode and set the seed and the way to play (sampled or greedy) that earn most in 
 reported with what they earn in others.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay import envs, opponents
-from counterplay.algos import Options, ppo
+from counterplay.algos import Options, Update, loops, ppo
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import Scenario
@@ -26,11 +27,13 @@ from counterplay.maths import masked_log_softmax, sample_action
 from counterplay.opponents.rule import Mixture
 from counterplay.opponents.sets import members
 from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
 from counterplay.types import Act, View
 
 RANDOM = "random"
 SEED = 1_000_003
 """Of the matches by which references are chosen and reported."""
+PLAYS = ("sampled", "greedy")
 BLOCKS = 10
 """Parts of the reported matches whose means are published, for bootstraps."""
 
@@ -75,13 +78,62 @@ def game_of(scenario: Scenario, pool: str, modes: tuple[int, ...], width: int | 
     return Solo(env, mixture(pool), reader, **how)
 
 
-def learn(scenario: Scenario, pool: str, seed: int, seeds: int, steps: int) -> list[Any]:
-    """Networks of so many seeds, trained on a set; on the held-out one as oracles only."""
-    solo = game_of(scenario, pool, (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,), None)
-    config = ppo.Config(seed=seed, seeds=seeds, steps=steps, **scenario.training)
+def learn(
+    scenario: Scenario,
+    pool: str,
+    seed: int,
+    seeds: int,
+    steps: int,
+    modes: tuple[int, ...] | None = None,
+) -> list[Any]:
+    """Networks of so many seeds at once, trained on a set; by default on the held-out one as
+    oracles only, else in all modes.
+
+    Trainings that differ in the seed alone share one compiled program.
+    """
+    usual = (BLIND, FILTER, ORACLE) if pool == "train" else (ORACLE,)
+    trained = _training(scenario, pool, usual if modes is None else modes, seeds, steps)
+    nets = trained(seed)
+    return [jax.tree.map(lambda x, i=i: np.asarray(x)[i, 0], nets) for i in range(seeds)]
+
+
+def together(seeds: int) -> int:
+    """How many of so many seeds are best trained at once: one a core, or on a GPU all."""
+    if jax.default_backend() == "gpu":
+        return seeds
+    return spread_over(seeds, learning=True).mesh.size
+
+
+@lru_cache(maxsize=2)
+def _training(
+    scenario: Scenario, pool: str, modes: tuple[int, ...], seeds: int, steps: int
+) -> Callable[[int], Any]:
+    """Seed -> the networks of that seed and those after it, leaves [seeds, 1, ...].
+
+    What ``ppo.train`` does, compiled once for all seeds.
+    """
+    solo = game_of(scenario, pool, modes, None)
+    config = ppo.Config(seeds=seeds, steps=steps, **scenario.training)
+    config, options = loops.resolved(config, solo), Options()
     roster = Roster((Kind("self", 1, True),), ((Chair(0, 0),),))
-    *_, last = ppo.train(config, solo, roster, Options())
-    return [jax.tree.map(lambda x, i=i: np.asarray(x)[i, 0], last.nets[0]) for i in range(seeds)]
+    spread = spread_over(seeds, learning=True)
+    lanes = roster.lanes_for(config.lanes, spread.shards)
+    spec = loops.Spec(solo, roster.seating(lanes // spread.shards), spread.axis)
+    parts = (ppo, config, spec)
+    begin = jax.jit(partial(start, spread, partial(loops.begin, *parts, ())))
+    step = over_cores(spread, partial(loops.iteration, *parts, options.on_nonfinite))
+
+    def train(seed: int) -> Any:
+        training, before = begin(seed_numbers(seed, seeds)), None
+        for i in range(loops.rounds_of(config, lanes)):
+            training, (metrics, episodes) = step(training, (), jnp.bool_(False))
+            loops.check(solo, roster, options, before)  # this one may still be running
+            done = (i + 1) * lanes * config.slots
+            before = Update(done, (), first_shard(metrics), 0.0, i + 1, None, episodes)
+        loops.check(solo, roster, options, before)
+        return first_shard(training.state.learners[0].net)
+
+    return train
 
 
 def measure(
@@ -91,6 +143,7 @@ def measure(
     modes: tuple[int, ...],
     matches: int,
     own: bool = True,
+    seed: int = SEED,
 ) -> list[dict[str, dict[str, Any]]]:
     """For each network what it earns an episode in each mode, sampled and greedy.
 
@@ -102,14 +155,11 @@ def measure(
     ways = [(i, mode, greedy) for i in range(len(nets)) for mode in modes for greedy in (0, 1)]
     made = [_reference(solo, nets[i], mode, bool(greedy)) for i, mode, greedy in ways]
     choosing = matches // 2
-    rows = _matches(solo, made, choosing + matches)
+    rows = _matches(solo, made, choosing + matches, seed)
     found: list[dict[str, dict[str, Any]]] = [{} for _ in nets]
     for k, (i, mode, greedy) in enumerate(ways):
-        name = f"{MODES[mode]}, {'greedy' if greedy else 'sampled'}"
-        found[i][name] = {
-            "choice": float(rows[k][:choosing].mean()),
-            "report": blocks(rows[k][choosing:]),
-        }
+        name = f"{MODES[mode]}, {PLAYS[greedy]}"
+        found[i][name] = parted(rows[k], choosing)
     return found
 
 
@@ -119,6 +169,11 @@ def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> lis
     solo = replace(solo, narrow=False)
     one = _reference(solo, net, BLIND, False, random=True)
     return blocks(_matches(solo, [one], matches)[0])
+
+
+def parted(returns: np.ndarray, choosing: int) -> dict[str, Any]:
+    """Of returns, one a match, the mean of so many of the first, and block means of the others."""
+    return {"choice": float(returns[:choosing].mean()), "report": blocks(returns[choosing:])}
 
 
 def blocks(x: np.ndarray) -> list[float]:
@@ -131,12 +186,12 @@ def _reference(solo: Solo, net: Any, mode: int, greedy: bool, random: bool = Fal
     return Reference(net, solo.told, jnp.int32(mode), flag(greedy), flag(random))
 
 
-def _matches(solo: Solo, made: list[Reference], matches: int) -> list[np.ndarray]:
+def _matches(solo: Solo, made: list[Reference], matches: int, seed: int = SEED) -> list[np.ndarray]:
     """Mean return of an episode in every match of each policy."""
     kind = Kind("reference", len(made), policy=bank(made))
     tables = tuple((Chair(0, i),) for i in range(len(made)))
     roster = Roster((kind,), tables, tuple(str(i) for i in range(len(made))))
     rows = EpisodeRows()
-    evaluate(solo, roster, matches, seed=SEED, rows=rows)
+    evaluate(solo, roster, matches, seed=seed, rows=rows)
     found = rows.match_returns()
     return [found[str(i)] / solo.match for i in range(len(made))]

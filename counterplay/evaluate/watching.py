@@ -26,7 +26,7 @@ from counterplay.types import Act, Env, Memory, View
 
 RULES = 0x121E5
 """Folded into a policy's key for the rules that watch beside it."""
-FOCAL = ("log_probs", "predict", "belief", "types")
+FOCAL = ("log_probs", "predict", "belief", "types", "decode", "exact_types", "exact_predict")
 """What is kept of the policy under evaluation."""
 OTHERS = {"truth": "log_probs", "hypotheses": "hypotheses"}
 """What is kept of the others, and as what policies tell it."""
@@ -100,6 +100,11 @@ class Watching(NamedTuple):
     """[B, T, M, G]."""
     types: np.ndarray | None = None
     """[B, T, M, Y]."""
+    decode: np.ndarray | None = None
+    """What it takes each of its types to do, log-probabilities [B, T, M, Y, A]."""
+    exact_types: np.ndarray | None = None
+    exact_predict: np.ndarray | None = None
+    """The same of an exact inference beside it, which sees no more than it does."""
     truth: np.ndarray | None = None
     """What the others drew from, log-probabilities [B, T, M, A]."""
     hypotheses: np.ndarray | None = None
@@ -258,9 +263,8 @@ def told_of(seating: Seating, seats: np.ndarray, chunk: Chunk) -> dict[str, Arra
     turned = (seats[:, None] + np.arange(n)) % n  # [L, N], as views see them
     here = np.arange(seating.lanes)[:, None]
     stream["legal"] = stream["avail_actions"]
-    for name in ("actions", "legal", "alive", "reward", "returns", "event", "goal"):
-        told[name] = jnp.moveaxis(jnp.moveaxis(stream[name], 2, 1)[here, turned], 1, 2)
-    for name in ("type_id", "mode", "opponent_id"):
+    seated = ("actions", "legal", "alive", "reward", "returns", "event", "goal")
+    for name in (*seated, "type_id", "mode", "opponent_id"):
         told[name] = jnp.moveaxis(jnp.moveaxis(stream[name], 2, 1)[here, turned], 1, 2)
     mine = {name: (name, turned[:, :1]) for name in FOCAL}
     theirs = {name: (tells, turned[:, 1:]) for name, tells in OTHERS.items()}

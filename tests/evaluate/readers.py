@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay import opponents
 from counterplay.opponents.rule import Mixture
@@ -72,6 +72,16 @@ class Reader(eqx.Module):
         each = zip(self.known.rules, rules, strict=True)
         kept = choice, tuple(rule.remember(m, mirrored) for rule, m in each)
         return Act(jr.bernoulli(key).astype(jnp.int32), (kept, held, likelihood), {})
+
+
+class Decoder(Reader):
+    """Says besides what it takes each type to do: with ``alike`` all of them the same."""
+
+    alike: Bool[Array, ""]
+
+    def decode(self, memory: Any, view: View) -> Float[Array, "M Y A"]:
+        each = self._likelihood(memory, view)[self.order]
+        return jnp.where(self.alike, jnp.log(jnp.full_like(each, 0.5)), each)[None]
 
 
 class Speaker(eqx.Module):

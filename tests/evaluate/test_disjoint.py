@@ -1,5 +1,6 @@
 """No opponent that is held out, and no game of an evaluation, is one of a training."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from probes import Probe, State
 
 from counterplay.algos import Options, ppo
-from counterplay.evaluate.disjoint import check, marks, opponent_digest, start_key
+from counterplay.evaluate.disjoint import check, family, marks, opponent_digest, start_key
 from counterplay.evaluate.returns import evaluate
 from counterplay.opponents.sets import NAMES, SETS
 from counterplay.pools import roster_of
@@ -94,6 +95,56 @@ def test_opponents_in_two_sets_are_told(name, texts, said):
     sets = SETS["matrix"] | {name: texts}
     with pytest.raises(ValueError, match=said):
         check(marks(sets, "matrix"))
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "said"),
+    [
+        # another setting of a rule of train is near, and never held out
+        ("held-out", ("gradual", "grim:tremble=.1"), "train and held-out have families .*: grim"),
+        ("validation", ("generous_tit_for_tat:tremble=.2",), "train and validation .*: tit_for"),
+        ("held-out", ("majority", "tit_for_two_tats:tats=4"), "validation and held-out .*: tit_"),
+        ("near", ("gradual:tremble=.3",), "near and held-out have families in common: gradual"),
+        ("switch-unknown", ("switch:at=9,first=gradual,then=bully",), "and switch-unk.*: bully"),
+        ("switch-known", ("switch:at=9,first=gradual,then=bully",), "and switch-known .*: gradual"),
+        ("switch-unknown", SETS["matrix"]["switch-known"][:1], "switch-known and .* opponents"),
+    ],
+)
+def test_what_is_called_new_and_is_not_is_told(name, texts, said):
+    with pytest.raises(ValueError, match=said):
+        check(marks(SETS["matrix"] | {name: texts}, "matrix"))
+
+
+@pytest.mark.parametrize(
+    ("sets", "seeds", "said"),
+    [
+        ({"train": ("grim",), "heldout": ("grim",)}, (0,), "unknown set of opponents 'heldout'"),
+        ({"validation": ("grim",), "held-out": ("bully",)}, (0,), "train: expected opponents"),
+        ({"train": ("grim",), "held-out": ()}, (0,), "held-out: expected opponents and starts"),
+        ({"train": ("grim",), "held-out": ("bully",)}, (), "train, held-out: expected opponents"),
+    ],
+)
+def test_what_would_prove_nothing_is_refused(sets, seeds, said):
+    with pytest.raises(ValueError, match=said):
+        check(marks(sets, "matrix", seeds))
+
+
+def test_the_family_of_a_run_is_its_algorithm_game_and_partners(tmp_path):
+    """Another seed of one training is of its family; other partners make another."""
+    made = {
+        "one": {"against": ["grim"], "config": {"seed": 0, "seeds": 1}},
+        "seed": {"against": ["grim"], "config": {"seed": 7, "seeds": 1}},
+        "other": {"against": ["bully"], "config": {"seed": 0, "seeds": 1}},
+        "self": {"config": {"seed": 0, "seeds": 1}},
+    }
+    for name, row in made.items():
+        (tmp_path / name).mkdir()
+        learners = [{"name": "self", "members": 1, "seats": [0]}]
+        whole = {"run_id": "0", "algorithm": "ppo", "env": "matrix:pd", "learners": learners} | row
+        (tmp_path / name / "config.json").write_text(json.dumps(whole))
+    of = {name: family(f"run:{tmp_path / name}#0", None) for name in made}
+    assert of["one"] == of["seed"] == {"ppo in matrix:pd with grim"}
+    assert len({of["one"], of["other"], of["self"]}) == 3
 
 
 def test_starts_in_two_sets_are_told():

@@ -6,17 +6,20 @@ one names two types wrong.
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from readers import Speaker, pool, reader
+from readers import Decoder, Speaker, pool, reader
 
 from counterplay import envs, opponents
+from counterplay.evaluate.inferring import grouped
 from counterplay.evaluate.opponent_model import FILTER, MODEL, measures
 from counterplay.evaluate.others import Known, after, constant, filtered, others
 from counterplay.evaluate.watching import Watching, watch
 from counterplay.opponents.rule import Mixture
 from counterplay.opponents.sets import members
 from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.types import NO_MOVE
 
 ENV: Any = envs.make("matrix:pd,horizon=20")
 NAMES = members("matrix", "train")
@@ -44,8 +47,18 @@ def played(them: Mixture, seed: int = 0) -> list[Watching]:
 
 
 @pytest.fixture(scope="module")
-def steady() -> list[dict[str, Any]]:
-    return [measures(w, KNOWN, CALLED) for w in played(pool(ENV))]
+def readings() -> list[Watching]:
+    return played(pool(ENV))
+
+
+@pytest.fixture(scope="module")
+def right(readings) -> Watching:
+    return readings[RIGHT]
+
+
+@pytest.fixture(scope="module")
+def steady(readings) -> list[dict[str, Any]]:
+    return [measures(w, KNOWN, CALLED) for w in readings]
 
 
 def line(found: dict[str, Any], predictor: str, opponent: str | None = None) -> dict[str, Any]:
@@ -108,7 +121,40 @@ def test_groups_stand_beside_those_of_exact_inference(steady):
     found = steady[RIGHT]["grouping"]
     assert found[FILTER]["rows"] == found[MODEL]["rows"] == EACH // 2
     assert 0.5 < found[MODEL]["nmi"] <= 1 and 0.5 < found[FILTER]["adjusted_rand"] <= 1
-    assert found[MODEL]["groups"] <= found[FILTER]["groups"] == 6
+    assert found[MODEL] == found[FILTER], "who infers exactly groups exactly, by the same decoders"
+
+
+def test_types_are_merged_by_what_each_says_that_they_do():
+    """One who takes all types for the same behaviour has one group; the filter keeps its own."""
+    one = reader(ENV)
+    each = [Decoder(one.known, one.order, one.power, jnp.asarray(a)) for a in (False, True)]
+    kinds = (Kind("decoders", 2, policy=bank(each)), Kind("them", 1, policy=pool(ENV), first_id=3))
+    tables = tuple((Chair(0, i), Chair(1, 0)) for i in range(2))
+    both = watch(ENV, Roster(kinds, tables, focal=(0, 0)), 2 * EACH, 1, known=pool(ENV))
+    right, alike = (measures(split(both, i, 2), KNOWN, CALLED)["grouping"] for i in range(2))
+    assert right[MODEL] == right[FILTER] and right[FILTER]["groups"] > 3
+    assert alike[MODEL]["groups"] == 1 and alike[MODEL]["adjusted_rand"] == 0
+    assert alike[FILTER]["groups"] > 3 and alike[FILTER]["adjusted_rand"] > 0.5
+    assert alike[MODEL]["rows"] == alike[FILTER]["rows"]
+
+
+def test_rules_that_do_the_same_are_one_group_to_the_filter_too(right):
+    """Of a rule and its copy either may be the likeliest, by what rounding leaves of a tie."""
+    rows = others(right, KNOWN)
+    held = filtered(rows)
+    assert held is not None and rows.hypotheses is not None
+    last, acts = held.log_after[:, -1], rows.moves != NO_MOVE
+    alone = grouped(rows, last, rows.hypotheses, acts)
+    tie = np.random.default_rng(0).choice([-1e-9, 1e-9], len(last))
+    doubled = np.concatenate([last, last[:, :1] + tie[:, None]], 1)
+    used = np.bincount(doubled.argmax(-1), minlength=7)
+    assert used[0] > 5 and used[6] > 5, "a test without both would prove nothing"
+    copied = np.concatenate([rows.hypotheses, rows.hypotheses[:, :, :1]], 2)
+    assert grouped(rows, doubled, copied, acts) == pytest.approx(alone)
+    unlike = copied[:, :, [0, 1, 2, 3, 4, 5, 1]]  # said to do what another does
+    apart = grouped(rows, doubled, unlike, acts)
+    assert alone is not None and apart is not None
+    assert apart["adjusted_rand"] < alone["adjusted_rand"] - 0.05
 
 
 def test_the_strip_is_what_was_believed(steady):
