@@ -23,6 +23,10 @@ BENCHES: dict[str, tuple[str, str]] = {
         "counterplay.bench.adaptation:main",
         "exact inference by hand and PPO without memory between the references",
     ),
+    "agents": (
+        "counterplay.bench.agents:main",
+        "what every algorithm earns of knowing the others, between the references",
+    ),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 

@@ -56,6 +56,23 @@ def points(part: Any) -> str:
     return f"{round(part['population_return'])}{error}"
 
 
+def agents(found: Any) -> list[dict[str, Any]]:
+    """Where learners lie between the references, against either set of opponents."""
+    told = lambda x: "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
+    return [
+        {
+            "scenario": row["scenario"],
+            "player": row["player"],
+            "set": row["set"],
+            "seeds": str(len(row["per_seed"])),
+            "return an episode": f"{row['mean']:.3f}",
+            "adaptation score, 95%": told(row["score"]),
+            "share of oracle": told(row["share"]),
+        }
+        for row in found["rows"]
+    ]
+
+
 def adaptation(found: Any) -> list[dict[str, Any]]:
     """Where each player lies between the references of each scenario."""
     told = lambda x: "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"

@@ -1,0 +1,194 @@
+"""What learners earn of knowing the others: adaptation scores of every algorithm on the scenarios.
+
+Every agent trains as many steps against the training set, in the scenario's seat, and is then met
+with the training set and with opponents of families it never met. It plays sampled or greedy,
+whichever earned more in other matches than those reported.
+"""
+
+import json
+from dataclasses import dataclass, fields, replace
+from importlib import import_module
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from counterplay import algos, envs
+from counterplay.bench.adaptation import SEED, Way
+from counterplay.bench.tables import TABLES
+from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.evaluate import published, references
+from counterplay.evaluate.returns import evaluate
+from counterplay.evaluate.rows import EpisodeRows
+from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
+from counterplay.jobs import Job, Together, run
+from counterplay.names import unknown
+from counterplay.opponents.sets import members
+from counterplay.pools import read_seats, roster_of
+from counterplay.seats import Chair, Kind, Roster, bank
+
+PLAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "goal_ppo": ("goal_ppo", {}),
+    "ppo": ("ppo", {}),
+    "ppo-gru": ("ppo", {"gru": 64}),
+}
+"""Name in the table -> the algorithm, and settings that are not its own."""
+POOLS = ("train", "held-out")
+
+
+@dataclass(frozen=True)
+class Agents:
+    """Adaptation scores of learners on the scenarios, against opponents known and unknown."""
+
+    scenarios: tuple[str, ...] = ()
+    """Scenarios; by default the latest of each game that has published references."""
+    players: tuple[str, ...] = ()
+    """Learners; by default all."""
+    seed: int = 200
+    """First seed of training."""
+    seeds: int = 10
+    """Trainings of each."""
+    steps: int | None = None
+    """Environment steps of each training; by default the scenario's budget."""
+    matches: int | None = None
+    """Matches by which each is reported, against either set, by default the scenario's; half as
+    many choose between sampled and greedy play."""
+    out: str = "runs/agents"
+    """Folder of the queue; a second call goes on where the first was stopped."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
+            number = getattr(self, name)
+            if number is not None and number < least:
+                raise ValueError(f"--{name} must be at least {least}, found {number}")
+        for player in self.players:
+            if player not in PLAYERS:
+                raise unknown("player", player, PLAYERS)
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench agents``"""
+    bench = read(Agents, args, "bench agents")
+    scenarios = [scenario_of(name) for name in bench.scenarios] or latest()
+    set_threads()
+    use_all_cores()
+    count = references.together(bench.seeds)
+    jobs = [
+        _job(scenario, player, seed, bench)
+        for scenario in scenarios
+        for player in bench.players or PLAYERS
+        for seed in range(bench.seed, bench.seed + bench.seeds)
+    ]
+    work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
+    how = {"title": "bench agents", "quiet": bench.json, "together": count}
+    results = run(jobs, work, Path(bench.out), **how)
+    if None in results:
+        return 1
+    found = {"seed": bench.seed, "seeds": bench.seeds, "rows": scored(jobs, results)}
+    if bench.json:
+        print(json.dumps(found))
+        return 0
+    shown = TABLES["agents"](found)
+    table("adaptation scores", tuple(shown[0]), [tuple(row.values()) for row in shown])
+    return 0
+
+
+def latest() -> list[Scenario]:
+    """Of every game the scenario of the highest version whose references are published."""
+    there = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
+    return list({s.name.rpartition("-v")[0]: s for s in there}.values())
+
+
+def _job(scenario: Scenario, player: str, seed: int, bench: Agents) -> Job:
+    game = scenario.game.partition(":")[0]
+    about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
+    about |= {"seat": scenario.seat, "player": player, "settings": settings(scenario, player)}
+    about |= {pool: list(members(game, pool)) for pool in POOLS}
+    about |= {"steps": bench.steps or scenario.budget}
+    about |= {"matches": bench.matches or scenario.matches}
+    return Job(f"{scenario.file}-{player}", about, seed)
+
+
+def settings(scenario: Scenario, player: str) -> dict[str, Any]:
+    """Those of the scenario that an algorithm has, and what the player adds."""
+    name, more = PLAYERS[player]
+    known = {f.name for f in fields(import_module(algos.module_of(name)).Config)}
+    given = {k: v for k, v in scenario.training.items() if k in known}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in (given | more).items()}
+
+
+def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
+    """What so many seeds from one on earn in each way to play, against either set."""
+    about = job.config
+    scenario, env = scenario_of(about["scenario"]), envs.make(about["game"])
+    module: Any = import_module(algos.module_of(PLAYERS[about["player"]][0]))
+    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
+    sizes = {"seed": seed, "seeds": seeds, "steps": about["steps"], "match": about["match"]}
+    config = module.Config(**sizes, **chosen)
+    entries = [
+        f"{i}={'self' if i == about['seat'] else 'pool:train'}" for i in range(env.num_seats)
+    ]
+    roster = roster_of(env, read_seats(tuple(entries), env.num_seats))
+    *_, last = module.train(config, env, roster)
+    nets = jax.tree.map(np.asarray, last.nets[0])
+    agents = [module.Agent(jax.tree.map(itemgetter((i, 0)), nets)) for i in range(seeds)]
+    found = [play(scenario, env, pool, agents, about["matches"]) for pool in POOLS]
+    return [dict(zip(POOLS, each, strict=True)) for each in zip(*found, strict=True)]
+
+
+def play(
+    scenario: Scenario, env: Any, pool: str, agents: list[Any], matches: int
+) -> list[dict[str, Any]]:
+    """What each agent earns an episode, sampled and greedy, in the form of
+    ``references.measure``."""
+    seats = dict.fromkeys(range(env.num_seats), f"pool:{pool}") | {scenario.seat: "random"}
+    roster = seated(roster_of(env, seats), scenario.seat, agents)
+    choosing, rows = matches // 2, EpisodeRows()
+    episodes = (choosing + matches) * scenario.match
+    evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)
+    found = rows.match_returns()
+    return [
+        {way: references.parted(found[f"{i}, {way}"], choosing) for way in references.PLAYS}
+        for i in range(len(agents))
+    ]
+
+
+def seated(roster: Roster, seat: int, agents: list[Any]) -> Roster:
+    """The one table of a roster for every agent in that seat, twice: sampled, then greedy."""
+    (chairs,) = roster.tables
+    at = chairs[seat].kind
+    ways = [Way(agent, jnp.asarray(greedy)) for agent in agents for greedy in (False, True)]
+    kind = Kind("agents", len(ways), policy=bank(ways), first_id=max(roster.ids) + 1)
+    kinds = tuple(kind if i == at else k for i, k in enumerate(roster.kinds))
+    tables = tuple(
+        tuple(Chair(at, w) if c.kind == at else c for c in chairs) for w in range(len(ways))
+    )
+    labels = tuple(f"{i}, {way}" for i in range(len(agents)) for way in references.PLAYS)
+    return replace(roster, kinds=kinds, tables=tables, labels=labels, focal=(seat,) * len(ways))
+
+
+def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
+    """One row a scenario, player and set, over all its seeds."""
+    groups: dict[str, list[Any]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        groups.setdefault(job.name, [job]).append(result)
+    return [_row(job, pool, rows) for job, *rows in groups.values() for pool in POOLS]
+
+
+def _row(job: Job, pool: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every seed plays as its choice on the training set says, against either set."""
+    scenario = scenario_of(job.config["scenario"])
+    ways = [max(row["train"], key=lambda w, r=row: r["train"][w]["choice"]) for row in rows]
+    played = [row[pool][way]["report"] for row, way in zip(rows, ways, strict=True)]
+    returns = np.array(played)
+    told = published.references(scenario, pool).score(returns)
+    scores = {"score": told.score, "share": told.share}
+    row = {"scenario": scenario.name, "player": job.config["player"], "set": pool}
+    row |= {"steps": job.config["steps"], "matches": job.config["matches"], "plays": ways}
+    row |= {name: x and [float(part) for part in x[:3]] for name, x in scores.items()}
+    return row | {"mean": float(returns.mean()), "per_seed": [float(x) for x in returns.mean(1)]}
