@@ -135,6 +135,50 @@ def test_the_same_report_is_the_same_apart_from_its_date(told, trained):
     assert before == [re.sub(r"written [\d:\- ]+", "", text) for text in texts(again)]
 
 
+def test_returns_are_written_in_the_layout_of_marl_eval_too(trained, by_eval, told, tmp_path):
+    path = tmp_path / "new" / "returns.json"
+    command = f"report {trained} --against {ALL_C} {ALL_D} --episodes 64 --out {tmp_path / 'r'}"
+    row = answer(*command.split(), "--marl-eval", str(path))
+    assert row["marl_eval"] == str(path) and row["returns"] == told["returns"]
+    tree = json.loads(path.read_text())
+    assert list(tree) == [PD] and list(tree[PD]) == [ALL_C, ALL_D]
+    for k, task in enumerate((ALL_C, ALL_D)):
+        assert list(tree[PD][task]) == ["ppo"]
+        by_seed = tree[PD][task]["ppo"]
+        assert list(by_seed) == ["seed_0", "seed_1"]
+        for i, steps in enumerate(by_seed.values()):
+            assert steps["step_0"] == {"step_count": 1024} | steps["absolute_metrics"]
+            (numbers,) = steps["absolute_metrics"].values()
+            assert list(steps["absolute_metrics"]) == ["return"] and len(numbers) > 1
+            assert sum(numbers) / len(numbers) == pytest.approx(by_eval[i][k])
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("", "--marl-eval wants a name, found an empty one"),
+        (".", "--marl-eval wants the name of a file, found '.'"),
+    ],
+)
+def test_a_place_that_is_no_file_for_marl_eval_is_refused_before_anything_is_played(
+    where, said, trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(build, "measure_all", lambda *args: pytest.fail("it was measured"))
+    words = ["report", str(trained), "--out", str(tmp_path / "r"), "--marl-eval", where]
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def test_runs_that_marl_eval_could_not_compare_are_refused(trained, tmp_path, capsys):
+    other = make_run(tmp_path / "other", ROWS, seeds=3)
+    words = ["report", str(trained), str(other), "--out", str(tmp_path / "r")]
+    assert cli.main([*words, "--marl-eval", str(tmp_path / "returns.json")]) == 2
+    said = capsys.readouterr().err
+    assert "run: 2 seeds, 1,024 steps, other: 3 seeds, 30 steps" in said
+    assert not (tmp_path / "returns.json").exists()
+
+
 @pytest.fixture(scope="module")
 def two(trained, tmp_path_factory) -> tuple[str, str, Path]:
     """A finished run, and one of another discount that was killed while it wrote a line."""
