@@ -30,13 +30,16 @@ from counterplay.opponents.sets import members
 from counterplay.pools import read_seats, roster_of
 from counterplay.seats import Chair, Kind, Roster, bank
 
-PLAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+Players = dict[str, tuple[str, dict[str, Any]]]
+"""Name in a table -> an algorithm, and settings that are not those it has anyway."""
+PLAYERS: Players = {
     "goal_ppo": ("goal_ppo", {}),
     "ppo": ("ppo", {}),
     "ppo-gru": ("ppo", {"gru": 64}),
 }
-"""Name in the table -> the algorithm, and settings that are not its own."""
 POOLS = ("train", "held-out")
+FORESEEN = ("others_nll", "others_top1")
+"""Of those who predict moves, how well in the last tenth of the training."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +77,10 @@ class Agents:
 def main(args: list[str]) -> int:
     """``counterplay bench agents``"""
     bench = read(Agents, args, "bench agents")
-    scenarios = [scenario_of(name) for name in bench.scenarios] or latest()
-    set_threads()
-    use_all_cores()
-    count = references.together(bench.seeds)
-    jobs = [
-        _job(scenario, player, seed, bench)
-        for scenario in scenarios
-        for player in bench.players or PLAYERS
-        for seed in range(bench.seed, bench.seed + bench.seeds)
-    ]
-    work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
-    how = {"title": "bench agents", "quiet": bench.json, "together": count}
-    results = run(jobs, work, Path(bench.out), **how)
-    if None in results:
+    players = {name: PLAYERS[name] for name in bench.players or PLAYERS}
+    found = met(bench, players, "bench agents")
+    if found is None:
         return 1
-    found = {"seed": bench.seed, "seeds": bench.seeds, "rows": scored(jobs, results)}
     if bench.json:
         print(json.dumps(found))
         return 0
@@ -98,26 +89,49 @@ def main(args: list[str]) -> int:
     return 0
 
 
+def met(bench: Any, players: Players, title: str) -> dict[str, Any] | None:
+    """What players earn in scenarios; None where the queue was stopped. ``bench`` has the settings
+    of ``Agents``."""
+    scenarios = [scenario_of(name) for name in bench.scenarios] or latest()
+    set_threads()
+    use_all_cores()
+    count = references.together(bench.seeds)
+    jobs = [
+        _job(scenario, name, player, seed, bench)
+        for scenario in scenarios
+        for name, player in players.items()
+        for seed in range(bench.seed, bench.seed + bench.seeds)
+    ]
+    work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
+    how = {"title": title, "quiet": bench.json, "together": count}
+    results = run(jobs, work, Path(bench.out), **how)
+    if None in results:
+        return None
+    return {"seed": bench.seed, "seeds": bench.seeds, "rows": scored(jobs, results)}
+
+
 def latest() -> list[Scenario]:
     """Of every game the scenario of the highest version whose references are published."""
     there = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
     return list({s.name.rpartition("-v")[0]: s for s in there}.values())
 
 
-def _job(scenario: Scenario, player: str, seed: int, bench: Agents) -> Job:
+def _job(
+    scenario: Scenario, name: str, player: tuple[str, dict[str, Any]], seed: int, bench: Any
+) -> Job:
     game = scenario.game.partition(":")[0]
     about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
-    about |= {"seat": scenario.seat, "player": player, "settings": settings(scenario, player)}
+    about |= {"seat": scenario.seat, "player": name, "algorithm": player[0]}
+    about |= {"settings": settings(scenario, *player)}
     about |= {pool: list(members(game, pool)) for pool in POOLS}
     about |= {"steps": bench.steps or scenario.budget}
     about |= {"matches": bench.matches or scenario.matches}
-    return Job(f"{scenario.file}-{player}", about, seed)
+    return Job(f"{scenario.file}-{name}", about, seed)
 
 
-def settings(scenario: Scenario, player: str) -> dict[str, Any]:
-    """Those of the scenario that an algorithm has, and what the player adds."""
-    name, more = PLAYERS[player]
-    known = {f.name for f in fields(import_module(algos.module_of(name)).Config)}
+def settings(scenario: Scenario, algorithm: str, more: dict[str, Any]) -> dict[str, Any]:
+    """Those of the scenario that an algorithm has, and what a player adds."""
+    known = {f.name for f in fields(import_module(algos.module_of(algorithm)).Config)}
     given = {k: v for k, v in scenario.training.items() if k in known}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in (given | more).items()}
 
@@ -126,7 +140,7 @@ def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
     """What so many seeds from one on earn in each way to play, against either set."""
     about = job.config
     scenario, env = scenario_of(about["scenario"]), envs.make(about["game"])
-    module: Any = import_module(algos.module_of(PLAYERS[about["player"]][0]))
+    module: Any = import_module(algos.module_of(about["algorithm"]))
     chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
     sizes = {"seed": seed, "seeds": seeds, "steps": about["steps"], "match": about["match"]}
     config = module.Config(**sizes, **chosen)
@@ -134,11 +148,17 @@ def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
         f"{i}={'self' if i == about['seat'] else 'pool:train'}" for i in range(env.num_seats)
     ]
     roster = roster_of(env, read_seats(tuple(entries), env.num_seats))
-    *_, last = module.train(config, env, roster)
-    nets = jax.tree.map(np.asarray, last.nets[0])
+    foreseen, nets = [], None
+    for update in module.train(config, env, roster):
+        told, nets = update.metrics, update.nets[0]
+        foreseen.append([np.asarray(told[n]) for n in FORESEEN if n in told])
+    nets = jax.tree.map(np.asarray, nets)
     agents = [module.Agent(jax.tree.map(itemgetter((i, 0)), nets)) for i in range(seeds)]
     found = [play(scenario, env, pool, agents, about["matches"]) for pool in POOLS]
-    return [dict(zip(POOLS, each, strict=True)) for each in zip(*found, strict=True)]
+    late = np.mean(foreseen[-max(len(foreseen) // 10, 1) :], axis=0)  # [FORESEEN or none, seeds]
+    told = [{"foreseen": [float(x) for x in late[..., i]]} for i in range(seeds)]
+    sets = [dict(zip(POOLS, each, strict=True)) for each in zip(*found, strict=True)]
+    return [one | more for one, more in zip(sets, told, strict=True)]
 
 
 def play(
@@ -191,4 +211,6 @@ def _row(job: Job, pool: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     row = {"scenario": scenario.name, "player": job.config["player"], "set": pool}
     row |= {"steps": job.config["steps"], "matches": job.config["matches"], "plays": ways}
     row |= {name: x and [float(part) for part in x[:3]] for name, x in scores.items()}
+    foreseen = np.array([one["foreseen"] for one in rows]).mean(0)
+    row |= dict(zip(FORESEEN, foreseen.tolist(), strict=False)) if pool == "train" else {}
     return row | {"mean": float(returns.mean()), "per_seed": [float(x) for x in returns.mean(1)]}

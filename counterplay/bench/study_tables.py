@@ -65,6 +65,7 @@ def agents(found: Any) -> list[dict[str, Any]]:
             "player": row["player"],
             "set": row["set"],
             "seeds": str(len(row["per_seed"])),
+            "next move, nats": f"{row['others_nll']:.3f}" if "others_nll" in row else "",
             "return an episode": f"{row['mean']:.3f}",
             "adaptation score, 95%": told(row["score"]),
             "share of oracle": told(row["share"]),

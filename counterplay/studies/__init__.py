@@ -7,6 +7,14 @@ STUDIES: dict[str, tuple[str, str]] = {
         "counterplay.studies.buffer:main",
         "padded episodes, patched transitions or one store: what each costs a learner",
     ),
+    "goal-choice": (
+        "counterplay.studies.goal_choice:main",
+        "what a goal should be: events, declared intents, codes of moves, or nothing",
+    ),
+    "types": (
+        "counterplay.studies.types:main",
+        "what a type should be: the opponents of the training, codes of moves, or none",
+    ),
     "roshambo": (
         "counterplay.studies.roshambo:main",
         "what a player earns of the 43 RoShamBo bots of OpenSpiel, and they of each other",

@@ -1,0 +1,70 @@
+"""``counterplay study goal-choice``: what a goal should be."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from counterplay.bench.agents import Players, met
+from counterplay.bench.tables import TABLES
+from counterplay.console import read, table
+
+LIKE: dict[str, Any] = {"types": 1}
+"""Types are left out, so that goals are all that is told of the others."""
+VARIANTS: Players = {
+    "none": ("goal_ppo", LIKE | {"goals": "none"}),
+    "events": ("goal_ppo", LIKE | {"goals": "events"}),
+    "declared": ("goal_ppo", LIKE | {"goals": "declared"}),
+    **{f"codes-{k}": ("goal_ppo", LIKE | {"goals": "codes", "codes": k}) for k in (2, 4, 8, 16)},
+}
+"""Declared intents are told to no learner elsewhere: here they show what such labels would add."""
+QUICK = ("none", "events", "codes-4")
+
+
+@dataclass(frozen=True)
+class GoalChoice:
+    """Train the same agent with goals that are events, declared intents, codes, or nothing."""
+
+    scenarios: tuple[str, ...] = ("race", "coordination", "pursuit", "scissors")
+    """Scenarios of games that have goals."""
+    quick: bool = False
+    """Two seeds, the first scenario, and three of the variants: minutes instead of hours."""
+    seed: int = 300
+    """First seed of training."""
+    seeds: int = 10
+    """Trainings of each."""
+    steps: int | None = None
+    """Environment steps of each training; by default the scenario's budget."""
+    matches: int | None = None
+    """Matches by which each is reported, against either set; by default the scenario's."""
+    out: str = "runs/goal-choice"
+    """Folder of the queue; a second call goes on where the first was stopped."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
+            number = getattr(self, name)
+            if number is not None and number < least:
+                raise ValueError(f"--{name} must be at least {least}, found {number}")
+
+
+def main(args: list[str]) -> int:
+    """``counterplay study goal-choice``"""
+    return study(read(GoalChoice, args, "study goal-choice"), VARIANTS, QUICK, "study goal-choice")
+
+
+def study(chosen: Any, variants: Players, quick: tuple[str, ...], title: str) -> int:
+    """Every variant in every scenario, or few of them, as a queue that goes on; prints a table."""
+    if chosen.quick:
+        short = {"scenarios": chosen.scenarios[:1], "seeds": min(chosen.seeds, 2)}
+        chosen = type(chosen)(**(vars(chosen) | short))
+        variants = {name: variants[name] for name in quick}
+    found = met(chosen, variants, title)
+    if found is None:
+        return 1
+    if chosen.json:
+        print(json.dumps(found))
+        return 0
+    shown = TABLES["agents"](found)
+    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
+    return 0
