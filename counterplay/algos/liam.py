@@ -15,14 +15,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import informed
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.study import Study
 from counterplay.maths import chosen, masked_log_softmax, masked_sum
-from counterplay.models.history import as_record, features_of, or_all, seen_in
+from counterplay.models.history import Seen, as_record, features_of, or_all, seen_in
 from counterplay.models.nets import Dense, Trunk
 from counterplay.types import NO_MOVE, Env, Memory, View
 
@@ -57,7 +57,8 @@ class LiamReader(eqx.Module):
     hidden: Dense
     obs: Dense
     moves: Dense
-    others: int = eqx.field(static=True)
+    sizes: tuple[int, int, int] = eqx.field(static=True)
+    """Others, numbers of an encoded observation, and actions."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class LiamReader(eqx.Module):
         key: PRNGKeyArray,
     ):
         keys, wide = jr.split(key, 5), widths[-1]
-        self.others = others
+        self.sizes = others, features, actions
         self.trunk = Trunk(features + actions, widths, keys[0], gru=gru)
         self.embed = Dense(self.trunk.width, embedding, 1.0, keys[1])
         self.hidden = Dense(embedding, wide, 2**0.5, keys[2])
@@ -86,21 +87,20 @@ class LiamReader(eqx.Module):
 
     def look(self, key: PRNGKeyArray, memory: Memory, view: View) -> Sight:
         seen = seen_in(view)
-        e, memory = self.trunk(self.inputs(view.obs, seen.moved[0], view.legal.shape[0]), memory)
+        e, memory = self.trunk(self.inputs(view.obs, seen), memory)
         z = self.embed(e)
         log_pi = masked_log_softmax(self.decode(z).logits, or_all(seen.legal))
         return Sight(z[None], memory, as_record(seen) | {"predicted": log_pi})
 
-    def inputs(
-        self, obs: Float[Array, " F"], moved: Int[Array, ""], actions: int
-    ) -> Float[Array, " I"]:
-        """My observation and my own last move."""
-        return jnp.concatenate([obs, (moved == jnp.arange(actions)).astype(jnp.float32)])
+    def inputs(self, obs: Float[Array, " F"], seen: Seen) -> Float[Array, " I"]:
+        """My observation and my own last move; all else that was seen is left out."""
+        moved = seen.moved[0] == jnp.arange(self.sizes[2])
+        return jnp.concatenate([obs, moved.astype(jnp.float32)])
 
     def decode(self, z: Float[Array, " Z"]) -> Decoded:
-        h = jax.nn.relu(self.hidden(z))
-        each = lambda x: x.reshape(self.others, x.shape[0] // max(self.others, 1))
-        return Decoded(each(self.obs(h)), each(self.moves(h)))
+        h, (others, features, actions) = jax.nn.relu(self.hidden(z)), self.sizes
+        logits = self.moves(h).reshape(others, actions)
+        return Decoded(self.obs(h).reshape(others, features), logits)
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> LiamReader:
@@ -116,8 +116,7 @@ def reader_loss(
     The error is a mean over the numbers of an encoded observation; moves are in nats, of those
     that I saw. Papoudakis et al. (2021), equation 1, which sums over agents.
     """
-    inputs = lambda obs, seen: reader.inputs(env.encode(obs), seen.moved[0], env.num_actions)
-    x = jax.vmap(inputs)(study.obs, study.seen)
+    x = jax.vmap(lambda obs, seen: reader.inputs(env.encode(obs), seen))(study.obs, study.seen)
     e = reader.trunk.along(x, study.contact, study.acting, study.memory)
     decoded = jax.vmap(lambda e: reader.decode(reader.embed(e)))(e)
     theirs = jax.vmap(jax.vmap(env.encode))(study.theirs)
