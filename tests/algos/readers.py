@@ -155,7 +155,7 @@ def against_tit_for_tat(module: ModuleType, **settings: Any) -> list[dict[str, f
     usual |= {"lanes": lanes, "slots": slots, "steps": iterations * lanes * slots}
     config = module.Config(**usual | SMALL | {"reader_widths": (16,)} | settings)
     env = make("matrix:pd,horizon=5")
-    roster = roster_of(env, {0: "self", 1: "tit_for_tat"})
+    roster = roster_of(env, {0: "self", 1: "tit_for_tat:tremble=0"})
     found = [update.metrics for update in module.train(config, env, roster)]
     number = lambda x: float(np.asarray(x).mean())
     return [{name: number(x) for name, x in found[i].items()} for i in (0, -1)]
