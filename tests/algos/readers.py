@@ -1,7 +1,7 @@
 """A recorded chunk of play by agents that read the others, and what their readers learn from it."""
 
 from functools import cache, partial
-from types import ModuleType
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,7 +11,7 @@ import jax.random as jr
 import numpy as np
 from probes import Leavers
 
-from counterplay.algos import informed
+from counterplay.algos import informed, module_of
 from counterplay.algos.study import Study, studies
 from counterplay.envs import make
 from counterplay.models.history import from_record
@@ -26,7 +26,8 @@ SMALL: dict[str, Any] = {"widths": (8,), "told_width": 4, "reader_widths": (8,),
 class Read(NamedTuple):
     """A chunk that begins inside matches, in which some leave and some episodes are cut short."""
 
-    module: ModuleType
+    name: str
+    """Of the algorithm."""
     config: Any
     env: Any
     seating: Seating
@@ -45,7 +46,7 @@ class Read(NamedTuple):
 
     def loss(self, study: Study) -> tuple[Any, Any, Any]:
         """Sums over all places, their counts, and the gradient of all parts together."""
-        return _loss(self.module, self.config, self.env)(self.reader, study)
+        return _loss(self.name, self.config, self.env)(self.reader, study)
 
 
 @cache
@@ -54,7 +55,9 @@ def _studied(seating: Seating) -> Any:
 
 
 @cache
-def _loss(module: ModuleType, config: Any, env: Any) -> Any:
+def _loss(name: str, config: Any, env: Any) -> Any:
+    module: Any = import_module(module_of(name))
+
     def total(reader, study):
         each = jax.vmap(partial(module.reader_loss, config, env, reader))(study)
         sums, counts = jax.tree.map(lambda x: x.sum(0), each)
@@ -68,9 +71,10 @@ def _loss(module: ModuleType, config: Any, env: Any) -> Any:
 
 
 @cache
-def read(module: ModuleType, **settings: Any) -> Read:
+def read(name: str) -> Read:
     """The second of two chunks that fresh networks played in a game which players leave."""
-    config = module.Config(lanes=LANES, slots=SLOTS, match=2, **SMALL | settings)
+    module: Any = import_module(module_of(name))
+    config = module.Config(lanes=LANES, slots=SLOTS, match=2, **SMALL)
     env = Leavers(over=False)
     seating = roster_of(env, dict.fromkeys(range(SEATS), "self")).seating(LANES)
     net_key, lane_key, first_key, second_key = jr.split(jr.key(1), 4)
@@ -81,19 +85,15 @@ def read(module: ModuleType, **settings: Any) -> Read:
         agents = (module.Agent(net),)
         lanes = open_lanes(env, seating, agents, lane_key)
         step = lambda lanes, key: collect(env, seating, agents, lanes, key, slots=SLOTS, match=2)
-        _, (nets, chunks) = jax.lax.scan(
-            lambda lanes, key: ((x := step(lanes, key))[0], (net, x[1])),
-            lanes,
-            jnp.stack([first_key, second_key]),
-        )
-        return jax.tree.map(lambda x: x[1], (nets, chunks))
+        _, chunks = jax.lax.scan(step, lanes, jnp.stack([first_key, second_key]))
+        return net, jax.tree.map(lambda x: x[1], chunks)
 
     net, chunk = play()
     slots = jax.tree.map(np.asarray, chunk.slots)
     absent = ~slots["alive"]
     assert absent.any((1, 2)).all() and slots["closing"].any() and slots["contact"][:, 1:].any()
     assert not slots["contact"][:, 0].all(), "the chunk begins inside a match"
-    return Read(module, config, env, seating, net, chunk)
+    return Read(name, config, env, seating, net, chunk)
 
 
 def moves_loss(study: Study, log_pi: np.ndarray) -> tuple[float, int]:
@@ -102,7 +102,7 @@ def moves_loss(study: Study, log_pi: np.ndarray) -> tuple[float, int]:
     acting, there, moves = map(np.asarray, (study.acting, study.there, study.moves))
     for p, t, m in np.ndindex(*moves.shape):
         if acting[p, t] and there[p, t, m] and moves[p, t, m] >= 0:
-            total -= log_pi[p, t, m, moves[p, t, m]]
+            total -= float(log_pi[p, t, m, moves[p, t, m]])
             count += 1
     return total, count
 
@@ -147,12 +147,13 @@ def seen_of(here: Read) -> Any:
     return from_record(jax.tree.map(lambda x: np.asarray(x[0]), here.chunk.records[0]))
 
 
-def against_tit_for_tat(module: ModuleType, **settings: Any) -> list[dict[str, float]]:
+def against_tit_for_tat(name: str, **settings: Any) -> list[dict[str, float]]:
     """First and last metrics of a reader of a rule that copies me, who hardly learn and so move
     at random."""
     iterations, lanes, slots = 120, 16, 10
     usual = {"learning_rate": 1e-6, "reader_rate": 0.01, "minibatches": 1, "epochs": 1, "match": 5}
     usual |= {"lanes": lanes, "slots": slots, "steps": iterations * lanes * slots}
+    module: Any = import_module(module_of(name))
     config = module.Config(**usual | SMALL | {"reader_widths": (16,)} | settings)
     env = make("matrix:pd,horizon=5")
     roster = roster_of(env, {0: "self", 1: "tit_for_tat:tremble=0"})

@@ -21,7 +21,7 @@ def decoded(reader: Any, z: np.ndarray) -> np.ndarray:
 
 
 def test_the_losses_are_those_of_what_was_told_while_playing():
-    here = read(liam)
+    here = read("liam")
     study = here.study()
     sums, counts, _ = here.loss(study)
     total, count = moves_loss(study, np.asarray(study.record["predicted"]))
@@ -40,13 +40,13 @@ def test_the_losses_are_those_of_what_was_told_while_playing():
 
 
 def test_nothing_of_the_absent_is_read():
-    here = read(liam)
+    here = read("liam")
     assert same_bits(here.loss(here.study()), here.loss(here.study(spoilt(here))))
 
 
 def test_the_others_are_known_while_training_and_not_while_acting():
     """Whatever is changed of the others, the embedding and the policy stay as they are."""
-    here = read(liam)
+    here = read("liam")
     agent = liam.Agent(jax.tree.map(lambda x: x[0], here.net))
     first = lambda tree: jax.tree.map(lambda x: x[0, 0], tree)
     memory, view = first(here.chunk.next_memories[0]), first(here.chunk.next_views[0])
@@ -71,7 +71,7 @@ def test_the_others_are_known_while_training_and_not_while_acting():
 
 def test_the_others_observations_and_moves_reach_the_encoder():
     """Both losses train it."""
-    here = read(liam)
+    here = read("liam")
     study = here.study()
     blind = study._replace(moves=jnp.full_like(study.moves, -1))
     for one in (blind, study._replace(there=jnp.zeros_like(study.there))):
@@ -83,7 +83,7 @@ def test_the_others_observations_and_moves_reach_the_encoder():
 
 
 def test_a_rule_is_learnt():
-    first, last = against_tit_for_tat(liam)
+    first, last = against_tit_for_tat("liam")
     assert first["others_nll"] > 0.4 and last["others_nll"] < 0.05
     assert last["observations_loss"] < 0.3 * first["observations_loss"]
     assert last["entropy"] > 0.6, "I move at random"
@@ -98,5 +98,5 @@ def test_settings_that_cannot_be_are_refused():
 
 def test_the_policy_is_told_as_many_numbers_as_asked_for():
     config = liam.Config(embedding=7)
-    reader = jax.eval_shape(lambda: liam.make_reader(config, read(liam).env, jr.key(0)))
-    assert reader.told == (1, 7) and read(liam).reader.told == (1, 20)
+    reader = jax.eval_shape(lambda: liam.make_reader(config, read("liam").env, jr.key(0)))
+    assert reader.told == (1, 7) and read("liam").reader.told == (1, 20)

@@ -52,9 +52,9 @@ def test_influence_is_that_of_the_formula():
     some = moa.MoveModel(5, OTHERS, ACTIONS, (WIDE,), 0, jr.key(2))
     some = eqx.tree_at(lambda m: m.move.weight, some, 30 * some.move.weight)
     scene, moved, pi = jr.normal(jr.key(4), (WIDE,)), [2, 1, 0], np.array([0.6, 0.0, 0.4])
-    given = [np.exp(some(scene, jnp.array([a, *moved[1:]]))) for a in range(ACTIONS)]
+    given = [np.asarray(jnp.exp(some(scene, jnp.array([a, *moved[1:]])))) for a in range(ACTIONS)]
     for j in range(OTHERS):
-        mean = sum(pi[a] * given[a][j] for a in range(ACTIONS))
+        mean = np.sum([pi[a] * given[a][j] for a in range(ACTIONS)], 0)
         kl = sum(p * np.log(p / q) for p, q in zip(given[2][j], mean, strict=True))
         log_pi = jnp.where(pi > 0, jnp.log(jnp.maximum(pi, 1e-9)), -jnp.inf)
         found = float(influence(some, scene, jnp.array(moved), log_pi)[j])
@@ -75,7 +75,7 @@ def step(reader: Any, memory: Any, obs: Any, seen: Any) -> Any:
 
 def test_the_loss_is_that_of_predictions_made_slot_by_slot():
     """Memory begins afresh at first contact and stands still while somebody is absent."""
-    here = read(moa)
+    here = read("moa")
     study, seen = here.study(), seen_of(here)
     memory: Any = jax.tree.map(np.asarray, study.memory)
     assert np.any(memory[0]) and np.any(memory[1])
@@ -102,13 +102,13 @@ def test_the_loss_is_that_of_predictions_made_slot_by_slot():
 
 
 def test_nothing_of_the_absent_is_read():
-    here = read(moa)
+    here = read("moa")
     assert same_bits(here.loss(here.study()), here.loss(here.study(spoilt(here))))
 
 
 def test_a_joint_move_without_mine_is_unknown():
     """Who left early comes back to moves that belong to a later slot than what he remembers."""
-    here = read(moa)
+    here = read("moa")
     seen = jax.tree.map(lambda x: x[0, 0], seen_of(here))
     said = lambda *moved: here.reader.moves(
         jnp.ones(8), seen._replace(moved=jnp.array(moved, jnp.int16))
@@ -130,7 +130,7 @@ def paid(here: Any, chunk: Any, weight: float) -> np.ndarray:
 
 
 def test_influence_is_paid_for_moves_that_others_are_there_to_answer():
-    here = read(moa)
+    here = read("moa")
     study, found = here.study(), paid(here, here.chunk, 0.5)
     answered = np.asarray(study.acting[:, :, None] & study.there & study.goes_on)
     assert (found[answered.any(-1)] > 0).all() and (found[~answered.any(-1)] == 0).all()
@@ -141,7 +141,7 @@ def test_influence_is_paid_for_moves_that_others_are_there_to_answer():
 
 def test_influence_is_paid_in_the_slot_of_the_move():
     """By hand, in the first slot of the chunk."""
-    here = read(moa)
+    here = read("moa")
     study, found = here.study(), paid(here, here.chunk, 0.5)
     reader, place = here.reader, int(np.argmax(study.goes_on[:, 0].all(-1)))
     now: Any = jax.tree.map(lambda x: x[place, 0], study._replace(memory=()))
@@ -157,14 +157,14 @@ def test_influence_is_paid_in_the_slot_of_the_move():
 def test_a_rule_is_learnt_and_copying_me_is_paid_for():
     """Tit for tat answers every move but the last of five, and my policy is nearly even: so a move
     earns .1 log 2 four times in five."""
-    first, last = against_tit_for_tat(moa, influence=0.1)
+    first, last = against_tit_for_tat("moa", influence=0.1)
     assert first["others_nll"] > 0.4 and last["others_nll"] < 0.05
     assert first["added_reward"] < 0.01
     assert last["added_reward"] == pytest.approx(0.1 * np.log(2) * 4 / 5, rel=0.1)
 
 
 def test_the_policy_is_told_who_is_there_and_no_more():
-    here = read(moa)
+    here = read("moa")
     record = here.chunk.records[0]
     assert jnp.array_equal(record["told"][..., 0] > 0, record["seen_alive"][..., 1:])
     assert record["told"].shape[-1] == 1

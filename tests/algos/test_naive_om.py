@@ -18,7 +18,7 @@ from counterplay.rollout import collect, open_lanes
 
 def test_the_loss_is_that_of_what_was_predicted_while_playing():
     """So unrolling repeats acting: across first contacts, absences and slots that only show."""
-    here = read(naive_om)
+    here = read("naive_om")
     study = here.study()
     sums, counts, _ = here.loss(study)
     total, count = moves_loss(study, np.asarray(study.record["predicted"]))
@@ -27,7 +27,7 @@ def test_the_loss_is_that_of_what_was_predicted_while_playing():
 
 
 def test_what_i_did_not_see_is_not_learnt_from():
-    here = read(naive_om)
+    here = read("naive_om")
     whole, less = here.study(), here.study(unseen(here))
     seat = np.arange(len(whole.moves)) % 3
     both = np.asarray(whole.acting[:, :, None] & whole.there)
@@ -37,13 +37,13 @@ def test_what_i_did_not_see_is_not_learnt_from():
 
 
 def test_nothing_of_the_absent_is_read():
-    here = read(naive_om)
+    here = read("naive_om")
     assert same_bits(here.loss(here.study()), here.loss(here.study(spoilt(here))))
 
 
 def test_the_policy_is_told_who_is_there_and_what_they_may_do():
     """Rows sum to two: one for being there, and the chances of moves, all of them legal."""
-    here = read(naive_om)
+    here = read("naive_om")
     record = jax.tree.map(lambda x: np.asarray(x[0]), here.chunk.records[0])
     there, told = record["seen_alive"][:, :, 1:], record["told"]
     np.testing.assert_allclose(told.sum(-1), 2.0 * there, atol=1e-5)
@@ -56,7 +56,7 @@ def test_the_policy_is_told_who_is_there_and_what_they_may_do():
 
 def test_a_rule_is_learnt():
     """Tit for tat does what I did last; before, nothing is known of it but its first move."""
-    first, last = against_tit_for_tat(naive_om)
+    first, last = against_tit_for_tat("naive_om")
     assert first["others_nll"] > 0.4 and last["others_nll"] < 0.05
     assert last["others_top1"] > 0.98 and last["entropy"] > 0.6, "I move at random"
 
@@ -90,7 +90,7 @@ def test_settings_that_cannot_be_are_refused(setting, value):
 
 
 def test_predicting_asks_what_acting_recorded():
-    here = read(naive_om)
+    here = read("naive_om")
     agent = naive_om.Agent(jax.tree.map(lambda x: x[0], here.net))
     first = lambda tree: jax.tree.map(lambda x: x[0, 0], tree)
     memory, view = first(here.chunk.next_memories[0]), first(here.chunk.next_views[0])
