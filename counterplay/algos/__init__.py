@@ -8,6 +8,9 @@ from counterplay.names import unknown
 ALGORITHMS: dict[str, str] = {
     "ppo": "counterplay.algos.ppo",
     "dqn": "counterplay.algos.dqn",
+    "naive_om": "counterplay.algos.naive_om",
+    "liam": "counterplay.algos.liam",
+    "moa": "counterplay.algos.moa",
     "goal_ppo": "counterplay.algos.goal_ppo",
 }
 """Name -> module with ``Config``, ``init``, ``learn``, ``policy`` and ``train``."""

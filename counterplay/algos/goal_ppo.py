@@ -8,8 +8,7 @@ hindsight, and where nothing was completed what their moves make likely. Reads t
 settings, reader, its loss, the agent.
 """
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -21,7 +20,7 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from counterplay.algos import Options, Update, informed, loops
+from counterplay.algos import informed
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.labels import goals_of, prepared, types_found, types_of
@@ -38,11 +37,10 @@ from counterplay.models.beliefs import (
     over_types,
     predicted,
 )
-from counterplay.models.history import as_record, inputs, seen_in, width
+from counterplay.models.history import as_record, features_of, inputs, seen_in, width
 from counterplay.seats import Roster
 from counterplay.types import NO_MOVE, Env, Memory, View
 
-DEFAULTS = Options()
 MOST_TYPES = 64
 
 
@@ -194,10 +192,8 @@ def log_of(chances: Float[Array, "M A"]) -> Float[Array, "M A"]:
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
-    seen = jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)
-    features = jax.eval_shape(env.encode, seen).shape[0]
     n, actions = env.num_seats, env.num_actions
-    size = width(features, n, actions, env.num_goals)
+    size = width(features_of(env), n, actions, env.num_goals)
     goals = {"codes": config.codes, "none": 1}.get(config.goals, max(env.num_goals, 1))
     model = ActionModel(
         size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru, key
@@ -265,32 +261,13 @@ class Agent(informed.Agent):
 
 def system_of(ids: tuple[int, ...] = ()) -> System:
     """Its parts; ``ids`` are the opponents of a training."""
-    return System(make_reader, partial(reader_loss, ids), Agent, prepared)
+    return System(make_reader, partial(reader_loss, ids), Agent, prepare=prepared)
 
 
-def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> informed.Learner:
-    """Fresh networks, one a member."""
-    return informed.init_learner(system_of(), config, env, members, key)
-
-
-def init(config: Config, spec: loops.Spec, key: PRNGKeyArray) -> Any:
-    """Fresh networks, the same on every shard."""
-    return informed.init(system_of(), config, spec, key)
-
-
-def policy(config: Config, state: Any) -> tuple[Agent, ...]:
-    """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
-    return tuple(Agent(learner.net) for learner in state.learners)
+init_learner, init, policy, _, train = informed.functions(system_of(), __name__)
 
 
 def learn(config: Config, state: Any, chunk: Any) -> tuple[Any, dict[str, Array]]:
     """Every kind of learner learns from its own places of a chunk."""
     ids = tuple(opponent_ids(state.spec.seating.kinds))
     return informed.learn(system_of(ids), config, state, chunk)
-
-
-def train(
-    config: Config, env: Env, roster: Roster, options: Options = DEFAULTS
-) -> Iterator[Update]:
-    """Trains every seed; yields once an iteration."""
-    return loops.train(config, env, roster, sys.modules[__name__], options)

@@ -5,7 +5,8 @@ to the reader. The reader learns apart, from stretches of play of one place each
 the reader, its loss and its settings; see ``naive_om`` for the shortest.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +17,7 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from counterplay.algos import ppo
+from counterplay.algos import Options, Update, loops, ppo
 from counterplay.algos.adam import optimiser
 from counterplay.algos.fitting import fit_reader
 from counterplay.algos.folding import Reading
@@ -26,10 +27,13 @@ from counterplay.algos.onpolicy import rows_of
 from counterplay.algos.study import Study, studies
 from counterplay.maths import chosen, masked_log_softmax, masked_mean, sample_action
 from counterplay.models.conditioned import Conditioned
+from counterplay.models.history import features_of
 from counterplay.rollout import Chunk, summary
-from counterplay.seats import Seating
+from counterplay.seats import Roster, Seating
 from counterplay.spread import shard_key
 from counterplay.types import NO_MOVE, Act, Env, Memory, View
+
+DEFAULTS = Options()
 
 
 class Sight(NamedTuple):
@@ -92,6 +96,14 @@ class Agent(eqx.Module):
         return self.net.policy(joined(view.obs, self.sight(memory, view).told), memory[0])[1]
 
 
+class Predictor(Agent):
+    """The same; its reader expects moves of the others, and this tells which."""
+
+    def predict(self, memory: Memory, view: View) -> Float[Array, "M A"]:
+        """Log-probabilities of the others' moves in this slot."""
+        return self.sight(memory, view).record["predicted"]
+
+
 def joined(obs: Float[Array, " F"], told: Float[Array, "R C"]) -> Float[Array, " I"]:
     """What a ``Conditioned`` net reads."""
     return jnp.concatenate([obs, told.ravel()])
@@ -117,23 +129,42 @@ class System(NamedTuple):
     reader: Callable[[Any, Env, PRNGKeyArray], Any]
     loss: Loss
     agent: Callable[[Net], Any] = Agent
+    reward: Callable[..., Array | None] | None = None
+    """(config, env, readers [K], studies [K, P, T]) -> added to the reward [K, P, T], or None."""
     prepare: Callable[[Any, Study], Study] = lambda config, study: study
     """(config, studies [K, P, T]) -> the same with labels."""
-    reward: Callable[..., Array] | None = None
-    """(config, env, reader, studies [K, P, T]) -> added to the reward [K, P, T]."""
+
+
+class Functions(NamedTuple):
+    """What the module of an algorithm has beside ``Config`` and ``Agent``."""
+
+    init_learner: Callable[..., Any]
+    init: Callable[..., Any]
+    policy: Callable[..., Any]
+    learn: Callable[..., Any]
+    train: Callable[..., Iterator[Update]]
+
+
+def functions(system: System, module: str) -> Functions:
+    """Those of an algorithm that is made of these parts; ``module`` is its ``__name__``."""
+    return Functions(
+        partial(init_learner, system),
+        partial(init, system),
+        partial(policy, system),
+        partial(learn, system),
+        partial(train, sys.modules[module]),
+    )
 
 
 def init_learner(
     system: System, config: Config, env: Env, members: int, key: PRNGKeyArray
 ) -> Learner:
     """Fresh networks, one a member."""
-    seen = jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)
-    width = jax.eval_shape(env.encode, seen).shape[0]
 
     def one(key):
         policy_key, reader_key = jr.split(key)
         reader = system.reader(config, env, reader_key)
-        sizes = width, env.num_actions, config.widths, config.gru
+        sizes = features_of(env), env.num_actions, config.widths, config.gru
         rows, row = reader.told
         more = config.activation, rows, row, config.told_width
         return Net(Conditioned(*sizes, policy_key, *more), reader)
@@ -152,6 +183,18 @@ def init(system: System, config: Config, spec: Spec, key: PRNGKeyArray) -> ppo.S
     make = partial(init_learner, system, config, spec.env)
     learners: Any = tuple(make(kind.members, k) for kind, k in zip(kinds, keys, strict=True))
     return ppo.State(learners, jnp.float32(0), shard_key(key, spec.axis), spec)
+
+
+def policy(system: System, config: Config, state: ppo.State) -> tuple[Any, ...]:
+    """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
+    return tuple(system.agent(learner.net) for learner in state.learners)
+
+
+def train(
+    algorithm: Any, config: Config, env: Env, roster: Roster, options: Options = DEFAULTS
+) -> Iterator[Update]:
+    """Trains every seed; yields once an iteration. ``algorithm`` is the module of one."""
+    return loops.train(config, env, roster, algorithm, options)
 
 
 def learn(
@@ -189,10 +232,9 @@ def _learn_one(
     ppo_key, reader_key = jr.split(key)
     net, env, record = learner.net, spec.env, chunk.records[index]
     study = system.prepare(config, studies(spec.seating, index, chunk))
-    if system.reward is not None:
-        chunk = _paid_more(
-            spec.seating, index, chunk, system.reward(config, env, net.reader, study)
-        )
+    more = system.reward and system.reward(config, env, net.reader, study)
+    if more is not None:
+        chunk = _paid_more(spec.seating, index, chunk, more)
     value = jax.vmap(jax.vmap(lambda n, *x: system.agent(n).value(*x), (None, 0, 0)))
     last = value(net, chunk.next_memories[index], chunk.next_views[index])
     own = chunk._replace(memories=_first_of(chunk.memories, index))
@@ -200,16 +242,18 @@ def _learn_one(
         last, spec.seating, index, own, config.gamma, config.lam, total, config.gru, record["told"]
     )
     reading = Reading(lambda x: joined(env.encode(x[0]), x[1]), lambda n: n)
-    policy, info = ppo.fit(
+    fitted, info = ppo.fit(
         config, reading, rows, ppo.Learner(net.policy, learner.optimiser), progress, ppo_key,
         spec.axis,
     )  # fmt: skip
-    fitted = fit_reader(system.loss, config, spec, net.reader, learner.reading, study, progress,
-                        reader_key)  # fmt: skip
-    reader, reader_opt, told = fitted
+    reader, reader_opt, told = fit_reader(
+        system.loss, config, spec, net.reader, learner.reading, study, progress, reader_key
+    )
     info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
     info |= told | _judged(study, record)
-    return Learner(Net(policy.net, reader), policy.optimiser, reader_opt), info
+    if more is not None:
+        info["added_reward"] = masked_mean(more, study.acting)
+    return Learner(Net(fitted.net, reader), fitted.optimiser, reader_opt), info
 
 
 def _first_of(memories: tuple, index: int) -> tuple:

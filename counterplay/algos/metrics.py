@@ -34,4 +34,5 @@ def row_of(update: Update, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
     learned = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
     learned += ("td_loss", "q", "grad_norm", "epsilon", "updates")
     learned += ("others_nll", "others_top1", "moves_loss", "goals_loss", "types_loss")
+    learned += ("observations_loss", "added_reward")
     return row | {name: metrics[name].tolist() for name in learned if name in metrics}

@@ -147,7 +147,8 @@ class Learner(NamedTuple):
 class State(eqx.Module):
     """What learning carries. The key differs between shards that learn together."""
 
-    learners: tuple[Learner, ...]
+    learners: tuple[Any, ...]
+    """A ``Learner`` each kind that learns, or what another algorithm keeps of one."""
     steps: Float[Array, ""]
     """Environment steps so far, over all shards."""
     key: PRNGKeyArray

@@ -2,11 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from counterplay.maths import finite
-from counterplay.types import View
+from counterplay.types import Env, View
 
 
 class Seen(NamedTuple):
@@ -28,6 +29,12 @@ def seen_in(view: View) -> Seen:
     return Seen(small(view.moved), small(view.event), view.alive, view.reward, view.first, legal)
 
 
+def features_of(env: Env) -> int:
+    """Numbers in an encoded observation."""
+    seen = jax.ShapeDtypeStruct(env.obs_shape, env.obs_dtype)
+    return jax.eval_shape(env.encode, seen).shape[0]
+
+
 def width(features: int, seats: int, actions: int, goals: int) -> int:
     """Numbers that ``inputs`` makes of observations of so many features."""
     return features + seats * (actions + goals + 1) + 2
@@ -39,6 +46,11 @@ def inputs(obs: Float[Array, " F"], seen: Seen, actions: int, goals: int) -> Flo
     flags = jnp.stack([finite(seen.reward), seen.first.astype(jnp.float32)])
     parts = [hot(seen.moved, actions), hot(seen.event, goals), seen.alive.astype(jnp.float32)]
     return jnp.concatenate([obs, *parts, flags])
+
+
+def or_all(legal: Bool[Array, "*b A"]) -> Bool[Array, "*b A"]:
+    """The same, with every move where none is legal, as of the absent."""
+    return legal | ~legal.any(-1, keepdims=True)
 
 
 def as_record(seen: Seen) -> dict[str, Any]:
