@@ -23,6 +23,10 @@ BENCHES: dict[str, tuple[str, str]] = {
         "counterplay.bench.adaptation:main",
         "exact inference by hand and PPO without memory between the references",
     ),
+    "overhead": (
+        "counterplay.bench.overhead:main",
+        "seconds an iteration of agents that read the others, beside PPO's",
+    ),
     "agents": (
         "counterplay.bench.agents:main",
         "what every algorithm earns of knowing the others, between the references",

@@ -34,8 +34,12 @@ Players = dict[str, tuple[str, dict[str, Any]]]
 """Name in a table -> an algorithm, and settings that are not those it has anyway."""
 PLAYERS: Players = {
     "goal_ppo": ("goal_ppo", {}),
+    "moa": ("moa", {}),
+    "liam": ("liam", {}),
+    "naive_om": ("naive_om", {}),
     "ppo": ("ppo", {}),
     "ppo-gru": ("ppo", {"gru": 64}),
+    "dqn": ("dqn", {}),
 }
 POOLS = ("train", "held-out")
 FORESEEN = ("others_nll", "others_top1")

@@ -56,6 +56,19 @@ def points(part: Any) -> str:
     return f"{round(part['population_return'])}{error}"
 
 
+def overhead(found: Any) -> list[dict[str, Any]]:
+    """Seconds an iteration beside those of the first player."""
+    return [
+        {
+            "player": row["player"],
+            "ms an iteration": f"{1000 * row['seconds']:.0f}",
+            "times the first": f"{row['ratio']:.2f}",
+            "compiling, s": f"{row['compile_seconds']:.0f}",
+        }
+        for row in found["rows"]
+    ]
+
+
 def agents(found: Any) -> list[dict[str, Any]]:
     """Where learners lie between the references, against either set of opponents."""
     told = lambda x: "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
