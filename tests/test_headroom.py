@@ -125,7 +125,8 @@ def test_as_many_seeds_are_trained_at_once_as_there_are_cores(tmp_path, monkeypa
     assert main(words) == 1
     assert asked == [("train", 0, 2), ("train", 2, 2)] and len([*tmp_path.glob("*.json")]) == 2
     (tmp_path / next(tmp_path.glob("*-1.json")).name).unlink()  # killed between two files
-    asked.clear(), stops.clear()
+    asked.clear()
+    stops.clear()
     assert main(words) == 0
     assert asked == [(pool, seed, 2) for pool in headroom.POOLS for seed in (0, 2)]
     assert len([*tmp_path.glob("*.json")]) == 8
