@@ -21,7 +21,7 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.algos import Options, Update, informed, loops
-from counterplay.algos.informed import Sight, System
+from counterplay.algos.informed import Net, Sight, System
 from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.study import Study
 from counterplay.maths import masked_sum
@@ -252,6 +252,12 @@ class GoalAgent(Agent):
 
     def belief(self, memory: Memory, view: View) -> Float[Array, "M G"]:
         return over_goals(self.net.reader.held(memory[1], view)[1])
+
+
+def agent_of(net: Net) -> Agent:
+    """One network as a policy, which tells beliefs over the game's goals if it infers them."""
+    reader = net.reader
+    return GoalAgent(net) if reader.goals == reader.model.sizes[2] else Agent(net)
 
 
 def system_of(ids: tuple[int, ...] = ()) -> System:

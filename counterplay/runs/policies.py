@@ -148,7 +148,8 @@ def load_policy(text: str, env: Env, seat: int) -> Any:
                 )
             member = seats.index(seat) if several else 0
             net = jax.tree.map(itemgetter((seed, member)), nets[i])
-            return import_module(module_of(row["algorithm"])).Agent(net)
+            module = import_module(module_of(row["algorithm"]))
+            return getattr(module, "agent_of", module.Agent)(net)
     raise ValueError(f"run:{text}: no learner of this run sat at seat {seat}")
 
 
