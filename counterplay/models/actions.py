@@ -72,7 +72,7 @@ class ActionModel(eqx.Module):
         self, x: Float[Array, " I"], e: Float[Array, " E"], legal: Bool[Array, "M A"]
     ) -> Reading:
         """``x`` is what is seen now (``history.inputs``), ``e`` what the trunk made of all."""
-        each = self.history(e) + self.now(x) + self.other  # [M, W]
+        each = (self.history(e) + self.now(x))[None] + self.other  # [M, W]
         plain = jax.nn.relu(each)
         given = jax.nn.relu(each[:, None, None] + self.kind[None])  # [M, Y, G, W]
         logits = jnp.einsum("mygw,ywa->myga", given, self.move)
