@@ -147,7 +147,8 @@ class Learner(NamedTuple):
 class State(eqx.Module):
     """What learning carries. The key differs between shards that learn together."""
 
-    learners: tuple[Learner, ...]
+    learners: tuple[Any, ...]
+    """One entry a kind of learner: ``Learner``, or what agents keep that learn more."""
     steps: Float[Array, ""]
     """Environment steps so far, over all shards."""
     key: PRNGKeyArray
