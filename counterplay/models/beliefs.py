@@ -61,7 +61,7 @@ def heard(held: Held, view: View, rates: Rates) -> Held:
     hot = event[:, None] == jnp.arange(held.habit.shape[-1])[None]
     reached = hot.any(1)  # where goals are not inferred, none of the game's is among them
     told += jnp.where(reached[:, None, None], jnp.log(hot + 0.01)[:, None], 0.0)
-    flat = lambda x: x.reshape(x.shape[0], -1)
+    flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])  # -1 cannot be told of nobody
     after = bayes_update(flat(held.log_belief), flat(told)).reshape(told.shape)
     lately = rates.decay * held.habit + (1 - rates.decay) * hot
     return held._replace(

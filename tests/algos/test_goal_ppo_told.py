@@ -1,11 +1,13 @@
 """What the policy of goal_ppo is told of the others, in all its forms."""
 
+from functools import cache, partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from readers import ENV, SMALL, model, played
+from readers import CONFIG, ENV, ROSTER, SMALL, varied
 
 from counterplay.algos import goal_ppo
 from counterplay.algos.goal_ppo import Config, GoalReader
@@ -15,9 +17,15 @@ from counterplay.types import NO_MOVE, View
 BELIEF = np.array([[[0.1, 0.2, 0.1], [0.05, 0.5, 0.05]], [[0.6, 0.1, 0.1], [0.1, 0.05, 0.05]]])
 
 
+@cache
+def reader_that_says_something() -> GoalReader:
+    make = jax.jit(partial(goal_ppo.make_reader, CONFIG, ENV))
+    return jax.tree.map(lambda x: varied(x[None])[0], make(jr.key(0)))
+
+
 def told_by(goal_input: str, action_input: str, key: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """What the policy is told, [M, ...], and the chances of moves that were held [M, Y, G, A]."""
-    at = jax.tree.map(lambda x: x, model())
+    at = reader_that_says_something()
     rates = at.rates._replace(drift=0.0)
     reader = GoalReader(at.model, at.goals, rates, False, goal_input, action_input)
     held = Held(jnp.log(jnp.asarray(BELIEF, jnp.float32)), jnp.zeros((2, 2, 3, 3)),
@@ -74,9 +82,11 @@ def test_or_a_draw_of_each():
 
 
 def test_an_agent_tells_beliefs_where_it_infers_the_goals_of_its_game():
-    net = jax.tree.map(lambda x: x[0], played().state.learners[0].net)
+    learner = jax.jit(partial(goal_ppo.init_learner, CONFIG, ENV, 1))(jr.key(0))
+    net = jax.tree.map(lambda x: x[0], learner.net)
     assert hasattr(goal_ppo.agent_of(net), "belief")
-    blind = eqx.tree_at(lambda n: n.reader, net, goal_ppo.make_reader(
-        Config(**SMALL, goals="none"), ENV, jr.key(0)))  # fmt: skip
-    assert blind.reader.model.sizes == (2, 1, 1, 3)
-    assert not hasattr(goal_ppo.agent_of(blind), "belief")
+    blind = Config(**SMALL, goals="none").among(ROSTER)
+    none = jax.jit(partial(goal_ppo.make_reader, blind, ENV))(jr.key(0))
+    assert none.model.sizes == (2, 2, 1, 3)
+    told = goal_ppo.agent_of(eqx.tree_at(lambda n: n.reader, net, none))
+    assert not hasattr(told, "belief") and hasattr(told, "types")
