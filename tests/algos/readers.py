@@ -67,9 +67,13 @@ def played() -> Played:
         state = goal_ppo.init(CONFIG, SPEC, jr.key(3))
         state = jax.tree.map(varied, state)
         policies = (*goal_ppo.policy(CONFIG, state), *(kind.policy for kind in KINDS[1:]))
-        lanes, size = open_lanes(ENV, SEATING, policies, jr.key(0)), {"slots": SLOTS, "match": 2}
-        lanes, before = collect(ENV, SEATING, policies, lanes, jr.key(1), **size)
-        return Played(state, before, collect(ENV, SEATING, policies, lanes, jr.key(2), **size)[1])
+        lanes = open_lanes(ENV, SEATING, policies, jr.key(0))
+        lanes, before = collect(ENV, SEATING, policies, lanes, jr.key(1), slots=SLOTS, match=2)
+        return Played(
+            state,
+            before,
+            collect(ENV, SEATING, policies, lanes, jr.key(2), slots=SLOTS, match=2)[1],
+        )
 
     done = play()
     assert (~done.chunk.slots["alive"]).any() and done.chunk.slots["closing"].any()

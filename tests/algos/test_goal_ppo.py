@@ -45,7 +45,7 @@ def softmax(logs: np.ndarray) -> np.ndarray:
 def by_loop(told: Study) -> tuple[dict[str, float], dict[str, int], set[str]]:
     """The parts of the loss, slot by slot and other by other, in float64."""
     told = jax.tree.map(np.asarray, told)
-    sums, counts = dict.fromkeys(("moves_loss", "goals_loss", "types_loss"), 0.0), {}
+    sums = {"moves_loss": 0.0, "goals_loss": 0.0, "types_loss": 0.0}
     counts = dict.fromkeys(sums, 0)
     met: set[str] = set()
     for p, j in np.ndindex(told.acting.shape[0], SEATS - 1):
@@ -121,7 +121,8 @@ def spoilt_chunk() -> Chunk:
 
 @cache
 def learned(odd: bool) -> Any:
-    return _learn(played().state, spoilt_chunk() if odd else played().chunk)
+    chunk = jax.tree.map(np.asarray, played().chunk)
+    return _learn(played().state, spoilt(SEATING, chunk) if odd else chunk)
 
 
 _learn = jax.jit(partial(goal_ppo.learn, CONFIG))

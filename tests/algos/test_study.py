@@ -50,9 +50,8 @@ def chunk() -> Chunk:
     @jax.jit
     def play(key):
         lanes = open_lanes(Meadow(), SEATING, policies, key)
-        size = {"slots": SLOTS, "match": 2}
-        lanes, _ = collect(Meadow(), SEATING, policies, lanes, jr.key(1), **size)
-        return collect(Meadow(), SEATING, policies, lanes, jr.key(2), **size)[1]
+        lanes, _ = collect(Meadow(), SEATING, policies, lanes, jr.key(1), slots=SLOTS, match=2)
+        return collect(Meadow(), SEATING, policies, lanes, jr.key(2), slots=SLOTS, match=2)[1]
 
     return jax.tree.map(np.asarray, play(jr.key(0)))
 
