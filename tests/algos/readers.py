@@ -65,7 +65,8 @@ def played() -> Played:
     @jax.jit
     def play():
         state = goal_ppo.init(CONFIG, SPEC, jr.key(3))
-        state = jax.tree.map(varied, state)
+        net = jax.tree.map(varied, state.learners[0].net)
+        state = eqx.tree_at(lambda s: s.learners[0].net, state, net)
         policies = (*goal_ppo.policy(CONFIG, state), *(kind.policy for kind in KINDS[1:]))
         lanes = open_lanes(ENV, SEATING, policies, jr.key(0))
         lanes, before = collect(ENV, SEATING, policies, lanes, jr.key(1), slots=SLOTS, match=2)

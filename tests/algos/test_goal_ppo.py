@@ -135,6 +135,7 @@ def test_nor_what_is_learnt_by_policy_and_reader():
         old, new, same = (
             jax.tree.leaves(getattr(s.learners[0].net, part)) for s in (before, clean, odd)
         )
+        assert all(np.isfinite(x).all() for x in new), part
         assert any(not np.array_equal(a, b) for a, b in zip(old, new, strict=True)), part
         assert all(np.array_equal(a, b) for a, b in zip(new, same, strict=True)), part
     for name in ("policy_loss", "value_loss", "moves_loss", "goals_loss", "types_loss"):
