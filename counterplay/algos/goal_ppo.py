@@ -253,9 +253,10 @@ class Agent(informed.Agent):
 
     @property
     def belief(self) -> Callable[[Memory, View], Float[Array, "M G"]]:
-        """Over the goal of each other; there is none where goals are not told apart."""
-        if self.net.reader.model.sizes[2] < 2:
-            raise AttributeError("belief: no goals are inferred here")
+        """Over the goal of each other; there is none where those of the game are not inferred."""
+        reader = self.net.reader
+        if not reader.rates.events or reader.goals != reader.model.sizes[2]:
+            raise AttributeError("belief: the game's goals are not inferred here")
         return lambda memory, view: over_goals(self.net.reader.held(memory[1], view)[1])
 
 

@@ -1,8 +1,10 @@
 """Settings that all PPO agents share that read the others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_origin
 
 from counterplay.algos import ppo
+from counterplay.names import unknown
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Config(ppo.Config):
 
     def __post_init__(self):
         super().__post_init__()
+        for field in fields(self):
+            known, found = get_args(field.type), getattr(self, field.name)
+            if get_origin(field.type) is Literal and found not in known:
+                raise unknown(field.name, found, known)
         if not self.reader_widths or min(self.reader_widths) < 1:
             raise ValueError(f"reader_widths must be at least 1 each, found {self.reader_widths}")
         for name in ("told_width", "reader_epochs", "reader_minibatches"):

@@ -111,5 +111,5 @@ def rows_of(
     rows = rows._replace(contact=at_places(slots["contact"]))
     if gru:
         return rows._replace(memory=chunk.memories[index])
-    each = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2], 1, *x.shape[3:])
-    return jax.tree.map(each, rows)
+    many = alive.shape[1] * alive.shape[2]  # -1 cannot be told of what holds nothing
+    return jax.tree.map(lambda x: x.reshape(x.shape[0], many, 1, *x.shape[3:]), rows)

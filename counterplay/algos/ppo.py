@@ -148,7 +148,7 @@ class State(eqx.Module):
     """What learning carries. The key differs between shards that learn together."""
 
     learners: tuple[Any, ...]
-    """A ``Learner`` each kind that learns, or what another algorithm keeps of one."""
+    """One entry a kind of learner: ``Learner``, or what agents keep that learn more."""
     steps: Float[Array, ""]
     """Environment steps so far, over all shards."""
     key: PRNGKeyArray

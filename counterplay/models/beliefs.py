@@ -62,10 +62,12 @@ def heard(held: Held, view: View, rates: Rates) -> Held:
     moved, event = view.moved[1:], view.event[1:]
     counts = (moved != NO_MOVE) & (view.moved[0] != NO_MOVE)
     told = _log_chosen(held.moves, moved, counts)
-    reached = (event != NO_EVENT) & rates.events
     hot = event[:, None] == jnp.arange(held.habit.shape[-1])[None]
+    reached = (
+        hot.any(1) & rates.events
+    )  # where goals are not inferred, none of the game's is among them
     told += jnp.where(reached[:, None, None], jnp.log(hot + 0.01)[:, None], 0.0)
-    flat = lambda x: x.reshape(x.shape[0], -1)
+    flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])  # -1 cannot be told of nobody
     after = bayes_update(flat(held.log_belief), flat(told)).reshape(told.shape)
     lately = rates.decay * held.habit + (1 - rates.decay) * hot
     return held._replace(
@@ -77,11 +79,11 @@ def heard(held: Held, view: View, rates: Rates) -> Held:
 def _log_chosen(
     moves: Float[Array, "M Y G A"], moved: Int[Array, " M"], counts: Bool[Array, " M"]
 ) -> Float[Array, "M Y G"]:
-    """Log-likelihood of what was done; 0 where nothing was seen."""
+    """Log-likelihood of what was done; 0 where nothing was seen, or nothing that could be."""
     done = moved[:, None, None, None] == jnp.arange(moves.shape[-1])[None, None, None]
     chance = jnp.where(done, moves, 0.0).sum(-1)
-    seen = counts[:, None, None] & (chance > 0)
-    return jnp.where(seen, jnp.log(jnp.where(seen, chance, 1.0)), 0.0)
+    seen = counts & (chance > 0).any((1, 2))
+    return jnp.log(jnp.where(seen[:, None, None], chance, 1.0))
 
 
 def looked(held: Held, view: View, reading: Reading, rates: Rates, amortised: bool = False) -> Held:

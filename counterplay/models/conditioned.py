@@ -32,11 +32,16 @@ class Conditioned(eqx.Module):
         rows: int,
         row: int,
         width: int,
+        apart: bool = False,
     ):
-        """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units."""
+        """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units.
+
+        With ``apart`` the value has layers of its own; see ``ActorCritic``.
+        """
         core_key, other_key = jr.split(key)
         self.rows = rows
-        self.core = ActorCritic(inputs + width, actions, widths, gru, core_key, activation)
+        core = inputs + width, actions, widths, gru, core_key, activation, apart
+        self.core = ActorCritic(*core)
         self.other = Dense(row + rows, width, 2**0.5, other_key)
 
     @property
@@ -64,7 +69,7 @@ class Conditioned(eqx.Module):
         self, x: Float[Array, " I"], e: Float[Array, " E"]
     ) -> tuple[Float[Array, " A"], Float[Array, ""]]:
         """Logits and value, from what was read and what the trunk made of it."""
-        return self.core.judge(x, e)
+        return self.core.judge(self.joined(x), e)
 
     def joined(self, x: Float[Array, " I"]) -> Float[Array, " J"]:
         """The observation, and the sum over what is held of the others."""

@@ -13,7 +13,7 @@ from probes import Leavers
 from counterplay.algos import ppo
 from counterplay.algos.folding import plain
 from counterplay.algos.loops import Spec
-from counterplay.algos.onpolicy import rows_of
+from counterplay.algos.onpolicy import last_values, rows_of
 from counterplay.models.nets import ActorCritic
 from counterplay.pools import roster_of
 from counterplay.rollout import Chunk, collect, open_lanes
@@ -44,8 +44,14 @@ class Played(NamedTuple):
 
     def rows(self, chunk: Chunk | None = None, seating: Seating | None = None) -> Any:
         chunk, seating = chunk or self.chunk, seating or self.seating
-        cut = jax.jit(rows_of, static_argnums=(1, 2, 4, 5, 6))
-        return cut(self.net, seating, 0, chunk, self.config.gamma, self.config.lam, alone)
+        rates = self.config.gamma, self.config.lam
+
+        @jax.jit
+        def cut(net, chunk):
+            last = last_values(net, 0, chunk)
+            return rows_of(last, seating, 0, chunk, *rates, alone, net.gru)
+
+        return cut(self.net, chunk)
 
     def with_config(self, **settings: Any) -> "Played":
         return self._replace(config=replace(self.config, **settings))

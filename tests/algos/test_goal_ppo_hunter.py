@@ -1,0 +1,130 @@
+"""A lone stag hunter that never succeeds is recognised, by a reader that was trained on rules."""
+
+from functools import cache, partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from counterplay.algos import goal_ppo
+from counterplay.algos.adam import optimiser
+from counterplay.algos.fitting import fit_reader
+from counterplay.algos.goal_ppo import Config, GoalReader
+from counterplay.algos.loops import Spec
+from counterplay.algos.study import studies
+from counterplay.envs.stag_hunt import CAUGHT_STAG, StagHunt
+from counterplay.models.beliefs import over_goals
+from counterplay.models.history import as_record, seen_in
+from counterplay.opponents.rule import Mixture, Rule
+from counterplay.opponents.stag_hunt import nearest_hare, nearest_stag, stay
+from counterplay.rollout import collect, open_lanes
+from counterplay.seats import Chair, Kind, Roster
+from counterplay.types import Act, Memory, View
+
+LANES, ROUNDS = 64, 24
+GAME = StagHunt(players=2)
+CONFIG = Config(reader_widths=(48,), reader_gru=24, reader_rate=5e-3, reader_epochs=4, types=1)
+
+
+class Watching(eqx.Module):
+    """Plays a rule, and keeps what it sees; with a reader, also what that believes of the other."""
+
+    plays: Any
+    reader: GoalReader | None = None
+
+    def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:
+        mine, read = (None, None) if memory is None else memory
+        rest = (
+            (jnp.zeros(CONFIG.reader_gru), ()) if self.reader is None else self.reader.begin(read)
+        )
+        return self.plays.begin(key, mine), rest
+
+    def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
+        act, record = self.plays.act(key, memory[0], view, greedy), as_record(seen_in(view))
+        kept = memory[1]
+        if self.reader is not None:
+            kept, held = self.reader.held(memory[1], view)
+            record, kept = record | {"belief": over_goals(held)}, (kept, held)
+        return Act(act.action, (act.memory, kept), record)
+
+
+def seating_of(watcher: Any, other: Any) -> Any:
+    kinds = Kind("watcher", policy=watcher), Kind("other", policy=other, first_id=1)
+    return Roster(kinds, ((Chair(0, 0), Chair(1, 0)), (Chair(1, 0), Chair(0, 0)))).seating(LANES)
+
+
+many = partial(jax.tree.map, lambda x: x[None])
+
+
+@cache
+def trained() -> GoalReader:
+    """On trembling hunters of both kinds, beside one who hunts stags or stays."""
+    watcher = Watching(Mixture((nearest_stag(GAME, 0.1), stay(GAME))))
+    other = Mixture((nearest_stag(GAME, 0.1), nearest_hare(GAME, 0.1)))
+    seating, policies = seating_of(watcher, other), (many(watcher), many(other))
+    spec, loss = Spec(GAME, seating, None), partial(goal_ppo.reader_loss, ())
+
+    @jax.jit
+    def fit(key):
+        reader_key, lane_key, key = jr.split(key, 3)
+        reader = many(goal_ppo.make_reader(CONFIG, GAME, reader_key))
+        start: Any = optimiser(CONFIG).init
+        opt = jax.vmap(lambda r: start(eqx.filter(r, eqx.is_inexact_array)))(reader)
+        lanes = open_lanes(GAME, seating, policies, lane_key)
+
+        def one(carry, turn):
+            reader, opt, lanes = carry
+            key, progress = turn
+            play_key, fit_key = jr.split(key)
+            lanes, chunk = collect(GAME, seating, policies, lanes, play_key, slots=30)
+            study = studies(seating, 0, chunk)
+            reader, opt, told = fit_reader(
+                loss, CONFIG, spec, reader, opt, study, progress, fit_key
+            )
+            return (reader, opt, lanes), told
+
+        turns = jr.split(key, ROUNDS), jnp.arange(ROUNDS) / ROUNDS
+        (reader, _, _), told = jax.lax.scan(one, (reader, opt, lanes), turns)
+        return reader, told
+
+    reader, told = fit(jr.key(0))
+    losses = np.asarray(told["moves_loss"])[:, 0]
+    assert losses[-4:].mean() < 0.8 * losses[:2].mean()
+    return jax.tree.map(lambda x: x[0], reader)
+
+
+def believed(other: Rule) -> tuple[np.ndarray, np.ndarray]:
+    """How likely a stag was held to be, [P, T], beside one who stays; and who was there."""
+    watcher = Watching(stay(GAME), trained())
+    seating, policies = seating_of(watcher, other), (many(watcher), many(other))
+
+    @jax.jit
+    def play(policies):
+        lanes = open_lanes(GAME, seating, policies, jr.key(5))
+        return collect(GAME, seating, policies, lanes, jr.key(6), slots=GAME.horizon)[1]
+
+    chunk = play(policies)
+    there = studies(seating, 0, chunk).there
+    return np.asarray(chunk.records[0]["belief"][0, :, :, 0, CAUGHT_STAG]), np.asarray(
+        there[0, ..., 0]
+    )
+
+
+def test_a_lone_stag_hunter_that_never_succeeds_is_recognised():
+    """By most, when five of its moves were seen, and by few taken for the other kind."""
+    stag, there = believed(nearest_stag(GAME, 0.1))
+    assert there.all(), "it catches nothing and never leaves"
+    assert np.median(stag[:, 5]) > 0.9
+    assert (stag[:, 5] > 0.5).mean() > 0.8
+    assert np.median(stag[:, -1]) > 0.9, "and it stays so"
+
+
+def test_and_a_hare_hunter_is_taken_for_none():
+    stag, there = believed(nearest_hare(GAME, 0.1))
+    late = there[:, 2]
+    assert late.sum() > 5
+    assert np.median(stag[:, 2][late]) < 0.4
