@@ -36,9 +36,10 @@ class ActionModel(eqx.Module):
     now: Dense
     other: Float[Array, "M W"]
     """What marks which other it is: x_j."""
-    kind: Float[Array, "Y G W"]
-    move: Float[Array, "Y W A"]
-    goal: Float[Array, "Y W G"]
+    move: Float[Array, "W Y G A"]
+    """A head for every type and goal, on the same units: one plain matrix product."""
+    bias: Float[Array, "Y G A"]
+    goal: Float[Array, "W Y G"]
     type: Float[Array, "W Y"]
 
     def __init__(
@@ -52,32 +53,31 @@ class ActionModel(eqx.Module):
         gru: int,
         key: PRNGKeyArray,
     ):
-        keys, wide = jr.split(key, 6), widths[-1]
-        self.trunk = Trunk(inputs, widths, keys[0], gru=gru)
+        keys, wide = jr.split(key, 5), widths[-1]
+        self.trunk = Trunk(inputs, widths, keys[0], gru=gru, light=True)
         self.history = Dense(self.trunk.width, wide, 1.0, keys[1])
         self.now = Dense(inputs, wide, 1.0, keys[2])
         self.other = jr.normal(keys[3], (others, wide))
-        self.kind = jr.normal(keys[4], (types, goals, wide))
-        self.move = 0.1 / wide**0.5 * jr.normal(keys[5], (types, wide, actions))
-        self.goal = jnp.zeros((types, wide, goals))
+        self.move = 0.1 / wide**0.5 * jr.normal(keys[4], (wide, types, goals, actions))
+        self.bias = jnp.zeros((types, goals, actions))
+        self.goal = jnp.zeros((wide, types, goals))
         self.type = jnp.zeros((wide, types))
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
         """Others, types, goals and actions."""
-        types, goals = self.kind.shape[:2]
-        return len(self.other), types, goals, self.move.shape[-1]
+        types, goals, actions = self.bias.shape
+        return len(self.other), types, goals, actions
 
     def __call__(
         self, x: Float[Array, " I"], e: Float[Array, " E"], legal: Bool[Array, "M A"]
     ) -> Reading:
         """``x`` is what is seen now (``history.inputs``), ``e`` what the trunk made of all."""
-        each = (self.history(e) + self.now(x))[None] + self.other  # [M, W]
-        plain = jax.nn.relu(each)
-        given = jax.nn.relu(each[:, None, None] + self.kind[None])  # [M, Y, G, W]
-        logits = jnp.einsum("mygw,ywa->myga", given, self.move)
+        units = jax.nn.relu((self.history(e) + self.now(x))[None] + self.other)  # [M, W]
+        heads = lambda w: (units @ w.reshape(len(w), -1)).reshape(len(units), *w.shape[1:])
+        logits = heads(self.move) + self.bias[None]
         return Reading(
             masked_log_softmax(logits, jnp.broadcast_to(legal[:, None, None], logits.shape)),
-            jax.nn.log_softmax(jnp.einsum("mw,ywg->myg", plain, self.goal)),
-            jax.nn.log_softmax(plain @ self.type),
+            jax.nn.log_softmax(heads(self.goal)),
+            jax.nn.log_softmax(units @ self.type),
         )
