@@ -34,7 +34,7 @@ def fit_reader(
     """
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members, places = study.acting.shape[:2]
-    size = max(int(places * config.reader_share) // config.reader_minibatches, 1)
+    size = max(min(places, config.reader_places) // config.reader_minibatches, 1)
     number = min(config.reader_minibatches, places // size)
     rate = config.reader_rate * (1 - progress)
 

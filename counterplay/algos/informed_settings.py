@@ -23,8 +23,9 @@ class Config(ppo.Config):
     """Passes of the reader over the places of an iteration."""
     reader_minibatches: int = 8
     """Parts of such a pass."""
-    reader_share: float = 0.5
-    """Share of the places from which the reader learns in each pass, drawn anew every time."""
+    reader_places: int = 256
+    """Places from which the reader learns in each pass, drawn anew every time; where there are
+    fewer, from all. A place is a seat of one lane for an iteration."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -34,12 +35,10 @@ class Config(ppo.Config):
                 raise unknown(field.name, found, known)
         if not self.reader_widths or min(self.reader_widths) < 1:
             raise ValueError(f"reader_widths must be at least 1 each, found {self.reader_widths}")
-        for name in ("told_width", "reader_epochs", "reader_minibatches"):
+        for name in ("told_width", "reader_epochs", "reader_minibatches", "reader_places"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.reader_gru < 0:
             raise ValueError(f"reader_gru must be 0 or more units, found {self.reader_gru}")
         if not 0 < self.reader_rate < float("inf"):
             raise ValueError(f"reader_rate must be positive, found {self.reader_rate}")
-        if not 0 < self.reader_share <= 1:
-            raise ValueError(f"reader_share must be above 0, 1 at most, found {self.reader_share}")

@@ -75,8 +75,7 @@ class Conditioned(eqx.Module):
         """The observation, and the sum over what is held of the others."""
         row = self.other.weight.shape[0] - self.rows
         obs, held = x[: len(x) - self.rows * row], x[len(x) - self.rows * row :]
-        held = held.reshape(self.rows, row)
-        marked = jnp.concatenate([held, jnp.eye(self.rows)], 1)
+        held, weight = held.reshape(self.rows, row), self.other.weight
+        each = held @ weight[:row] + (weight[row:] + self.other.bias[None])  # marks are one-hot
         there = (held != 0).any(1, keepdims=True)
-        each = jnp.where(there, jax.nn.relu(jax.vmap(self.other)(marked)), 0.0)
-        return jnp.concatenate([obs, each.sum(0)])
+        return jnp.concatenate([obs, jnp.where(there, jax.nn.relu(each), 0.0).sum(0)])

@@ -48,7 +48,7 @@ def config(iterations: int, **more: Any) -> Config:
         ({"reader_widths": ()}, "reader_widths must be at least 1 each, found ()"),
         ({"reader_gru": -1}, "reader_gru must be 0 or more units, found -1"),
         ({"reader_rate": 0.0}, "reader_rate must be positive, found 0.0"),
-        ({"reader_share": 1.5}, "reader_share must be above 0, 1 at most, found 1.5"),
+        ({"reader_places": 0}, "reader_places must be at least 1, found 0"),
         ({"told_width": 0}, "told_width must be at least 1, found 0"),
         ({"apart": True, "gru": 3}, "apart and gru exclude each other, found gru 3"),
     ],

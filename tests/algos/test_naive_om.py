@@ -82,7 +82,7 @@ def test_alone_in_a_game_there_is_nobody_to_read(module):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("reader_gru", -1), ("reader_widths", ()), ("told_width", 0), ("reader_share", 0.0)],
+    [("reader_gru", -1), ("reader_widths", ()), ("told_width", 0), ("reader_places", 0)],
 )
 def test_settings_that_cannot_be_are_refused(setting, value):
     with pytest.raises(ValueError, match=f"{setting} must be .*found"):
