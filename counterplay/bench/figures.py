@@ -43,7 +43,7 @@ SUITE: dict[str, str] = {
     "buffer": "bench buffer",
     "faults": "bench faults",
     "references": "headroom",
-    "adaptation": "bench adaptation",
+    "adaptation": "bench adaptation --seeds 4",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",
@@ -52,6 +52,8 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
+QUEUES = ("references", "adaptation")
+"""Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 PEERS = ("iql", "ippo", "buffer")
 """Tables that may have a peer in them."""
 SETTINGS = {
@@ -221,8 +223,7 @@ def note(name: str, row: dict[str, Any]) -> str:
         row["date"],
         f"{row['cores']} cores ({row['machine']})",
         f"jax {row['versions']['jax']}",
-        # the references are shown, not measured again: how long that took tells nothing
-        *([] if name == "references" else [f"{row['wall_seconds']:.0f} s in all"]),
+        *([] if name in QUEUES else [f"{row['wall_seconds']:.0f} s in all"]),
     ]
     line = ", ".join(parts)
     return f"{line}\n\n{foraged(found['foraging'])}" if name == "demo" else line

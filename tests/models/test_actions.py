@@ -77,8 +77,8 @@ def test_others_that_change_places_with_their_marks_change_places_in_what_is_rea
 
 def test_each_type_and_goal_has_a_head_of_its_own():
     before = read(model())
-    other = read(eqx.tree_at(lambda m: (m.move, m.goal), model(), (
-        model().move.at[:, 1, 2].multiply(-1.0), model().goal.at[:, 1].multiply(-1.0))))  # fmt: skip
+    turned = model().move.at[:, 1, 2].multiply(-1.0), model().goal.at[:, 1].multiply(-1.0)
+    other = read(eqx.tree_at(lambda m: (m.move, m.goal), model(), turned))
     same = np.ones((TYPES, GOALS), bool)
     same[1, 2] = False
     assert np.array_equal(before.moves[:, same], other.moves[:, same])
