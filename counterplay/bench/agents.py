@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from counterplay import algos, envs
+from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED, Way
-from counterplay.bench.tables import TABLES
 from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.returns import evaluate
@@ -88,7 +88,7 @@ def main(args: list[str]) -> int:
     if bench.json:
         print(json.dumps(found))
         return 0
-    shown = TABLES["agents"](found)
+    shown = study_tables.agents(found)
     table("adaptation scores", tuple(shown[0]), [tuple(row.values()) for row in shown])
     return 0
 

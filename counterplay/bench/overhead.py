@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from counterplay import algos, envs
-from counterplay.bench.tables import TABLES
+from counterplay.bench import study_tables
 from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.pools import read_seats, roster_of
 
@@ -52,7 +52,7 @@ def main(args: list[str]) -> int:
     if bench.json:
         print(json.dumps(found))
         return 0
-    shown = TABLES["overhead"](found)
+    shown = study_tables.overhead(found)
     table(f"an iteration on {bench.env}", tuple(shown[0]), [tuple(r.values()) for r in shown])
     return 0
 

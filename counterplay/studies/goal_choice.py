@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from counterplay.bench import study_tables
 from counterplay.bench.agents import Players, met
-from counterplay.bench.tables import TABLES
 from counterplay.console import read, table
 
 LIKE: dict[str, Any] = {"types": 1}
@@ -65,6 +65,6 @@ def study(chosen: Any, variants: Players, quick: tuple[str, ...], title: str) ->
     if chosen.json:
         print(json.dumps(found))
         return 0
-    shown = TABLES["agents"](found)
+    shown = study_tables.agents(found)
     table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
     return 0
