@@ -19,7 +19,7 @@ from counterplay.evaluate.other_views import all_views
 from counterplay.evaluate.reading import SLACK, Beliefs, Public
 from counterplay.opponents.rule import Mixture, draw
 from counterplay.opponents.sets import members
-from counterplay.types import NO_TYPE, Act, Env, Memory, View
+from counterplay.types import NO_MOVE, NO_TYPE, Act, Env, Memory, View
 
 
 @runtime_checkable
@@ -113,7 +113,9 @@ class Watcher(eqx.Module):
         return self.reader.begin(carry)
 
     def look(self, carry: Beliefs, view: View) -> Beliefs:
-        return self.reader.look(self.reader.moved(carry, view.moved), all_views(self.env, view))
+        # a joint move after I had left is one of which the likelihoods that are carried are not
+        moved = jnp.where(view.moved[0] == NO_MOVE, NO_MOVE, view.moved)
+        return self.reader.look(self.reader.moved(carry, moved), all_views(self.env, view))
 
     def types(self, carry: Beliefs) -> Float[Array, "M Y"]:
         return jnp.exp(carry.log_posterior)

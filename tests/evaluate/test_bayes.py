@@ -2,18 +2,22 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 from bayes_matches import Played, by_episode, played
 
 from counterplay import envs, opponents
+from counterplay.envs.corridors import LEFT, UP
 from counterplay.evaluate.bayes import bayes
 from counterplay.evaluate.bayes_corridors import FIRST_STEPS, Corridors
 from counterplay.evaluate.bayes_scissors import Counter
 from counterplay.pools import find, roster_of
-from counterplay.views import view_shapes
+from counterplay.types import NO_MOVE
+from counterplay.views import Last, cut_views, view_shapes
 
 CORRIDORS = (("race", 10), ("coordination", 11))
 
@@ -173,3 +177,23 @@ def test_it_is_no_rule_and_may_share_a_seat_with_rules():
     assert len(roster.kinds) == 3 and len(roster.tables) == 3
     with pytest.raises(ValueError, match="switch: changes between two rules, found 'bayes'"):
         opponents.make("switch:first=bayes", env)
+
+
+def test_a_joint_move_after_i_had_left_tells_nothing():
+    """The likelihoods that it carries are of an earlier slot."""
+    env = envs.make("race:slack2")
+    mind = bayes(env).mind
+    _, shown = env.reset(jr.key(0))
+    views = cut_views(env, shown, Last.nothing(3), jnp.int32(0), jnp.bool_(True))
+    view = jax.tree.map(lambda x: x[0], views)
+
+    @jax.jit
+    def types_after(moved):
+        carry = mind.begin(mind.look(mind.begin(None), view))
+        return mind.types(mind.look(carry, eqx.tree_at(lambda v: v.moved, view, moved)))
+
+    nothing, left, there = (
+        types_after(jnp.array(moved))
+        for moved in ([NO_MOVE] * 3, [NO_MOVE, LEFT, LEFT], [UP, LEFT, LEFT])
+    )
+    assert np.array_equal(nothing, left) and not np.allclose(nothing, there)
