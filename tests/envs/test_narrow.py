@@ -1,5 +1,7 @@
 """Corridors in which only moves are legal after which something can still be reached."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -52,8 +54,8 @@ def test_no_rule_of_any_set_ever_makes_a_move_that_is_not_worthwhile(game, seats
         return chunk.slots
 
     slots = jax.tree.map(np.asarray, play())
-    narrow, moves = envs.make(f"{game}:narrow"), slots["actions"]
-    legal = jax.jit(jax.vmap(lambda s: narrow.worthwhile(s)))
+    narrow: Any = envs.make(f"{game}:narrow")
+    moves, legal = slots["actions"], jax.jit(jax.vmap(narrow.worthwhile))
     state = _states(narrow, slots)
     fits = np.asarray(legal(state))
     there = slots["alive"].reshape(-1, seats)
