@@ -185,10 +185,10 @@ class GoalReader(eqx.Module):
         return [tell[0] * chances.sum(2), tell[0] * chances.sum(1), tell[1] * moves]
 
 
-def log_of(chances: Float[Array, "M A"]) -> Float[Array, "M A"]:
+def log_of(chances: Float[Array, "*b A"]) -> Float[Array, "*b A"]:
     """Log-probabilities; even ones for whoever has none."""
-    none = chances.sum(1, keepdims=True) == 0
-    return jnp.log(jnp.where(none, 1 / chances.shape[1], chances))
+    none = chances.sum(-1, keepdims=True) == 0
+    return jnp.log(jnp.where(none, 1 / chances.shape[-1], chances))
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
@@ -250,6 +250,12 @@ class Agent(informed.Agent):
     def types(self, memory: Memory, view: View) -> Float[Array, "M Y"]:
         """Over the opponents of the training, in the order in which they were named."""
         return over_types(self.net.reader.held(memory[1], view)[1])
+
+    def decode(self, memory: Memory, view: View) -> Float[Array, "M Y A"]:
+        """Log-probabilities of the others' moves, had each been of each type."""
+        held = self.net.reader.held(memory[1], view)[1]
+        goals = jax.nn.softmax(held.log_belief)  # given the type
+        return log_of((goals[..., None] * held.moves).sum(2))
 
     @property
     def belief(self) -> Callable[[Memory, View], Float[Array, "M G"]]:

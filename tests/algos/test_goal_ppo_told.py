@@ -13,6 +13,7 @@ from counterplay.algos import goal_ppo
 from counterplay.algos.goal_ppo import Config, GoalReader
 from counterplay.models.beliefs import Held
 from counterplay.types import NO_MOVE, View
+from counterplay.views import view_shapes
 
 BELIEF = np.array([[[0.1, 0.2, 0.1], [0.05, 0.5, 0.05]], [[0.6, 0.1, 0.1], [0.1, 0.05, 0.05]]])
 
@@ -90,3 +91,27 @@ def test_an_agent_tells_beliefs_where_it_infers_the_goals_of_its_game():
     assert none.model.sizes == (2, 2, 1, 3)
     told = goal_ppo.Agent(eqx.tree_at(lambda n: n.reader, net, none))
     assert not hasattr(told, "belief") and hasattr(told, "types")
+
+
+def test_what_each_type_would_do_makes_up_what_is_predicted():
+    """P(a) = sum_k P(k) P(a | k), whatever is held; and the absent might do anything."""
+    learner = jax.jit(partial(goal_ppo.init_learner, CONFIG, ENV, 1))(jr.key(2))
+    agent = goal_ppo.Agent(jax.tree.map(lambda x: x[0], learner.net))
+    shapes = view_shapes(ENV)
+    view = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), shapes)
+    alive = jnp.array([True, True, False])
+    moved = jnp.array([1, 2, NO_MOVE])
+    view = eqx.tree_at(lambda v: (v.alive, v.moved), view, (alive, moved))
+
+    @jax.jit
+    def told():
+        memory = agent.begin(jr.key(0), None)
+        memory = agent.act(jr.key(1), memory, view, False).memory
+        return [getattr(agent, name)(memory, view) for name in ("types", "decode", "predict")]
+
+    types, decoded, predicted = told()
+    assert not np.allclose(types[0], types[0, 0]), "something was learnt of the first"
+    whole = (np.asarray(types)[..., None] * np.exp(decoded)).sum(1)
+    np.testing.assert_allclose(whole[0], np.exp(predicted[0]), rtol=1e-5)
+    np.testing.assert_allclose(np.exp(decoded).sum(-1), 1, rtol=1e-5)
+    assert np.allclose(np.exp(decoded[1]), 1 / decoded.shape[-1])
