@@ -31,7 +31,8 @@ def run_named(verb: str, what: str, table: Mapping[str, tuple[str, str]], args: 
     ``table`` holds "module:function" and a line of help by name; ``what`` they are, for the error.
     """
     if not args or args[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {name:<10}{about}" for name, (_, about) in table.items())
+        wide = max(map(len, table)) + 2
+        lines = "\n".join(f"  {name:<{wide}}{about}" for name, (_, about) in table.items())
         print(f"usage: counterplay {verb} NAME [settings]\n\n{lines}")
         return 0 if args else 2
     name, *rest = args

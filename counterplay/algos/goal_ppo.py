@@ -96,8 +96,16 @@ class Config(Settings):
             raise ValueError("goal_ppo: give goal_reward or goal_quantile, not both")
         if self.goal_quantile is not None and not 0 <= self.goal_quantile <= 1:
             raise ValueError(f"goal_ppo: goal_quantile must be 0 to 1, found {self.goal_quantile}")
-        if self.types_from == "moves" and self.types is None:
-            raise ValueError("goal_ppo: types_from moves wants a number of types, found none")
+        if self.types_from == "moves" and (self.types or 1) < 2:
+            raise ValueError(f"goal_ppo: types_from moves wants types, 2 or more, found "
+                             f"{self.types}")  # fmt: skip
+        bounds = self.goal_reward, self.goal_quantile
+        if self.goals != "events" and bounds != (None, None):
+            raise ValueError("goal_ppo: goal_reward and goal_quantile pick among events, found "
+                             f"goals {self.goals}")  # fmt: skip
+        if self.goals in ("codes", "none") and self.habit:
+            raise ValueError("goal_ppo: habit counts goals that were reached, found goals "
+                             f"{self.goals}")  # fmt: skip
         for name in ("mix", "drift", "type_drift", "habit", "decay"):
             least = 1e-6 if name == "mix" else 0
             if not least <= getattr(self, name) <= 1 - 1e-6:
@@ -111,8 +119,8 @@ class Config(Settings):
             return self
         known = len(opponent_ids(roster.kinds))
         if self.types is not None and 1 < self.types < known:
-            raise ValueError(f"goal_ppo: types must be 1, or {known} for all opponents here, "
-                             f"found {self.types}")  # fmt: skip
+            raise ValueError(f"goal_ppo: types must be 1, or at least {known} for all opponents "
+                             f"here, found {self.types}")  # fmt: skip
         if self.types is None and known > MOST_TYPES:
             raise ValueError(f"goal_ppo: there are {known} opponents, and types are {MOST_TYPES} "
                              "at most: --types 1 infers none")  # fmt: skip
@@ -130,6 +138,8 @@ class GoalReader(eqx.Module):
     model: ActionModel
     goals: int = eqx.field(static=True)
     """Of the game."""
+    named: bool = eqx.field(static=True)
+    """The goals that are inferred are those."""
     rates: Rates = eqx.field(static=True)
     amortised: bool = eqx.field(static=True)
     goal_input: str = eqx.field(static=True)
@@ -199,11 +209,13 @@ def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
         size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru, key
     )
     window = config.window if config.goals == "codes" else 0
-    told = config.goals in ("events", "declared")
+    bounded = config.goal_reward is not None or config.goal_quantile is not None
+    named = config.goals in ("events", "declared")
+    told = named and not bounded  # who sees an event does not see what it paid
     speeds = config.mix, config.drift, config.type_drift, config.habit, config.decay
     rates = Rates(*speeds, window, told)
     how = config.belief == "amortised", config.goal_input, config.action_input
-    return GoalReader(model, env.num_goals, rates, *how)
+    return GoalReader(model, env.num_goals, named and env.num_goals == goals, rates, *how)
 
 
 def reader_loss(
@@ -212,21 +224,23 @@ def reader_loss(
     """Cross-entropies of moves, goals and types of every other present, in nats.
 
     Moves: -sum_g q(g) log pi(a_j | e, x_j, k, g) with q one goal where hindsight knows it, else
-    what the moves of its stretch make likely. A type that is not among the opponents counts as any.
+    what the moves of its stretch make likely. Learners, who are of no known type, teach nothing
+    where types are told apart.
     """
     model = reader.model
     along = lambda obs, seen: inputs(env.encode(obs), seen, model.sizes[-1], reader.goals)
     x = jax.vmap(along)(study.obs, study.seen)
     e = model.trunk.along(x, study.contact, study.acting, study.memory[0])
     reading = jax.vmap(model)(x, e, study.seen.legal)
+    kind, typed = types_of(ids, study.opponent, model.sizes[1])
     counts = study.moves != NO_MOVE
+    if config.types_from == "opponents":
+        counts &= typed
     done = study.moves[..., None, None, None] == jnp.arange(model.sizes[-1])[None, None, None, None]
     log_pi = jnp.where(done & counts[..., None, None, None], reading.moves, 0.0).sum(-1)
-    kind, typed = types_of(ids, study.opponent, model.sizes[1])
     if config.types_from == "moves":
         before = over_types(study.memory[1])
         kind = types_found(study, jnp.log(before + 1e-9), reading, lax.stop_gradient(log_pi))
-        typed = jnp.ones_like(typed)
     of_kind = lambda x: (kind[..., None] * x).sum(2)  # [T, M, Y, G] -> [T, M, G]
     log_pi, log_goal = of_kind(log_pi), of_kind(reading.goals)
     q = goals_of(study, log_pi, log_goal)
@@ -235,9 +249,8 @@ def reader_loss(
         "goals_loss": -(q * log_goal).sum(-1),
         "types_loss": -(kind * reading.types).sum(-1),
     }
-    masks = {"moves_loss": counts, "goals_loss": counts, "types_loss": counts & typed}
-    number = {name: mask.sum().astype(jnp.float32) for name, mask in masks.items()}
-    return {name: masked_sum(x, masks[name]) for name, x in parts.items()}, number
+    number = dict.fromkeys(parts, counts.sum().astype(jnp.float32))
+    return {name: masked_sum(x, counts) for name, x in parts.items()}, number
 
 
 class Agent(informed.Agent):
@@ -260,8 +273,7 @@ class Agent(informed.Agent):
     @property
     def belief(self) -> Callable[[Memory, View], Float[Array, "M G"]]:
         """Over the goal of each other; there is none where those of the game are not inferred."""
-        reader = self.net.reader
-        if not reader.rates.events or reader.goals != reader.model.sizes[2]:
+        if not self.net.reader.named:
             raise AttributeError("belief: the game's goals are not inferred here")
         return lambda memory, view: over_goals(self.net.reader.held(memory[1], view)[1])
 

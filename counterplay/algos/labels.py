@@ -65,9 +65,9 @@ def types_found(
 ) -> Float[Array, "T M Y"]:
     """Chances of each type by all its moves of a match that the stretch holds; no labels.
 
-    ``before`` is the log belief with which the stretch began, if it began inside a match;
-    ``log_pi`` is that of the moves made, 0 where none counts. The E step of a mixture (Dempster,
-    Laird & Rubin, 1977).
+    ``before`` is the log belief with which the stretch began, if it began inside a match, from
+    before the last joint move; ``log_pi`` is that of the moves made, 0 where none counts. The E
+    step of a mixture (Dempster, Laird & Rubin, 1977).
     """
     counts = (log_pi != 0).any((2, 3))
     each = jax.nn.logsumexp(reading.goals + log_pi, axis=-1)

@@ -34,7 +34,7 @@ Players = dict[str, tuple[str, dict[str, Any]]]
 """Name in a table -> an algorithm, and settings that are not those it has anyway."""
 PLAYERS: Players = {
     "goal_ppo": ("goal_ppo", {}),
-    "moa": ("moa", {}),
+    "moa": ("moa", {"gru": 64}),
     "liam": ("liam", {}),
     "naive_om": ("naive_om", {}),
     "ppo": ("ppo", {}),
@@ -97,6 +97,8 @@ def met(bench: Any, players: Players, title: str) -> dict[str, Any] | None:
     """What players earn in scenarios; None where the queue was stopped. ``bench`` has the settings
     of ``Agents``."""
     scenarios = [scenario_of(name) for name in bench.scenarios] or latest()
+    for scenario, pool in ((s, p) for s in scenarios for p in POOLS):
+        published.references(scenario, pool)  # without which nothing could be told at the end
     set_threads()
     use_all_cores()
     count = references.together(bench.seeds)
@@ -160,7 +162,8 @@ def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
     agents = [module.Agent(jax.tree.map(itemgetter((i, 0)), nets)) for i in range(seeds)]
     found = [play(scenario, env, pool, agents, about["matches"]) for pool in POOLS]
     late = np.mean(foreseen[-max(len(foreseen) // 10, 1) :], axis=0)  # [FORESEEN or none, seeds]
-    told = [{"foreseen": [float(x) for x in late[..., i]]} for i in range(seeds)]
+    of = lambda i: [float(x) for x in late[..., i]] if late.size else []
+    told = [{"foreseen": of(i)} for i in range(seeds)]
     sets = [dict(zip(POOLS, each, strict=True)) for each in zip(*found, strict=True)]
     return [one | more for one, more in zip(sets, told, strict=True)]
 

@@ -24,9 +24,9 @@ REWARD, COST = 10.0, 1.0
 
 PRESETS: dict[str, dict[str, int]] = {
     "slack0": {},
-    "narrow": {"narrow": True},
     "slack2": {"slack": 2},
     "slack4": {"slack": 4},
+    "narrow": {"narrow": True},
 }
 
 

@@ -22,9 +22,9 @@ REWARD = 1.0
 
 PRESETS: dict[str, dict[str, int]] = {
     "slack0": {},
-    "narrow": {"narrow": True},
     "slack2": {"slack": 2},
     "slack4": {"slack": 4},
+    "narrow": {"narrow": True},
 }
 
 

@@ -214,12 +214,13 @@ def _calibration(rows: Others, held: Filtered | None, own: np.ndarray | None) ->
 def _grouping(
     rows: Others, held: Filtered | None, own_after: np.ndarray | None, why: dict[str, str]
 ) -> dict[str, Any] | None:
-    """Agreement of the likeliest types with the truth, each merged by its own decoders.
-
-    A policy that does not say what its types do means the known rules by them.
+    """Agreement of the likeliest types with the truth, each merged by its own decoders. A policy
+    that does not say what its types do means the known rules by them.
     """
     if held is None:
         return None
+    if own_after is None and rows.types is not None and rows.decode is not None:
+        own_after = after(rows.types, rows)  # codes, in groups of which rules may be told apart
     if rows.hypotheses is None:
         why["grouping"] = "nothing says what the known rules would have done in each slot"
         return None

@@ -24,8 +24,8 @@ QUICK = ("none", "events", "codes-4")
 class GoalChoice:
     """Train the same agent with goals that are events, declared intents, codes, or nothing."""
 
-    scenarios: tuple[str, ...] = ("race", "coordination", "pursuit", "scissors")
-    """Scenarios of games that have goals."""
+    scenarios: tuple[str, ...] = ("race", "coordination", "pursuit")
+    """Scenarios of games that have goals, with references that are published."""
     quick: bool = False
     """Two seeds, the first scenario, and three of the variants: minutes instead of hours."""
     seed: int = 300

@@ -12,6 +12,7 @@ from meadow import Meadow
 
 from counterplay.algos import goal_ppo, ppo
 from counterplay.algos.goal_ppo import Config
+from counterplay.algos.labels import prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.study import Study, studies
 from counterplay.rollout import Chunk, collect, open_lanes
@@ -92,9 +93,9 @@ def model() -> Any:
     return jax.tree.map(lambda x: x[0], played().state.learners[0].net.reader)
 
 
-study_of = jax.jit(studies, static_argnums=(0, 1))
+study_of = jax.jit(lambda chunk: prepared(CONFIG, studies(SEATING, 0, chunk)))
 
 
 def study(chunk: Chunk | None = None) -> Study:
     """Of the places of the learner, leaves [P, T, ...]."""
-    return jax.tree.map(lambda x: x[0], study_of(SEATING, 0, chunk or played().chunk))
+    return jax.tree.map(lambda x: x[0], study_of(chunk or played().chunk))

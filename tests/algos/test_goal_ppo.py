@@ -65,7 +65,7 @@ def by_loop(told: Study) -> tuple[dict[str, float], dict[str, int], set[str]]:
             if told.moves[p, t, j] != NO_MOVE:
                 made[t] = weigh[t] @ rows[t][0][:, :, told.moves[p, t, j]]
         for t in range(SLOTS):
-            if told.moves[p, t, j] == NO_MOVE:
+            if told.moves[p, t, j] == NO_MOVE or told.opponent[p, t, j] not in (4, 7):
                 continue
             label, segment = segment_of(told, p, t, j)
             if label == NO_EVENT:
@@ -77,9 +77,8 @@ def by_loop(told: Study) -> tuple[dict[str, float], dict[str, int], set[str]]:
             sums["goals_loss"] -= q @ said[t]
             counts["moves_loss"] += 1
             counts["goals_loss"] += 1
-            if told.opponent[p, t, j] in (4, 7):
-                sums["types_loss"] -= weigh[t] @ rows[t][2]
-                counts["types_loss"] += 1
+            sums["types_loss"] -= weigh[t] @ rows[t][2]
+            counts["types_loss"] += 1
     return sums, counts, met
 
 
@@ -104,7 +103,8 @@ def test_the_loss_is_that_of_plain_loops():
     for name in wanted:
         assert counts[name] == number[name] > 0, name
         np.testing.assert_allclose(sums[name], wanted[name], rtol=1e-4, err_msg=name)
-    assert number["types_loss"] < number["moves_loss"], "learners are of no known type"
+    seen = np.asarray(study().moves) != NO_MOVE
+    assert number["moves_loss"] < seen.sum(), "learners, who are of no known type, moved too"
 
 
 def test_what_the_absent_hold_changes_neither_loss_nor_gradient():

@@ -28,7 +28,7 @@ def told_by(goal_input: str, action_input: str, key: int = 0) -> tuple[np.ndarra
     """What the policy is told, [M, ...], and the chances of moves that were held [M, Y, G, A]."""
     at = reader_that_says_something()
     rates = at.rates._replace(drift=0.0)
-    reader = GoalReader(at.model, at.goals, rates, False, goal_input, action_input)
+    reader = GoalReader(at.model, at.goals, True, rates, False, goal_input, action_input)
     held = Held(jnp.log(jnp.asarray(BELIEF, jnp.float32)), jnp.zeros((2, 2, 3, 3)),
                 jnp.full((2, 3), 1 / 3))  # fmt: skip
     nothing = jnp.full(3, NO_MOVE, jnp.int32)
