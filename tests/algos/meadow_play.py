@@ -74,7 +74,7 @@ def played() -> Played:
         return Played(
             state,
             before,
-            collect(ENV, SEATING, policies, lanes, jr.key(2), slots=SLOTS, match=2)[1],
+            collect(ENV, SEATING, policies, lanes, jr.key(14), slots=SLOTS, match=2)[1],
         )
 
     done = play()
