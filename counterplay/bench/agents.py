@@ -137,9 +137,14 @@ def _job(
 
 def settings(scenario: Scenario, algorithm: str, more: dict[str, Any]) -> dict[str, Any]:
     """Those of the scenario that an algorithm has, and what a player adds."""
-    known = {f.name for f in fields(import_module(algos.module_of(algorithm)).Config)}
+    known = {f.name for f in fields(config_class(algorithm))}
     given = {k: v for k, v in scenario.training.items() if k in known}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in (given | more).items()}
+
+
+def config_class(algorithm: str) -> Any:
+    """The settings of an algorithm."""
+    return import_module(algos.module_of(algorithm)).Config
 
 
 def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:

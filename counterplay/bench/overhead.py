@@ -40,6 +40,8 @@ class Overhead:
     def __post_init__(self):
         if self.iterations < 1:
             raise ValueError(f"--iterations must be at least 1, found {self.iterations}")
+        if not self.players or len(set(self.players)) < len(self.players):
+            raise ValueError(f"--players must be different ones, found {self.players}")
 
 
 def main(args: list[str]) -> int:

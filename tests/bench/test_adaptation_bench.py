@@ -23,8 +23,8 @@ from counterplay.pools import roster_of
 from counterplay.types import NO_MOVE, Act, View
 from counterplay.views import view_shapes
 
-RACE = scenario_of("race")
-SMALL = "--scenarios race --seeds 1 --steps 2000 --matches 40"
+RACE = scenario_of("race-v1")
+SMALL = "--scenarios race-v1 --seeds 1 --steps 2000 --matches 40"
 
 
 @pytest.fixture(autouse=True)
