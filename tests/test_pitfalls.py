@@ -97,6 +97,16 @@ NOTICED: dict[str, tuple[str, ...]] = {
         "models/test_events_played.py::"
         "test_a_lone_stag_hunter_is_seen_hunting_though_it_never_succeeds",
     ),
+    "a model of others learns from moves that they did not make": (
+        "algos/test_goal_ppo.py::test_what_the_absent_hold_changes_neither_loss_nor_gradient",
+        "algos/test_naive_om.py::test_nothing_of_the_absent_is_read",
+        "algos/test_liam.py::test_nothing_of_the_absent_is_read",
+        "algos/test_moa.py::test_nothing_of_the_absent_is_read",
+        "models/test_conditioned.py::test_absent_rows_have_exactly_no_gradient",
+    ),
+    "what is told of the others is averaged, so that two who hunt pass for one": (
+        "models/test_conditioned.py::test_how_many_want_a_thing_is_told_apart",
+    ),
     "every call compiles anew": (
         "algos/test_ppo.py::test_nothing_is_compiled_after_warming_up",
         "evaluate/test_cross.py::"
