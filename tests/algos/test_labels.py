@@ -14,6 +14,7 @@ from counterplay.models.actions import Reading
 from counterplay.types import NO_EVENT
 
 SLOTS = 6
+MADE: Any = Study
 
 
 def study(**given: Any) -> Study:
@@ -31,11 +32,11 @@ def study(**given: Any) -> Study:
     shaped = lambda name, x: jnp.asarray(x)[None, None] if name in ("reward", "time", "contact") \
         else jnp.asarray(x)[None, None, :, None]  # fmt: skip
     fields = dict.fromkeys(Study._fields) | {k: shaped(k, v) for k, v in usual.items()}
-    return Study(**fields)
+    return MADE(**fields)
 
 
 def labelled(told: Study | None = None, **settings: Any) -> tuple[list[int], list[int]]:
-    made = jax.jit(lambda s: prepared(Config(**settings), s))(told or study())
+    made = jax.jit(lambda s: prepared(Config(**settings), s))(study() if told is None else told)
     return np.asarray(made.label).ravel().tolist(), np.asarray(made.segment).ravel().tolist()
 
 
@@ -76,7 +77,7 @@ def test_types_are_found_by_all_moves_of_a_match():
     reading = Reading(jnp.zeros((SLOTS, 1, 2, 1, 2)), jnp.zeros((SLOTS, 1, 2, 1)),
                       jnp.zeros((SLOTS, 1, 2)))  # fmt: skip
     contact = jnp.array([False, False, False, True, False, False])
-    told = Study(**(dict.fromkeys(Study._fields) | {"contact": contact}))
+    told = MADE(**(dict.fromkeys(Study._fields) | {"contact": contact}))
     before = jnp.log(jnp.array([[0.25, 0.75]]))
     found = np.asarray(jax.jit(types_found)(told, before, reading, log_pi))[:, 0]
     first = np.array([0.25 * 0.8**2, 0.75 * 0.2**2])
