@@ -103,7 +103,7 @@ def test_ends_eleven_slots_and_the_slack_after_the_start(slack):
 
 def test_presets():
     names = envs.PRESETS_OF["coordination"]
-    assert [envs.make(f"coordination:{name}").horizon for name in names] == [11, 13, 15]
+    assert [envs.make(f"coordination:{name}").horizon for name in names] == [11, 13, 15, 11]
     assert envs.make("coordination") == TWO
     assert TWO.public_legal and TWO.public_events
 
