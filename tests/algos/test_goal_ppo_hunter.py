@@ -14,6 +14,7 @@ from counterplay.algos import goal_ppo
 from counterplay.algos.adam import optimiser
 from counterplay.algos.fitting import fit_reader
 from counterplay.algos.goal_ppo import Config, GoalReader
+from counterplay.algos.labels import prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.study import studies
 from counterplay.envs.stag_hunt import CAUGHT_STAG, StagHunt
@@ -81,7 +82,7 @@ def trained() -> GoalReader:
             key, progress = turn
             play_key, fit_key = jr.split(key)
             lanes, chunk = collect(GAME, seating, policies, lanes, play_key, slots=30)
-            study = studies(seating, 0, chunk)
+            study = prepared(CONFIG, studies(seating, 0, chunk))
             reader, opt, told = fit_reader(
                 loss, CONFIG, spec, reader, opt, study, progress, fit_key
             )

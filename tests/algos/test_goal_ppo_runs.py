@@ -90,7 +90,7 @@ def test_types_are_the_opponents_unless_others_are_asked_for():
     assert Config(types=5).among(against(3)).types == 5
     again = Config().among(against(3))
     assert again.among(against(3)) == again
-    with pytest.raises(ValueError, match="types must be 1, or 3 for all opponents here, found 2"):
+    with pytest.raises(ValueError, match="1, or at least 3 for all opponents here, found 2"):
         Config(types=2).among(against(3))
     with pytest.raises(ValueError, match="there are 65 opponents, and types are 64 at most: --ty"):
         Config().among(against(65))

@@ -162,7 +162,7 @@ def test_whoever_sits_one_seat_further_on_studies_the_same():
 
 def test_what_the_absent_hold_reaches_no_study():
     clean, odd = study(SEATING, 0, chunk()), study(SEATING, 0, spoilt(SEATING, chunk()))
-    for name in Study._fields[:-2]:
+    for name in set(Study._fields) - {"memory", "record", "label", "segment"}:
         pairs = (jax.tree.leaves(getattr(s, name)) for s in (clean, odd))
         assert all(np.array_equal(a, b) for a, b in zip(*pairs, strict=True)), name
 
