@@ -8,7 +8,16 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from readers import LANES, SEATS, SLOTS, against_tit_for_tat, moves_loss, read, same_bits, spoilt
+from read_chunks import (
+    LANES,
+    SEATS,
+    SLOTS,
+    against_tit_for_tat,
+    moves_loss,
+    read,
+    same_bits,
+    spoilt,
+)
 
 from counterplay.algos import liam
 

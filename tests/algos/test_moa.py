@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from readers import against_tit_for_tat, moves_loss, read, same_bits, seen_of, spoilt
+from read_chunks import against_tit_for_tat, moves_loss, read, same_bits, seen_of, spoilt
 
 from counterplay.algos import moa
 from counterplay.algos.study import studies

@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 from probes import Bandit
-from readers import against_tit_for_tat, moves_loss, read, same_bits, spoilt, unseen
+from read_chunks import against_tit_for_tat, moves_loss, read, same_bits, spoilt, unseen
 
 from counterplay.algos import liam, moa, naive_om
 from counterplay.algos.loops import Spec
