@@ -44,6 +44,9 @@ SUITE: dict[str, str] = {
     "faults": "bench faults",
     "references": "headroom",
     "adaptation": "bench adaptation --seeds 4",
+    "agents": "bench agents --scenarios race coordination matrix:pd --players goal_ppo ppo ppo-gru "
+    "--seeds 2",
+    "overhead": "bench overhead",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",
@@ -52,7 +55,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-QUEUES = ("references", "adaptation")
+QUEUES = ("references", "adaptation", "agents")
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 PEERS = ("iql", "ippo", "buffer")
 """Tables that may have a peer in them."""
@@ -81,6 +84,7 @@ class Figures:
         "docs/buffer.md",
         "docs/roshambo.md",
         "docs/evaluation.md",
+        "docs/reading.md",
     )
     """Markdown files whose tables are replaced."""
     peer: str | None = None

@@ -284,6 +284,8 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "wrapped": _wrapped,
     "references": _references,
     "adaptation": study_tables.adaptation,
+    "agents": study_tables.agents,
+    "overhead": study_tables.overhead,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,
     "study_roshambo_bots": study_tables.roshambo_bots,
