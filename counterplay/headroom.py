@@ -18,6 +18,7 @@ from counterplay.evaluate.statistics import Interval, t_interval
 from counterplay.jobs import Job, Together, run
 from counterplay.opponents.sets import members
 from counterplay.runs.disk import write_whole
+from counterplay.settings import check_least
 from counterplay.terminal import say
 
 NAMES = published.NAMES
@@ -48,10 +49,7 @@ class Headroom:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
-            number = getattr(self, name)
-            if number is not None and number < least:
-                raise ValueError(f"--{name} must be at least {least}, found {number}")
+        check_least(self, seeds=1, steps=1, matches=40)
 
 
 def main(args: list[str]) -> int:

@@ -20,6 +20,14 @@ MOST_OF = {"--steps": 2**53, "--keep-every": 2**53}
 """But these, which Python counts."""
 
 
+def check_least(settings: Any, **least: int) -> None:
+    """ValueError for a setting below its least; None is one that was not given."""
+    for name, bound in least.items():
+        number = getattr(settings, name)
+        if number is not None and number < bound:
+            raise ValueError(f"--{name} must be at least {bound}, found {number}")
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting of a verb, as its dataclass declares it."""

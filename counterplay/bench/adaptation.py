@@ -27,6 +27,7 @@ from counterplay.jobs import Job, Together, run
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
 from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.settings import check_least
 from counterplay.types import NO_MOVE, Act, Memory, View
 
 SEED = references.SEED + 1
@@ -54,10 +55,7 @@ class Adapting:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
-            number = getattr(self, name)
-            if number is not None and number < least:
-                raise ValueError(f"--{name} must be at least {least}, found {number}")
+        check_least(self, seeds=1, steps=1, matches=40)
 
 
 class Way(eqx.Module):

@@ -29,6 +29,7 @@ from counterplay.names import unknown
 from counterplay.opponents.sets import members
 from counterplay.pools import read_seats, roster_of
 from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.settings import check_least
 
 Players = dict[str, tuple[str, dict[str, Any]]]
 """Name in a table -> an algorithm, and settings that are not those it has anyway."""
@@ -69,10 +70,7 @@ class Agents:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
-            number = getattr(self, name)
-            if number is not None and number < least:
-                raise ValueError(f"--{name} must be at least {least}, found {number}")
+        check_least(self, seeds=1, steps=1, matches=40)
         for player in self.players:
             if player not in PLAYERS:
                 raise unknown("player", player, PLAYERS)

@@ -71,7 +71,6 @@ def overhead(found: Any) -> list[dict[str, Any]]:
 
 def agents(found: Any) -> list[dict[str, Any]]:
     """Where learners lie between the references, against either set of opponents."""
-    told = lambda x: "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
     return [
         {
             "scenario": row["scenario"],
@@ -80,8 +79,8 @@ def agents(found: Any) -> list[dict[str, Any]]:
             "seeds": str(len(row["per_seed"])),
             "next move, nats": f"{row['others_nll']:.3f}" if "others_nll" in row else "",
             "return an episode": f"{row['mean']:.3f}",
-            "adaptation score, 95%": told(row["score"]),
-            "share of oracle": told(row["share"]),
+            "adaptation score, 95%": _interval(row["score"]),
+            "share of oracle": _interval(row["share"]),
         }
         for row in found["rows"]
     ]
@@ -89,7 +88,6 @@ def agents(found: Any) -> list[dict[str, Any]]:
 
 def adaptation(found: Any) -> list[dict[str, Any]]:
     """Where each player lies between the references of each scenario."""
-    told = lambda x: "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
     return [
         {
             "scenario": row["scenario"],
@@ -97,9 +95,14 @@ def adaptation(found: Any) -> list[dict[str, Any]]:
             "seeds, steps": f"{len(row['per_seed'])}, {row['steps']:,}" if row["steps"] else "",
             "greedy": f"{row['plays'].count('greedy')} of {len(row['plays'])}",
             "return an episode": f"{row['mean']:.3f}",
-            "adaptation score, 95%": told(row["score"]),
-            "of the best seed": told(row["best"]) if row["steps"] else "",
-            "share of oracle": told(row["share"]),
+            "adaptation score, 95%": _interval(row["score"]),
+            "of the best seed": _interval(row["best"]) if row["steps"] else "",
+            "share of oracle": _interval(row["share"]),
         }
         for row in found["rows"]
     ]
+
+
+def _interval(x: Any) -> str:
+    """An estimate and its interval; "-" where there is none."""
+    return "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"

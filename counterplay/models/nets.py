@@ -31,7 +31,7 @@ ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "tanh": jnp.tanh}
 
 
 class LightGRU(eqx.Module):
-    """A GRU without the reset gate (Ravanelli et al., 2018): a third of the time on a CPU.
+    """A GRU without the reset gate (Ravanelli et al., 2018), which has less to compute.
 
     h' = z h + (1 - z) n, z = sigmoid(..), n = tanh(..) of the input and h. It begins by keeping
     most of what it holds.

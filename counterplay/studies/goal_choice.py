@@ -7,6 +7,7 @@ from typing import Any
 from counterplay.bench import study_tables
 from counterplay.bench.agents import Players, met
 from counterplay.console import read, table
+from counterplay.settings import check_least
 
 LIKE: dict[str, Any] = {"types": 1}
 """Types are left out, so that goals are all that is told of the others."""
@@ -42,10 +43,7 @@ class GoalChoice:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        for name, least in (("seeds", 1), ("steps", 1), ("matches", 40)):
-            number = getattr(self, name)
-            if number is not None and number < least:
-                raise ValueError(f"--{name} must be at least {least}, found {number}")
+        check_least(self, seeds=1, steps=1, matches=40)
 
 
 def main(args: list[str]) -> int:
