@@ -33,7 +33,7 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
     "race": ("slack0", "slack2", "slack4", "narrow"),
     "coordination": ("slack0", "slack2", "slack4", "narrow"),
     "pursuit": ("11x11",),
-    "scissors": ("9x9",),
+    "scissors": ("9x9", "short"),
 }
 """Name -> its presets, the default first; a test holds them equal to the game's own."""
 

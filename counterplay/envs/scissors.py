@@ -45,7 +45,7 @@ HOLDINGS: tuple[tuple[int, ...], ...] = tuple(
 """All that can be held, rocks, papers, scissors; four of a kind come first, so that a kind is the
 code of a collection of it alone. Codes are the goals of the game."""
 
-PRESETS: dict[str, dict[str, int]] = {"9x9": {}}
+PRESETS: dict[str, dict[str, int]] = {"9x9": {}, "short": {"horizon": 10}}
 
 
 class State(NamedTuple):
@@ -63,7 +63,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Scissors:
-    """Settings of the game. Preset: 9x9."""
+    """Settings of the game. Presets: 9x9, short."""
 
     horizon: int = 25
     """Slots after which the holdings are compared, 1 to 254."""

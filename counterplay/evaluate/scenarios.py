@@ -42,6 +42,8 @@ _MATCH = _SMALL | {"gamma": 0.97}
 _UNSEEN: dict[str, Any] = {"budget": 1_500_000, "matches": 200}
 _UNSEEN |= {"training": _MATCH | {"lanes": 128, "epochs": 4}}
 """Walks to be learnt with many small updates, and inference that takes its time."""
+_SHORT: dict[str, Any] = _UNSEEN | {"budget": 500_000}
+"""The same in less than half the slots."""
 _HIDDEN = "counterplay.evaluate.reading_hidden:"
 
 SCENARIOS: dict[str, Scenario] = {
@@ -56,6 +58,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("coordination-v2", "coordination:narrow", 20, budget=300_000, training=_MATCH),
         Scenario("pursuit-v1", "pursuit", 20, **_UNSEEN, reader=f"{_HIDDEN}pursuit"),
         Scenario("scissors-v1", "scissors", 20, **_UNSEEN, reader=f"{_HIDDEN}scissors"),
+        Scenario("scissors-v2", "scissors:short", 20, **_SHORT, reader=f"{_HIDDEN}scissors"),
         Scenario("stag_hunt:4x4-v1", "stag_hunt:4x4", 20, training=_MATCH),
         Scenario("snowdrift:4x4-v1", "snowdrift:4x4", 20, training=_MATCH),
     )
