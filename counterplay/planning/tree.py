@@ -44,6 +44,10 @@ class Node(NamedTuple):
     """I play on from here."""
     moves: Int[Array, "S M"]
     """The draws of the others' moves."""
+    share: Int[Array, " S"]
+    """How many draws are like this one, at the first of them; 0 at the others."""
+    left: Int[Array, ""]
+    """Moves of mine that may still be looked ahead."""
     move: Int[Array, ""]
     """Mine, where the others have yet to move."""
     chance: Bool[Array, ""]
@@ -100,7 +104,8 @@ def search(
     _check(how_to, temperature)
     draw_key = jr.fold_in(key, 1)
     there = alive[0] & legal.any()
-    root = _node(how_to, draw_key, e, belief, legal, there, alive[1:])
+    ahead = jnp.int32(simulations if depth is None else depth)
+    root = _node(how_to, draw_key, e, belief, legal, there, ahead, alive[1:])
     first = mctx.RootFnOutput(  # type: ignore
         prior_logits=_wide(how_to, root.legal, jnp.where(there, prior, 0.0)),
         value=jnp.where(there, value(e, belief), 0.0),
@@ -155,9 +160,8 @@ def _searched(how_to: Search, root: Any, key: PRNGKeyArray) -> tuple[Any, Float[
             mctx.muzero_action_selection, pb_c_init=how_to.exploration, qtransform=score
         )
         chosen, extra = {"root_action_selection_fn": partial(within, depth=0)}, None
-    depth = how_to.depth
     if how_to.draws > 1:
-        within, depth = partial(_of_either, how_to.draws, within), depth and 2 * depth
+        within = partial(_of_either, how_to.draws, within)
     tree = mctx.search(
         params=(),
         rng_key=key,
@@ -168,7 +172,6 @@ def _searched(how_to: Search, root: Any, key: PRNGKeyArray) -> tuple[Any, Float[
         **chosen,
         interior_action_selection_fn=within,
         num_simulations=how_to.simulations,
-        max_depth=depth,
         invalid_actions=invalid,
         extra_data=extra,
     )
@@ -177,11 +180,14 @@ def _searched(how_to: Search, root: Any, key: PRNGKeyArray) -> tuple[Any, Float[
     return tree, tree.summary().visit_probs
 
 
-def _node(how_to: Search, key, e, belief, legal, there, others: Bool[Array, " M"]) -> Node:
+def _node(how_to: Search, key, e, belief, legal, there, left, others: Bool[Array, " M"]) -> Node:
     """A node where I am to move, with the draws of the others' moves."""
     chances = jnp.where(others[:, None], how_to.functions.actions(e, belief), 0.0)
-    moves = drawn(key, chances, how_to.draws)
-    return Node(e, belief, legal | ~there, there, moves, jnp.int32(NO_MOVE), jnp.bool_(False))
+    moves, number = drawn(key, chances, how_to.draws), jnp.arange(how_to.draws)
+    like = (moves[:, None] == moves[None]).all(-1)
+    share = jnp.where(jnp.argmax(like, 1) == number, like.sum(1), 0)
+    fields = legal | ~there, there, moves, share, left
+    return Node(e, belief, *fields, move=jnp.int32(NO_MOVE), chance=jnp.bool_(False))
 
 
 def _expand(how_to: Search, key: PRNGKeyArray, action: Int[Array, ""], node: Node) -> tuple:
@@ -193,18 +199,23 @@ def _expand(how_to: Search, key: PRNGKeyArray, action: Int[Array, ""], node: Nod
     arrival, belief = f.step(step_key, node.e, mine, others), f.update(node.belief, node.e, others)
     # where I have left before nothing follows, and a fault of the model there changes nothing
     there = node.there & (arrival.alive > 0) & arrival.legal.any()
-    fields = arrival.e, belief, arrival.legal, there, arrival.others
-    after = _node(how_to, draw_key, *fields)
     value = jnp.where(there, f.value(arrival.e, belief), 0.0)
     reward = jnp.where(node.there, how_to.reward_weight * arrival.reward, 0.0)
     discount = jnp.where(there, how_to.gamma * arrival.alive, 0.0)
-    prior = jnp.where(there, f.prior_of(arrival.e, belief), 0.0)
-    made = reward, discount, _wide(how_to, after.legal, prior), value
+    whole, last = reward + discount * value, node.left <= 1
+    # where it ends to look ahead the value is earned at once, and nothing follows
+    reward, discount = select(last, (whole, jnp.zeros(())), (reward, discount))
+    fields = arrival.legal, there & ~last, node.left - 1, arrival.others
+    after = _node(how_to, draw_key, arrival.e, belief, *fields)
+    prior = jnp.where(after.there, f.prior_of(arrival.e, belief), 0.0)
+    made = reward, discount, _wide(how_to, after.legal, prior), jnp.where(last, 0.0, value)
     if several:  # my move alone earns nothing yet, and is judged by the first of the draws
         zero = jnp.zeros(())
-        waits = zero, zero + 1.0, jnp.zeros_like(made[2]), reward + discount * value
+        waits = zero, zero + 1.0, jnp.zeros_like(made[2]), whole
         chosen = node._replace(move=action, chance=jnp.bool_(True))
-        made, after = select(node.chance, (made, after), (waits, chosen))
+        # where all draws are alike there is nothing to wait for
+        comes = node.chance | (node.share[0] == how_to.draws)
+        made, after = select(comes, (made, after), (waits, chosen))
     names = ("reward", "discount", "prior_logits", "value")
     return mctx.RecurrentFnOutput(**dict(zip(names, made, strict=True))), after  # type: ignore
 
@@ -219,30 +230,30 @@ def _wide(how_to: Search, legal: Bool[Array, " A"], logits: Float[Array, " A"]) 
 def drawn(key: PRNGKeyArray, chances: Float[Array, "M A"], draws: int) -> Int[Array, "S M"]:
     """Draws each row's entry ``draws`` times in proportion; NO_MOVE where a row is all 0.
 
-    Each draw is fair, and together they are spread evenly, the first few of them, too: a sequence
-    on the unit cube of one axis a row, with the steps of the generalised golden ratio (Roberts,
-    2018), randomly shifted (Cranley & Patterson, 1976).
+    Every draw is fair, and those of a row are as even as can be: a Latin hypercube sample (McKay,
+    Beckman & Conover, 1979), one stratum a draw, dealt to each row at random.
     """
-    rows, size = chances.shape
-    ratio = 2.0
-    for _ in range(40):  # the positive root of x^(rows + 1) = x + 1
-        ratio = (1 + ratio) ** (1 / (rows + 1))
-    steps = (ratio ** -np.arange(1.0, rows + 1)).astype(np.float32)
-    place = jr.uniform(key, (1, rows)) + np.arange(draws, dtype=np.float32)[:, None] * steps[None]
+    order_key, place_key = jr.split(key)
+    shape = draws, len(chances)
+    stratum = jnp.argsort(jr.uniform(order_key, shape), axis=0)
+    place = (stratum + jr.uniform(place_key, shape)) / draws
     reach = jnp.cumsum(chances, axis=1)
-    wanted = (place % 1.0)[..., None] * reach[None, :, -1:]
+    wanted = place[..., None] * reach[None, :, -1:]
     index = (reach[None] <= wanted).sum(-1)
-    last = size - 1 - jnp.argmax(chances[:, ::-1] > 0, axis=1)
+    last = chances.shape[1] - 1 - jnp.argmax(chances[:, ::-1] > 0, axis=1)
     some = (chances > 0).any(1)[None]
     return jnp.where(some, jnp.minimum(index, last[None]), NO_MOVE).astype(jnp.int32)
 
 
 def _of_either(draws: int, of_mine: Callable, key, tree, node, depth) -> Int[Array, ""]:
-    """Which child to visit: that of a move of mine, or the draw that was visited least."""
-    visits, number = tree.children_visits[node], jnp.arange(tree.num_actions)
+    """Which child to visit: that of a move of mine, or the draw that has had least of its share.
+
+    Draws that are alike share a child, so where the others leave no doubt there is no more than
+    one; visits go by share as in Antonoglou et al. (2022).
+    """
     # the first draw has been looked at when my move was made
-    least = jnp.where(number < draws, visits + (number == 0), np.iinfo(np.int32).max)
-    which = jnp.argmin(least).astype(jnp.int32)
+    visits = tree.children_visits[node][:draws] + (jnp.arange(draws) == 0)
+    which = jnp.argmax(tree.embeddings.share[node] / (visits + 1)).astype(jnp.int32)
     return jnp.where(tree.embeddings.chance[node], which, of_mine(key, tree, node, depth))
 
 
