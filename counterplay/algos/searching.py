@@ -132,7 +132,7 @@ class Searcher(eqx.Module):
             gamma=self.trained_gamma if settings.gamma is None else settings.gamma,
             reward_weight=settings.reward_weight,
             depth=settings.depth or None,
-            how=settings.how,  # type: ignore
+            how=settings.how,
             temperature=settings.temperature,
             draws=settings.draws,
             exploration=settings.exploration,

@@ -11,7 +11,7 @@ MuZero's, or PUCT on values as they are (Silver et al., 2017).
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,8 @@ from counterplay.planning import Functions, Plan
 from counterplay.types import NO_MOVE
 from counterplay.views import select
 
-How = Literal["gumbel", "muzero", "puct"]
 HOW = ("gumbel", "muzero", "puct")
+"""The ways to select moves."""
 LOW = float(np.finfo(np.float32).min)
 """In place of -inf among logits, of which a softmax would make NaN where nothing else is."""
 VISITS, SCALE = 50.0, 0.1
@@ -84,7 +84,7 @@ def search(
     gamma: float,
     reward_weight: float = 1.0,
     depth: int | None = None,
-    how: How = "gumbel",
+    how: str = "gumbel",
     temperature: float = 1.0,
     draws: int = 8,
     exploration: float = 1.25,
