@@ -92,7 +92,7 @@ def search(
     """Searches from one decision; batch by ``vmap``. The functions are those of ``Functions``.
 
     ``prior`` are my log-probabilities at the root, ``alive`` tells who is there, me first.
-    ``step`` is called ``simulations`` times. ``depth`` bounds how many of my moves lie ahead.
+    ``step`` is called once a simulation. ``depth`` bounds how many of my moves lie ahead.
     Weights are the improved policy of Gumbel's search (section 4 of Danihelka et al.), else the
     shares of visits, to the power 1 / ``temperature``. Q is the mean over what was searched; a
     move that never was has the value of the root. There is no noise at the root but Gumbel's.
@@ -103,8 +103,7 @@ def search(
     how_to = Search(functions, simulations, gamma, reward_weight, depth, how, draws, exploration)
     _check(how_to, temperature)
     draw_key = jr.fold_in(key, 1)
-    there = alive[0] & legal.any()
-    ahead = jnp.int32(simulations if depth is None else depth)
+    there, ahead = alive[0] & legal.any(), jnp.int32(simulations if depth is None else depth)
     root = _node(how_to, draw_key, e, belief, legal, there, ahead, alive[1:])
     first = mctx.RootFnOutput(  # type: ignore
         prior_logits=_wide(how_to, root.legal, jnp.where(there, prior, 0.0)),
@@ -235,7 +234,8 @@ def drawn(key: PRNGKeyArray, chances: Float[Array, "M A"], draws: int) -> Int[Ar
     """
     order_key, place_key = jr.split(key)
     shape = draws, len(chances)
-    stratum = jnp.argsort(jr.uniform(order_key, shape), axis=0)
+    lot = jr.uniform(order_key, shape)
+    stratum = (lot[:, None] > lot[None]).sum(1)  # a sort would take as long as all else
     place = (stratum + jr.uniform(place_key, shape)) / draws
     reach = jnp.cumsum(chances, axis=1)
     wanted = place[..., None] * reach[None, :, -1:]
