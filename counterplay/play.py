@@ -92,7 +92,6 @@ def evaluate(args: list[str]) -> int:
     named = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
     members = [name for text in named for name in split_list(text)]
     game, match = set_up(chosen, members)
-    from counterplay.evaluate.marks import marks_of
     from counterplay.evaluate.results import opening
     from counterplay.evaluate.returns import evaluate as play
     from counterplay.evaluate.rows import EpisodeRows
@@ -101,7 +100,7 @@ def evaluate(args: list[str]) -> int:
     from counterplay.runs import split_run
     from counterplay.runs.folder import stamp
 
-    plans = read_planner(chosen.planner) is not None
+    plans, spent = read_planner(chosen.planner) is not None, Spent()
     with opening(members) as checkpoints:
         focal = with_planner(chosen.planner, f"run:{run}")
         roster, env = seats_of(chosen, envs.make(game), focal)
@@ -114,28 +113,20 @@ def evaluate(args: list[str]) -> int:
     with Meter(f"eval on {game}", chosen.episodes, "episodes", quiet=chosen.json) as meter:
         told = lambda done, total: meter.update(done, total=total)
         size = {"match": match, "progress": told, "rows": rows, "breaks": breaks}
-        spent, lanes = Spent(), PLANNING_LANES if plans else None
-        size |= {"spent": spent, "most_lanes": lanes}
+        size |= {"spent": spent, "most_lanes": PLANNING_LANES if plans else None}
         table = play(env, roster, chosen.episodes, **how, **size)
     found = {"env": game, "match": match, "policies": short_names(named), "given": named}
     found |= {"rows": rows_as_json(table, roster), "env_errors": breaks.count}
-    if plans:
-        found |= {"planner": chosen.planner, "planning": spent.told()}
-    if marks := marks_of(roster):
-        found |= {"marks": marks}
-    saved = None
-    if folder is not None:
-        more = found | how | {"opponents": roster.ids, "checkpoints": checkpoints}
-        saved = keep(folder, "eval", args, roster.ids, more, rows)
+    found |= {"planner": chosen.planner, "planning": spent.told()} if plans else {}
+    found |= marks_found(roster)
+    more = found | how | {"opponents": roster.ids, "checkpoints": checkpoints}
+    saved = None if folder is None else keep(folder, "eval", args, roster.ids, more, rows)
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))
-        return 0
-    title = title_of(chosen, game, table[0].episodes, match)
-    show_rows(f"{title}, {chosen.planner}" if plans else title, table, roster)
-    tell_planning(found)
-    tell_breaks(breaks.count)
-    if saved:
-        print(f"saved in {saved}")
+    else:
+        title = title_of(chosen, game, table[0].episodes, match)
+        show_rows(f"{title}, {chosen.planner}" if plans else title, table, roster)
+        tell_rest(found, saved)
     return 0
 
 
@@ -222,6 +213,14 @@ def as_json(row: Any) -> dict[str, Any]:
     return plain | {"seats_mean": float(row.mean.mean()), "low": low, "high": high}
 
 
+def marks_found(roster: Any) -> dict[str, Any]:
+    """``marks`` of those who have a privilege at play; nothing where nobody does."""
+    from counterplay.evaluate.marks import marks_of
+
+    marks = marks_of(roster)
+    return {"marks": marks} if marks else {}
+
+
 def rows_as_json(rows: list[Any], roster: Any) -> list[dict[str, Any]]:
     """The same of all rows, with ``marks`` where somebody has one."""
     from counterplay.evaluate.marks import by_label
@@ -263,8 +262,8 @@ def show_marked(title: str, columns: tuple[str, ...], body: list, marks: list[st
     table(title, columns, body)
 
 
-def tell_planning(found: dict[str, Any]) -> None:
-    """What marks mean, and what planning took."""
+def tell_rest(found: dict[str, Any], saved: str | None) -> None:
+    """What marks mean, what planning took, what broke, and where the result is."""
     from counterplay.evaluate.marks import meanings
 
     for line in meanings(found.get("marks", {}).values()):
@@ -276,6 +275,9 @@ def tell_planning(found: dict[str, Any]) -> None:
             f"{found['planner']}: {cost['calls_a_decision']:.0f} simulator calls a decision, "
             f"{cost['simulator_calls']:,} in all; {a_second}"
         )
+    tell_breaks(found["env_errors"])
+    if saved:
+        print(f"saved in {saved}")
 
 
 def _names(roster: Any) -> Any:

@@ -183,7 +183,7 @@ def main(args: list[str]) -> int:
 
 
 def measure(chosen: Planning, name: str) -> dict[str, Any]:
-    """Median decisions a second of one row, also of processor time: that holds on a busy machine."""
+    """Median decisions a second of one row, also of processor time, for busy machines."""
     import jax
     import jax.random as jr
 

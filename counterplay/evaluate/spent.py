@@ -55,5 +55,5 @@ def spent_in(seating: Seating, chunk: Chunk) -> dict[str, Array]:
     acts = jnp.moveaxis(chunk.slots["alive"], 1, 2)  # [L, N, T]
     decided = [seating.take(acts, i) for i in here]  # [K, P, T]
     calls = [jnp.where(d, chunk.records[i][CALLS], 0) for i, d in zip(here, decided, strict=True)]
-    total = lambda parts: sum(part.sum() for part in parts)
+    total = lambda parts: jnp.stack([part.sum() for part in parts]).sum()
     return {"decisions": total(decided), CALLS: total(calls)}

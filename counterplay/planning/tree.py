@@ -1,4 +1,4 @@
-"""Monte Carlo tree search over my own moves, the others' drawn from a model of them; on mctx.
+"""Monte Carlo tree search over my own moves, the others' drawn from a model of them; on _mctx.
 
 Only my moves branch. At a node the others' joint move is drawn ``draws`` times from their model
 under the belief held there, and every move of mine is tried against the same draws: the best of
@@ -25,6 +25,7 @@ from counterplay.planning import Functions, Plan
 from counterplay.types import NO_MOVE
 from counterplay.views import select
 
+_mctx: Any = mctx  # fields of chex dataclasses are hidden from type checkers
 HOW = ("gumbel", "muzero", "puct")
 """The ways to select moves."""
 LOW = float(np.finfo(np.float32).min)
@@ -105,7 +106,7 @@ def search(
     draw_key = jr.fold_in(key, 1)
     there, ahead = alive[0] & legal.any(), jnp.int32(simulations if depth is None else depth)
     root = _node(how_to, draw_key, e, belief, legal, there, ahead, alive[1:])
-    first = mctx.RootFnOutput(  # type: ignore
+    first = _mctx.RootFnOutput(
         prior_logits=_wide(how_to, root.legal, jnp.where(there, prior, 0.0)),
         value=jnp.where(there, value(e, belief), 0.0),
         embedding=root,
@@ -140,35 +141,32 @@ def _searched(how_to: Search, root: Any, key: PRNGKeyArray) -> tuple[Any, Float[
     key, gumbel_key = jr.split(key)
     logits = root.prior_logits
     invalid = (logits <= LOW).astype(jnp.float32)
-    moves = root.embedding.legal.shape[-1]
     if how_to.how == "gumbel":
-        chosen = {
-            "root_action_selection_fn": partial(
-                mctx.gumbel_muzero_root_action_selection,
-                num_simulations=how_to.simulations,
-                max_num_considered_actions=moves,
-                qtransform=completed,
-            )
-        }
-        within = partial(mctx.gumbel_muzero_interior_action_selection, qtransform=completed)
-        extra = mctx.GumbelMuZeroExtraData(root_gumbel=jr.gumbel(gumbel_key, logits.shape))  # type: ignore
+        first = partial(
+            _mctx.gumbel_muzero_root_action_selection,
+            num_simulations=how_to.simulations,
+            max_num_considered_actions=root.embedding.legal.shape[-1],
+            qtransform=completed,
+        )
+        within = partial(_mctx.gumbel_muzero_interior_action_selection, qtransform=completed)
+        extra = _mctx.GumbelMuZeroExtraData(root_gumbel=jr.gumbel(gumbel_key, logits.shape))
     else:
-        ways = {"muzero": mctx.qtransform_by_parent_and_siblings, "puct": _as_they_are}
+        ways = {"muzero": _mctx.qtransform_by_parent_and_siblings, "puct": _as_they_are}
         score = partial(_legal_only, ways[how_to.how])
         within = partial(
-            mctx.muzero_action_selection, pb_c_init=how_to.exploration, qtransform=score
+            _mctx.muzero_action_selection, pb_c_init=how_to.exploration, qtransform=score
         )
-        chosen, extra = {"root_action_selection_fn": partial(within, depth=0)}, None
+        first, extra = partial(within, depth=0), None
     if how_to.draws > 1:
         within = partial(_of_either, how_to.draws, within)
-    tree = mctx.search(
+    tree = _mctx.search(
         params=(),
         rng_key=key,
         root=root,
         recurrent_fn=lambda _, key, *at: jax.vmap(partial(_expand, how_to))(
             jr.split(key, len(logits)), *at
         ),
-        **chosen,
+        root_action_selection_fn=first,
         interior_action_selection_fn=within,
         num_simulations=how_to.simulations,
         invalid_actions=invalid,
@@ -216,7 +214,7 @@ def _expand(how_to: Search, key: PRNGKeyArray, action: Int[Array, ""], node: Nod
         comes = node.chance | (node.share[0] == how_to.draws)
         made, after = select(comes, (made, after), (waits, chosen))
     names = ("reward", "discount", "prior_logits", "value")
-    return mctx.RecurrentFnOutput(**dict(zip(names, made, strict=True))), after  # type: ignore
+    return _mctx.RecurrentFnOutput(**dict(zip(names, made, strict=True))), after
 
 
 def _wide(how_to: Search, legal: Bool[Array, " A"], logits: Float[Array, " A"]) -> Array:

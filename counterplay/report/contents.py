@@ -160,12 +160,8 @@ def _privileges_told(result: dict) -> str:
     """How it planned, and what it had at play that the rules give nobody."""
     planner = f"; planner {plain(result['planner'])}" if "planner" in result else ""
     marks = result.get("marks")
-    told = meanings(mark for mark in marks.values() if mark in MEANING) if _named(marks) else []
-    return "".join((planner, *(f"; {line}" for line in told)))
-
-
-def _named(found: object) -> bool:
-    return isinstance(found, dict) and all(isinstance(x, str) for x in found.values())
+    known = [m for m in marks.values() if m in tuple(MEANING)] if isinstance(marks, dict) else []
+    return "".join((planner, *(f"; {line}" for line in meanings(known))))
 
 
 def _checkpoints_told(found: Any) -> str:

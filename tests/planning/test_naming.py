@@ -1,6 +1,6 @@
 """Planners as they are typed, and what is said of those that cannot be had."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -73,5 +73,5 @@ def test_what_a_search_lacks_is_named():
     with pytest.raises(ValueError, match=r"goal_ppo has no learned world model, so .* world=true"):
         Mcts().seated(Expecting(), PD, ABOUT)
     with pytest.raises(ValueError, match="is played outside JAX, and world=true"):
-        Mcts(world=True).seated(Expecting(), host_native(PD), ABOUT)
+        Mcts(world=True).seated(Expecting(), cast(Any, host_native(PD)), ABOUT)
     assert Mcts(world=True).seated(Expecting(), PD, ABOUT).trained_gamma == 0.9

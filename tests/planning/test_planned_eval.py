@@ -17,6 +17,7 @@ from counterplay.algos.searching import Searcher
 from counterplay.episodes.files import read_rows
 from counterplay.evaluate.spent import Spent, spent_in
 from counterplay.pools import find, roster_of
+from counterplay.report.blocks import Table
 from counterplay.report.contents import stored
 from counterplay.report.read import read_run
 from counterplay.rollout import Chunk
@@ -68,7 +69,7 @@ def test_results_that_the_simulator_helped_to_are_marked(planned, run):
     assert found["runs"] == [str(run)] and list(found["checkpoints"]) == [f"run:{run}"]
     section = stored([read_run(run)])
     assert section is not None
-    (caption,) = [block.caption for block in section.blocks if hasattr(block, "caption")]
+    (caption,) = [block.caption for block in section.blocks if isinstance(block, Table)]
     assert f"; planner {PLANNER}; S: true simulator at play" in caption
 
 
@@ -131,7 +132,7 @@ def test_the_agent_remembers_and_tells_what_it_does_without_a_plan(run):
     assert bool(view.legal[mine.action]) and mine.record["simulator_calls"] == 6
     assert np.asarray(mine.record["weights"])[~np.asarray(view.legal)].max() == 0
     told = plans.predict(memory, view), alone.predict(memory, view)
-    assert np.array_equal(*map(np.asarray, told))
+    assert np.array_equal(np.asarray(told[0]), np.asarray(told[1]))
     assert not hasattr(plans, "log_probs")
 
 

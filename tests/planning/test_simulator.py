@@ -1,6 +1,6 @@
 """The true simulator in views, views cut from it, and searches in it."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -34,7 +34,8 @@ class Looking(eqx.Module):
     def act(self, key, memory, view: View, greedy: bool) -> Act:
         log_pi = masked_log_softmax(jnp.zeros(len(view.legal)), view.legal)
         assert (view.state is not None) == self.needs_state, "given to those alone who need it"
-        return Act(sample_action(key, log_pi), memory, {"view": view})
+        seen: Any = view
+        return Act(sample_action(key, log_pi), memory, {"view": seen})
 
 
 class Privileged(Looking):
@@ -106,7 +107,7 @@ def test_games_outside_jax_refuse_who_needs_their_state():
     with pytest.raises(ValueError, match="is played outside JAX, and a policy here needs the true"):
         open_host(host_native(env), roster.seating(1), roster.others, 0)
     with pytest.raises(ValueError, match="it has no state that a policy could step"):
-        view_shapes(host_native(env), state=True)
+        view_shapes(cast(Any, host_native(env)), state=True)
 
 
 HUNT = StagHunt(players=2, stags=1, hares=1, size=4, horizon=6)
