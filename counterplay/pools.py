@@ -91,7 +91,7 @@ class _Deal:
         return self.policies[where]
 
     def _bank(self, key: Any, members: list[tuple[str, Any]]) -> list[Chair]:
-        names = tuple(f"run:{run_of(name)}" if planned(name) else name for name, _ in members)
+        names = tuple(name for name, _ in members)
         policies, n = [policy for _, policy in members], len(members)
         if isinstance(policies[0], HostSeat):
             return [Chair(self.kind(names, 1, name=names[0], policy=policies[0]), 0)] * n

@@ -15,7 +15,7 @@ def mark_of(policy: Any) -> str:
 
 
 def marks_of(roster: Roster) -> dict[str, str]:
-    """Name -> mark, of everyone who has one; a policy that sits elsewhere without is meant, too."""
+    """Name -> mark, of everyone who has one; who plans has the planner in the name."""
     marks = [(kind, mark_of(kind.policy)) for kind in roster.kinds]
     return {name: mark for kind, mark in marks if mark for name in kind.ids.values()}
 

@@ -22,7 +22,7 @@ def described(
     kind: str, command: Sequence[str], opponents: dict[int, str], **more: Any
 ) -> dict[str, Any]:
     """What has to be known of a result beside its numbers: who, how, when and with what."""
-    names = [name.removeprefix("run:") for name in opponents.values() if name.startswith("run:")]
+    names = [run for run in map(run_of, opponents.values()) if run is not None]
     folders = dict.fromkeys(str(split_run(name).folder.resolve()) for name in names)
     row = {"kind": kind, "command": list(command), "runs": list(folders)} | more | here()
     return row | {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}

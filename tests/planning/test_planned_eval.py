@@ -15,6 +15,7 @@ from counterplay import cli, envs, play, runs
 from counterplay.algos import goal_ppo
 from counterplay.algos.searching import Searcher
 from counterplay.episodes.files import read_rows
+from counterplay.evaluate.marks import marks_of
 from counterplay.evaluate.spent import Spent, spent_in
 from counterplay.pools import find, roster_of
 from counterplay.report.blocks import Table
@@ -63,7 +64,9 @@ def planned(run, tmp_path_factory) -> tuple[Any, Path]:
 
 def test_results_that_the_simulator_helped_to_are_marked(planned, run):
     found, folder = planned
-    assert found["marks"] == {f"run:{run}": "S"} and found["planner"] == PLANNER
+    plans = f"{PLANNER}+run:{run}"
+    assert found["marks"] == {plans: "S"} and found["planner"] == PLANNER
+    assert plans in found["opponents"].values()
     assert [row["marks"] for row in found["rows"]] == ["S", "S"]
     assert set(read_rows(folder / "rows.parquet")["marks"]) == {"S"}
     assert found["runs"] == [str(run)] and list(found["checkpoints"]) == [f"run:{run}"]
@@ -107,7 +110,8 @@ def test_a_run_that_plans_may_be_named_in_a_seat_beside_itself(run):
     env = envs.make(HUNT)
     roster = roster_of(env, {0: f"{PLANNER}+run:{run}", 1: f"run:{run}"})
     assert [needs_state(kind.policy) for kind in roster.kinds] == [True, False]
-    assert set(roster.ids.values()) == {f"run:{run}"}
+    assert set(roster.ids.values()) == {f"{PLANNER}+run:{run}", f"run:{run}"}
+    assert marks_of(roster) == {f"{PLANNER}+run:{run}": "S"}
 
 
 def test_the_agent_remembers_and_tells_what_it_does_without_a_plan(run):

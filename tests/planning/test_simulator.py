@@ -13,9 +13,11 @@ from scripted import collected, opened
 from counterplay import envs
 from counterplay.envs.hosting import host_native
 from counterplay.envs.stag_hunt import HUNT_HARE, HUNT_STAG, RIGHT, STAY, StagHunt, State
+from counterplay.evaluate.beside import Beside
 from counterplay.maths import masked_log_softmax, sample_action
 from counterplay.planning.simulator import Thought, next_view, place, simulator
 from counterplay.planning.tree import search
+from counterplay.pools import find
 from counterplay.rollout_host import open_host
 from counterplay.seats import Chair, Kind, Roster, bank, needs_state
 from counterplay.types import NO_MOVE, Act, Simulator, View
@@ -165,3 +167,34 @@ def test_a_search_without_a_simulator_says_so():
     view = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), view_shapes(HUNT))
     with pytest.raises(ValueError, match="wants its state in the view, found None"):
         place(jr.key(0), lambda *seen: None, (), view)  # type: ignore
+
+
+KNOWS = """
+import jax.numpy as jnp
+from counterplay.types import Act
+
+
+class Knows:
+    needs_state = True
+
+    def begin(self, key, memory):
+        return ()
+
+    def act(self, key, memory, view, greedy):
+        other = 1 - view.state.seat
+        return Act(view.state.game.moves[other] * 0 + 1, memory, {})
+"""
+
+
+def test_a_policy_of_ones_own_may_need_the_simulator(tmp_path):
+    (tmp_path / "bot.py").write_text(KNOWS)
+    env = envs.make("matrix:pd,horizon=3")
+    assert needs_state(find(f"{tmp_path}/bot.py:Knows", env, 0))
+    with pytest.raises(ValueError, match=r"cannot play .* has no state that a policy could step"):
+        find(f"{tmp_path}/bot.py:Knows", cast(Any, host_native(env)), 0)
+
+
+def test_what_watches_beside_a_policy_hands_the_simulator_on():
+    knows, looks = Privileged(jnp.zeros(())), Looking(jnp.zeros(()))
+    for wraps in (lambda p: bank([p]), lambda p: Beside(p, ()), lambda p: Beside(bank([p]), ())):
+        assert needs_state(wraps(knows)) and not needs_state(wraps(looks))
