@@ -15,8 +15,8 @@ def no_affinity(monkeypatch):
 
 
 def test_a_row_tells_its_speed(capsys):
-    command: str = "bench planning --batch 2 --simulations 3 --draws 2 --rounds 1 --rows gumbel --json"
-    assert cli.main([*command.split()]) == 0
+    sizes = ["--batch", "2", "--simulations", "3", "--draws", "2", "--rounds", "1"]
+    assert cli.main(["bench", "planning", *sizes, "--rows", "gumbel", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     (row,) = found["rows"]
     assert row["planner"] == "gumbel" and row["decisions_a_second"] > 0
