@@ -173,7 +173,7 @@ def doctor(args: list[str]) -> int:
     if as_json is None:
         return 0
     needed = ["jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "tyro", "rich"]
-    needed += ["safetensors", "pillow", "matplotlib", "pyarrow", "scipy", "tensorboardX"]
+    needed += ["safetensors", "pillow", "matplotlib", "mctx", "pyarrow", "scipy", "tensorboardX"]
     extras = {
         "envs": ["gymnasium", "pettingzoo", "mpe2", "lbforaging", "rware"],
         "jaxmarl": ["jaxmarl"],

@@ -27,6 +27,7 @@ BENCHES: dict[str, tuple[str, str]] = {
         "counterplay.bench.overhead:main",
         "seconds an iteration of agents that read the others, beside PPO's",
     ),
+    "planning": ("counterplay.bench.planning:main", "decisions a second of planners, one core"),
     "agents": (
         "counterplay.bench.agents:main",
         "what every algorithm earns of knowing the others, between the references",

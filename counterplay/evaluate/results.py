@@ -9,6 +9,7 @@ from typing import Any
 
 from counterplay.episodes.files import write_rows
 from counterplay.evaluate.rows import EpisodeRows
+from counterplay.planning.naming import run_of
 from counterplay.runs import read_config, split_run
 from counterplay.runs.checkpoints import POLICY, at_step, latest
 from counterplay.runs.disk import write_whole
@@ -21,7 +22,7 @@ def described(
     kind: str, command: Sequence[str], opponents: dict[int, str], **more: Any
 ) -> dict[str, Any]:
     """What has to be known of a result beside its numbers: who, how, when and with what."""
-    names = [name.removeprefix("run:") for name in opponents.values() if name.startswith("run:")]
+    names = [run for run in map(run_of, opponents.values()) if run is not None]
     folders = dict.fromkeys(str(split_run(name).folder.resolve()) for name in names)
     row = {"kind": kind, "command": list(command), "runs": list(folders)} | more | here()
     return row | {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
@@ -44,7 +45,8 @@ def opening(names: Iterable[str]) -> Iterator[dict[str, dict[str, Any]]]:
 def _checkpoints(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Of runs that have one; whoever opens the others tells what is wrong with them."""
     found = {}
-    for name in dict.fromkeys(name for name in names if name.startswith("run:")):
+    runs = (f"run:{run}" for run in map(run_of, names) if run is not None)
+    for name in dict.fromkeys(runs):
         with contextlib.suppress(ValueError):
             folder, _, step = split_run(name.removeprefix("run:"))
             run_id = read_config(folder)["run_id"]
