@@ -49,7 +49,9 @@ def test_log_probabilities_are_those_of_each_seat():
     legal = jr.bernoulli(jr.key(3), 0.6, (6, OTHERS, ACTIONS)).at[0, 0].set(False)
     found = jax.jit(jax.vmap(abreast(read)))(heads, legal)
     for i in range(6):
-        for a, b in zip(found, read(jax.tree.map(lambda x: x[i], heads), legal[i]), strict=True):
+        for a, b in zip(
+            found, read(jax.tree.map(lambda x, i=i: x[i], heads), legal[i]), strict=True
+        ):
             np.testing.assert_allclose(a[i], b, rtol=1e-5, atol=1e-6)
 
 
