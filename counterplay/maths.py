@@ -29,14 +29,14 @@ def is_legal(legal: Bool[Array, "*b A"], action: Int[Array, "*b"]) -> Bool[Array
 
 
 def masked_log_softmax(
-    logits: Float[Array, "*b A"], legal: Bool[Array, "*b A"]
+    logits: Float[Array, "*b A"], legal: Bool[Array, "*b A"], axis: int = -1
 ) -> Float[Array, "*b A"]:
-    """Log-probabilities over legal actions, -inf elsewhere.
+    """Log-probabilities over legal actions, by default on the last axis, -inf elsewhere.
 
     With nothing legal (an absent player) every entry is -inf and every gradient zero.
     """
-    some = legal.any(-1, keepdims=True)
-    log_pi = jax.nn.log_softmax(jnp.where(legal | ~some, logits, -jnp.inf))
+    some = legal.any(axis, keepdims=True)
+    log_pi = jax.nn.log_softmax(jnp.where(legal | ~some, logits, -jnp.inf), axis)
     return jnp.where(legal, log_pi, -jnp.inf)
 
 
@@ -151,16 +151,17 @@ LEAST_LOG = -1e4
 
 
 def bayes_update(
-    log_posterior: Float[Array, "*b Y"], log_likelihood: Float[Array, "*b Y"]
+    log_posterior: Float[Array, "*b Y"], log_likelihood: Float[Array, "*b Y"], axis: int = -1
 ) -> Float[Array, "*b Y"]:
-    """Log-posterior over types after one observation, from that before it; both normalised.
+    """Log-posterior over types after one observation, from that before it; both normalised,
+    by default on the last axis.
 
     ``log_likelihood`` is that of what was observed, of every type; 0 for all where nothing was.
     No entry falls below LEAST_LOG, so types that seem impossible neither give NaN nor stay lost:
     where every type does, nothing is learned. Bayes' rule, Rabiner (1989), eq. 20.
     """
     weight = jnp.maximum(log_posterior, LEAST_LOG) + jnp.maximum(log_likelihood, LEAST_LOG)
-    return jnp.maximum(jax.nn.log_softmax(weight), LEAST_LOG)
+    return jnp.maximum(jax.nn.log_softmax(weight, axis), LEAST_LOG)
 
 
 def counter_hash(counter: UInt32[Array, "*s"]) -> UInt32[Array, "*s"]:

@@ -6,13 +6,13 @@ That is the same function of the same weights, so its gradient is the same, up t
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
 from counterplay.algos.onpolicy import Rows
 from counterplay.models.nets import ActorCritic, Dense
@@ -26,8 +26,8 @@ LEAST = 256
 class Reading(NamedTuple):
     """How networks read rows."""
 
-    encode: Callable[[Shaped[Array, " D"]], Float[Array, " F"]]
-    """What is stored -> the inputs."""
+    encode: Callable[[Any], Any]
+    """What is stored -> the inputs, [F] or in parts."""
     through: Callable[[ActorCritic], ActorCritic]
     """A network -> the one that takes these inputs."""
 

@@ -26,16 +26,19 @@ from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.labels import goals_of, prepared, types_found, types_of
 from counterplay.algos.study import Study
 from counterplay.maths import masked_sum
-from counterplay.models.actions import ActionModel
+from counterplay.models.abreast import abreast
+from counterplay.models.actions import ActionModel, Heads, read
 from counterplay.models.beliefs import (
     Held,
     Rates,
     heard,
     held_at_first,
+    log_of,
     looked,
     over_goals,
     over_types,
     predicted,
+    told_of,
 )
 from counterplay.models.history import as_record, features_of, inputs, seen_in, width
 from counterplay.seats import Roster
@@ -157,48 +160,38 @@ class GoalReader(eqx.Module):
 
     def held(self, memory: Memory, view: View) -> tuple[Array, Held]:
         """What is held of the others before the moves of this slot."""
-        kept, held = memory
-        seen = seen_in(view)
-        x = inputs(view.obs, seen, self.model.sizes[-1], self.goals)
-        e, kept = self.model.trunk(x, kept)
-        held = heard(held, view, self.rates)
-        reading = self.model(x, e, seen.legal)
-        return kept, looked(held, view, reading, self.rates, self.amortised)
+        kept, *parts = self._read(memory, view)
+        return kept, abreast(self._holds)(*parts)
 
     def look(self, key: PRNGKeyArray, memory: Memory, view: View) -> Sight:
-        kept, held = self.held(memory, view)
-        there = view.alive[1:]
-        row = [there[:, None], *self._told(key, held)]
-        told = jnp.where(there[:, None], jnp.concatenate(row, 1), 0.0)
-        record = as_record(seen_in(view)) | {"predicted": log_of(predicted(held))}
-        return Sight(told, (kept, held), record)
-
-    def _told(self, key: PRNGKeyArray, held: Held) -> list[Array]:
-        """Types [M, Y], goals [M, G] and moves [M, A]."""
-        goal_key, move_key = jr.split(key)
+        kept, *parts = self._read(memory, view)
         others, types, goals, actions = self.model.sizes
-        belief = held.log_belief.reshape(others, types * goals)
-        hot = lambda index, size: (index[:, None] == jnp.arange(size)[None]).astype(jnp.float32)
-        if self.goal_input in ("map", "sample"):  # one of them, as if it were known
-            drawn = jr.categorical(goal_key, belief)
-            picked = jnp.argmax(belief, 1) if self.goal_input == "map" else drawn
-            chances = hot(picked, types * goals)
-        else:
-            chances = jnp.exp(belief)
-        chances = chances.reshape(others, types, goals)
-        moves = (chances[..., None] * held.moves).sum((1, 2))
-        if self.action_input == "argmax":
-            moves = hot(jnp.argmax(moves, 1), actions)
-        elif self.action_input == "sample":
-            moves = hot(jr.categorical(move_key, log_of(moves)), actions)
-        tell = jnp.float32(self.goal_input != "none"), jnp.float32(self.action_input != "none")
-        return [tell[0] * chances.sum(2), tell[0] * chances.sum(1), tell[1] * moves]
+        keys, sizes = jr.split(key), ((others, types * goals), (others, actions))
+        noise = [jr.gumbel(k, size) for k, size in zip(keys, sizes, strict=True)]
+        held, told, expected = abreast(self._looks)(*parts, noise)
+        return Sight(told, (kept, held), as_record(seen_in(view)) | {"predicted": expected})
 
+    def _read(self, memory: Memory, view: View) -> tuple[Array, Held, View, Heads]:
+        """The trunk's memory, and what is to be computed abreast: small arrays alone."""
+        kept, held = memory
+        x = inputs(view.obs, seen_in(view), self.model.sizes[-1], self.goals)
+        e, kept = self.model.trunk(x, kept)
+        small = eqx.tree_at(lambda v: v.obs, view, jnp.zeros(0))
+        return kept, held, small, self.model.heads(x, e)
 
-def log_of(chances: Float[Array, "*b A"]) -> Float[Array, "*b A"]:
-    """Log-probabilities; even ones for whoever has none."""
-    none = chances.sum(-1, keepdims=True) == 0
-    return jnp.log(jnp.where(none, 1 / chances.shape[-1], chances))
+    def _holds(self, held: Held, view: View, heads: Heads) -> Held:
+        held = heard(held, view, self.rates)
+        reading = read(heads, view.public_legal[1:])
+        return looked(held, view, reading, self.rates, self.amortised)
+
+    def _looks(
+        self, held: Held, view: View, heads: Heads, noise: list[Array]
+    ) -> tuple[Held, Float[Array, "M C *b"], Float[Array, "M A *b"]]:
+        """What is held, what of it is told, and log-probabilities of the next moves."""
+        held, there = self._holds(held, view, heads), view.alive[1:][:, None]
+        told = told_of(held, noise, self.goal_input, self.action_input)
+        told = jnp.concatenate([there, *told], 1)
+        return held, jnp.where(there, told, 0.0), log_of(predicted(held), 1)
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:

@@ -80,20 +80,26 @@ class Agent(eqx.Module):
         return self.net.reader.look(jr.key(0) if key is None else key, memory[1], view)
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
+        return self.decided(key, memory, view, greedy)[0]
+
+    def decided(
+        self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool
+    ) -> tuple[Act, Float[Array, " A"]]:
+        """A move, and the log-probabilities from which it was drawn."""
         sight = self.sight(memory, view, jr.fold_in(key, 1))
-        logits, value, kept = self.net.policy(joined(view.obs, sight.told), memory[0])
+        logits, value, kept = self.net.policy((view.obs, sight.told), memory[0])
         log_pi = masked_log_softmax(logits, view.legal)
         action = jnp.argmax(log_pi).astype(jnp.int32) if greedy else sample_action(key, log_pi)
         record = {"log_pi": chosen(log_pi, action), "value": value, "told": sight.told}
-        return Act(action, (kept, sight.memory), record | sight.record)
+        return Act(action, (kept, sight.memory), record | sight.record), log_pi
 
     def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
         told = self.sight(memory, view).told
-        logits = self.net.policy(joined(view.obs, told), memory[0])[0]
+        logits = self.net.policy((view.obs, told), memory[0])[0]
         return masked_log_softmax(logits, view.legal)
 
     def value(self, memory: Memory, view: View) -> Float[Array, ""]:
-        return self.net.policy(joined(view.obs, self.sight(memory, view).told), memory[0])[1]
+        return self.net.policy((view.obs, self.sight(memory, view).told), memory[0])[1]
 
 
 class Predictor(Agent):
@@ -102,11 +108,6 @@ class Predictor(Agent):
     def predict(self, memory: Memory, view: View) -> Float[Array, "M A"]:
         """Log-probabilities of the others' moves in this slot."""
         return self.sight(memory, view).record["predicted"]
-
-
-def joined(obs: Float[Array, " F"], told: Float[Array, "R C"]) -> Float[Array, " I"]:
-    """What a ``Conditioned`` net reads."""
-    return jnp.concatenate([obs, told.ravel()])
 
 
 class Learner(NamedTuple):
@@ -241,7 +242,7 @@ def _learn_one(
     rows = rows_of(
         last, spec.seating, index, own, config.gamma, config.lam, total, config.gru, record["told"]
     )
-    reading = Reading(lambda x: joined(env.encode(x[0]), x[1]), lambda n: n)
+    reading = Reading(lambda x: (env.encode(x[0]), x[1]), lambda n: n)
     fitted, info = ppo.fit(
         config, reading, rows, ppo.Learner(net.policy, learner.optimiser), progress, ppo_key,
         spec.axis,

@@ -21,8 +21,10 @@ from counterplay.algos import informed
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.study import Study
-from counterplay.maths import chosen, masked_log_softmax, masked_sum
-from counterplay.models.history import Seen, as_record, features_of, or_all, seen_in
+from counterplay.maths import chosen, masked_sum
+from counterplay.models.abreast import abreast
+from counterplay.models.actions import over_legal
+from counterplay.models.history import Seen, as_record, features_of, seen_in
 from counterplay.models.nets import Dense, Trunk
 from counterplay.types import NO_MOVE, Env, Memory, View
 
@@ -72,7 +74,7 @@ class LiamReader(eqx.Module):
     ):
         keys, wide = jr.split(key, 5), widths[-1]
         self.sizes = others, features, actions
-        self.trunk = Trunk(features + actions, widths, keys[0], gru=gru)
+        self.trunk = Trunk(features + actions, widths, keys[0], gru=gru, light=True)
         self.embed = Dense(self.trunk.width, embedding, 1.0, keys[1])
         self.hidden = Dense(embedding, wide, 2**0.5, keys[2])
         self.obs = Dense(wide, others * features, 1.0, keys[3])
@@ -89,7 +91,7 @@ class LiamReader(eqx.Module):
         seen = seen_in(view)
         e, memory = self.trunk(self.inputs(view.obs, seen), memory)
         z = self.embed(e)
-        log_pi = masked_log_softmax(self.decode(z).logits, or_all(seen.legal))
+        log_pi = abreast(over_legal)(self.decode(z).logits, seen.legal)
         return Sight(z[None], memory, as_record(seen) | {"predicted": log_pi})
 
     def inputs(self, obs: Float[Array, " F"], seen: Seen) -> Float[Array, " I"]:
@@ -120,7 +122,7 @@ def reader_loss(
     e = reader.trunk.along(x, study.contact, study.acting, study.memory)
     decoded = jax.vmap(lambda e: reader.decode(reader.embed(e)))(e)
     theirs = jax.vmap(jax.vmap(env.encode))(study.theirs)
-    log_pi = masked_log_softmax(decoded.logits, or_all(study.seen.legal))
+    log_pi = jax.vmap(over_legal)(decoded.logits, study.seen.legal)
     parts = {
         "observations_loss": ((decoded.obs - theirs) ** 2).mean(-1),
         "moves_loss": -chosen(log_pi, study.moves),

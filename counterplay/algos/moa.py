@@ -19,8 +19,10 @@ from counterplay.algos import informed
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.study import Study
-from counterplay.maths import chosen, masked_log_softmax, masked_sum
-from counterplay.models.history import Seen, as_record, features_of, inputs, or_all, seen_in, width
+from counterplay.maths import chosen, masked_sum
+from counterplay.models.abreast import abreast
+from counterplay.models.actions import over_legal
+from counterplay.models.history import Seen, as_record, features_of, inputs, seen_in, width
 from counterplay.models.nets import Dense, Trunk
 from counterplay.types import NO_MOVE, Act, Env, Memory, View
 from counterplay.views import select
@@ -64,7 +66,7 @@ class MoveModel(eqx.Module):
         key: PRNGKeyArray,
     ):
         keys, wide = jr.split(key, 7), widths[-1]
-        self.trunk = Trunk(inputs, widths, keys[0], gru=gru)
+        self.trunk = Trunk(inputs, widths, keys[0], gru=gru, light=True)
         self.history = Dense(self.trunk.width, wide, 1.0, keys[1])
         self.now = Dense(inputs, wide, 1.0, keys[2])
         self.joint = Dense((others + 1) * actions, wide, 1.0, keys[3])
@@ -78,11 +80,14 @@ class MoveModel(eqx.Module):
 
     def __call__(self, scene: Float[Array, " W"], moved: Int[Array, " N"]) -> Float[Array, "M A"]:
         """Log-probabilities of the next moves; in ``moved`` I come first, NO_MOVE is unknown."""
+        return jax.nn.log_softmax(self.logits(scene, moved))
+
+    def logits(self, scene: Float[Array, " W"], moved: Int[Array, " N"]) -> Float[Array, "M A"]:
         actions = self.move.bias.shape[-1]
         hot = (moved[:, None] == jnp.arange(actions)[None]).astype(jnp.float32)
         own = jax.vmap(self.own)(hot[1:])
         each = (scene + self.joint(hot.ravel()))[None] + own + self.other
-        return jax.nn.log_softmax(jax.vmap(self.move)(jax.nn.relu(each)))
+        return jax.vmap(self.move)(jax.nn.relu(each))
 
 
 class MoaReader(eqx.Module):
@@ -108,7 +113,8 @@ class MoaReader(eqx.Module):
     def look(self, key: PRNGKeyArray, memory: Memory, view: View) -> Sight:
         kept, scene = memory
         seen = seen_in(view)
-        log_pi = masked_log_softmax(self.moves(scene, seen), or_all(seen.legal))
+        logits = self.model.logits(scene, self.known(seen))
+        log_pi = abreast(over_legal)(logits, seen.legal)
         x = self.inputs(view.obs, seen)
         e, kept = self.model.trunk(x, kept)
         there = view.alive[1:, None].astype(jnp.float32)
@@ -119,13 +125,16 @@ class MoaReader(eqx.Module):
         return inputs(obs, seen, self.model.move.bias.shape[-1], self.goals)
 
     def moves(self, scene: Float[Array, " W"], seen: Seen) -> Float[Array, "M A"]:
-        """Log-probabilities of the moves of this slot, from what was kept of the one before.
+        """Log-probabilities of the moves of this slot, from what was kept of the one before."""
+        return self.model(scene, self.known(seen))
+
+    def known(self, seen: Seen) -> Int[Array, " N"]:
+        """The last joint move, as far as it follows what was kept.
 
         Who left an episode early kept an earlier slot than that of the last joint move, so the two
         do not belong together: a joint move without mine counts as unknown.
         """
-        known = seen.moved[0] != NO_MOVE
-        return self.model(scene, jnp.where(known, seen.moved, NO_MOVE))
+        return jnp.where(seen.moved[0] != NO_MOVE, seen.moved, NO_MOVE)
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> MoaReader:
@@ -206,8 +215,8 @@ class Agent(informed.Predictor):
     """The policy that is trained; it records all of its policy, which influence needs."""
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
-        act = super().act(key, memory, view, greedy)
-        more = {"action": act.action, "policy": self.log_probs(memory, view)}
+        act, log_pi = self.decided(key, memory, view, greedy)
+        more = {"action": act.action, "policy": log_pi}
         return act._replace(record=act.record | more)
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.algos import informed
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.study import Study
 from counterplay.maths import chosen, masked_sum
-from counterplay.models.actions import ActionModel
+from counterplay.models.abreast import abreast
+from counterplay.models.actions import ActionModel, Heads, read
 from counterplay.models.history import Seen, as_record, features_of, inputs, or_all, seen_in, width
 from counterplay.types import NO_MOVE, Env, Memory, View
 
@@ -46,8 +47,7 @@ class MoveReader(eqx.Module):
         seen = seen_in(view)
         x = self.inputs(view.obs, seen)
         e, memory = self.model.trunk(x, memory)
-        log_pi, there = self.moves(x, e, seen), view.alive[1:, None]
-        told = jnp.where(there, jnp.concatenate([there, jnp.exp(log_pi)], 1), 0.0)
+        log_pi, told = abreast(_told)(self.model.heads(x, e), seen.legal, view.alive[1:])
         return Sight(told, memory, as_record(seen) | {"predicted": log_pi})
 
     def inputs(self, obs: Float[Array, " F"], seen: Seen) -> Float[Array, " I"]:
@@ -56,8 +56,20 @@ class MoveReader(eqx.Module):
     def moves(
         self, x: Float[Array, " I"], e: Float[Array, " E"], seen: Seen
     ) -> Float[Array, "M A"]:
-        """Log-probabilities; of somebody absent, whose legal moves nobody knows, over all."""
-        return self.model(x, e, or_all(seen.legal)).moves[:, 0, 0]
+        return _moves(self.model.heads(x, e), seen.legal)
+
+
+def _moves(heads: Heads, legal: Bool[Array, "M A *b"]) -> Float[Array, "M A *b"]:
+    """Log-probabilities; of somebody absent, whose legal moves nobody knows, over all."""
+    return read(heads, or_all(legal, 1)).moves[:, 0, 0]
+
+
+def _told(
+    heads: Heads, legal: Bool[Array, "M A *b"], there: Bool[Array, "M *b"]
+) -> tuple[Float[Array, "M A *b"], Float[Array, "M C *b"]]:
+    """The same, and what the policy is told: who is there, and the chances of their moves."""
+    log_pi, there = _moves(heads, legal), there[:, None]
+    return log_pi, jnp.where(there, jnp.concatenate([there, jnp.exp(log_pi)], 1), 0.0)
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> MoveReader:

@@ -36,7 +36,7 @@ class Rows(NamedTuple):
 
 def unroll(
     net: ActorCritic | Conditioned,
-    obs: Float[Array, "W F"],
+    obs: Any,
     contact: Bool[Array, " W"],
     alive: Bool[Array, " W"],
     memory: Float[Array, " H"] | None,

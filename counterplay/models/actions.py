@@ -15,17 +15,41 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.maths import masked_log_softmax
+from counterplay.models.history import or_all
 from counterplay.models.nets import Dense, Trunk
 
 
-class Reading(NamedTuple):
-    """What the model makes of one slot, all log-probabilities."""
+class Heads(NamedTuple):
+    """What the model makes of one slot, logits."""
 
     moves: Float[Array, "M Y G A"]
-    """Of each other's move, given its type and goal; -inf where that is known to be illegal."""
     goals: Float[Array, "M Y G"]
-    """Of each other's goal, given its type."""
     types: Float[Array, "M Y"]
+
+
+class Reading(NamedTuple):
+    """The same as log-probabilities; any batch axes come last."""
+
+    moves: Float[Array, "M Y G A *b"]
+    """Of each other's move, given its type and goal; -inf where that is known to be illegal."""
+    goals: Float[Array, "M Y G *b"]
+    """Of each other's goal, given its type."""
+    types: Float[Array, "M Y *b"]
+
+
+def read(heads: Heads, legal: Bool[Array, "M A *b"]) -> Reading:
+    """Log-probabilities; logits [M, Y, G, A, *b] are of as many batch axes."""
+    can = jnp.broadcast_to(legal[:, None, None], heads.moves.shape)
+    return Reading(
+        masked_log_softmax(heads.moves, can, 3),
+        jax.nn.log_softmax(heads.goals, 2),
+        jax.nn.log_softmax(heads.types, 1),
+    )
+
+
+def over_legal(logits: Float[Array, "M A *b"], legal: Bool[Array, "M A *b"]) -> Array:
+    """Log-probabilities [M, A, *b]; over all moves where nobody knows which are legal."""
+    return masked_log_softmax(logits, or_all(legal, 1), 1)
 
 
 class ActionModel(eqx.Module):
@@ -73,11 +97,9 @@ class ActionModel(eqx.Module):
         self, x: Float[Array, " I"], e: Float[Array, " E"], legal: Bool[Array, "M A"]
     ) -> Reading:
         """``x`` is what is seen now (``history.inputs``), ``e`` what the trunk made of all."""
+        return read(self.heads(x, e), legal)
+
+    def heads(self, x: Float[Array, " I"], e: Float[Array, " E"]) -> Heads:
         units = jax.nn.relu((self.history(e) + self.now(x))[None] + self.other)  # [M, W]
         heads = lambda w: (units @ w.reshape(len(w), -1)).reshape(len(units), *w.shape[1:])
-        logits = heads(self.move) + self.bias[None]
-        return Reading(
-            masked_log_softmax(logits, jnp.broadcast_to(legal[:, None, None], logits.shape)),
-            jax.nn.log_softmax(heads(self.goal)),
-            jax.nn.log_softmax(units @ self.type),
-        )
+        return Heads(heads(self.move) + self.bias[None], heads(self.goal), units @ self.type)

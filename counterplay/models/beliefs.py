@@ -3,6 +3,7 @@
 Bayes' rule over moves with a learned likelihood: b(k, g) grows with pi(a_j | e, x_j, k, g) of what
 was seen done. Others are inferred each for themselves. Goals begin anew, from what the history says
 of them, at first slots and after every event; types stay. Whoever is absent is frozen.
+Axes are counted from the front, so all that is carried may have batch axes *b behind them.
 """
 
 from typing import NamedTuple
@@ -13,17 +14,18 @@ from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.maths import bayes_update
 from counterplay.models.actions import Reading
+from counterplay.models.history import one_hot
 from counterplay.types import NO_EVENT, NO_MOVE, View
 
 
 class Held(NamedTuple):
     """What is carried from slot to slot of a match."""
 
-    log_belief: Float[Array, "M Y G"]
+    log_belief: Float[Array, "M Y G *b"]
     """Over type and goal of each other, before its next move."""
-    moves: Float[Array, "M Y G A"]
+    moves: Float[Array, "M Y G A *b"]
     """Probabilities of that move under each of them, with a uniform share of the legal ones."""
-    habit: Float[Array, "M G"]
+    habit: Float[Array, "M G *b"]
     """How often each goal was reached of late in this match."""
 
 
@@ -60,15 +62,16 @@ def heard(held: Held, view: View, rates: Rates) -> Held:
     A move counts if I saw it and moved in that slot myself: then ``held.moves`` is about it.
     """
     moved, event = view.moved[1:], view.event[1:]
-    counts = (moved != NO_MOVE) & (view.moved[0] != NO_MOVE)
+    counts = (moved != NO_MOVE) & (view.moved[:1] != NO_MOVE)
     told = _log_chosen(held.moves, moved, counts)
-    hot = event[:, None] == jnp.arange(held.habit.shape[-1])[None]
+    hot = one_hot(event, held.habit.shape[1])
     reached = (
         hot.any(1) & rates.events
     )  # where goals are not inferred, none of the game's is among them
     told += jnp.where(reached[:, None, None], jnp.log(hot + 0.01)[:, None], 0.0)
-    flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])  # -1 cannot be told of nobody
-    after = bayes_update(flat(held.log_belief), flat(told)).reshape(told.shape)
+    sizes = told.shape[0], told.shape[1] * told.shape[2], *told.shape[3:]
+    flat = lambda x: x.reshape(sizes)  # -1 cannot be told of nobody
+    after = bayes_update(flat(held.log_belief), flat(told), axis=1).reshape(told.shape)
     lately = rates.decay * held.habit + (1 - rates.decay) * hot
     return held._replace(
         log_belief=jnp.where((counts | reached)[:, None, None], after, held.log_belief),
@@ -77,11 +80,11 @@ def heard(held: Held, view: View, rates: Rates) -> Held:
 
 
 def _log_chosen(
-    moves: Float[Array, "M Y G A"], moved: Int[Array, " M"], counts: Bool[Array, " M"]
-) -> Float[Array, "M Y G"]:
+    moves: Float[Array, "M Y G A *b"], moved: Int[Array, "M *b"], counts: Bool[Array, "M *b"]
+) -> Float[Array, "M Y G *b"]:
     """Log-likelihood of what was done; 0 where nothing was seen, or nothing that could be."""
-    done = moved[:, None, None, None] == jnp.arange(moves.shape[-1])[None, None, None]
-    chance = jnp.where(done, moves, 0.0).sum(-1)
+    done = one_hot(moved, moves.shape[3])[:, None, None]
+    chance = jnp.where(done, moves, 0.0).sum(3)
     seen = counts & (chance > 0).any((1, 2))
     return jnp.log(jnp.where(seen[:, None, None], chance, 1.0))
 
@@ -96,24 +99,24 @@ def looked(held: Held, view: View, reading: Reading, rates: Rates, amortised: bo
         now = _filtered(held, view, reading, rates)
     there = view.alive[1:][:, None, None]
     legal = view.public_legal[1:].astype(jnp.float32)
-    even = legal / jnp.maximum(legal.sum(-1, keepdims=True), 1)
+    even = legal / jnp.maximum(legal.sum(1, keepdims=True), 1)
     chances = (1 - rates.mix) * jnp.exp(reading.moves) + rates.mix * even[:, None, None]
     return held._replace(
         log_belief=jnp.where(there, now, held.log_belief),
-        moves=jnp.where(there[..., None], chances, 0.0),
+        moves=jnp.where(there[:, :, :, None], chances, 0.0),
     )
 
 
-def _filtered(held: Held, view: View, reading: Reading, rates: Rates) -> Float[Array, "M Y G"]:
+def _filtered(held: Held, view: View, reading: Reading, rates: Rates) -> Float[Array, "M Y G *b"]:
     """The filter's belief, with goals begun anew and drift."""
-    types = jax.nn.logsumexp(held.log_belief, axis=-1, keepdims=True)
+    types = jax.nn.logsumexp(held.log_belief, axis=2, keepdims=True)
     types = _towards(types, jnp.full_like(types, -jnp.log(float(types.shape[1]))), rates.type_drift)
     said = _towards(reading.goals, jnp.log(held.habit)[:, None], rates.habit)
-    fresh = view.first | ((view.event[1:] != NO_EVENT) & rates.events)
+    fresh = view.first[None] | ((view.event[1:] != NO_EVENT) & rates.events)
     if rates.window:
-        fresh |= view.time % rates.window == 0
+        fresh |= view.time[None] % rates.window == 0
     fresh = fresh[:, None, None]
-    goals = jax.nn.log_softmax(held.log_belief)
+    goals = jax.nn.log_softmax(held.log_belief, axis=2)
     return types + jnp.where(fresh, said, _towards(goals, said, rates.drift))
 
 
@@ -124,14 +127,44 @@ def _towards(log_p: Array, log_q: Array, share: float) -> Array:
     return jnp.logaddexp(log_p + jnp.log1p(-share), log_q + jnp.log(share))
 
 
-def predicted(held: Held) -> Float[Array, "M A"]:
+def predicted(held: Held) -> Float[Array, "M A *b"]:
     """Probabilities of each other's next move; 0 for whoever is absent."""
-    return (jnp.exp(held.log_belief)[..., None] * held.moves).sum((1, 2))
+    return (jnp.exp(held.log_belief)[:, :, :, None] * held.moves).sum((1, 2))
 
 
-def over_goals(held: Held) -> Float[Array, "M G"]:
+def over_goals(held: Held) -> Float[Array, "M G *b"]:
     return jnp.exp(held.log_belief).sum(1)
 
 
-def over_types(held: Held) -> Float[Array, "M Y"]:
+def over_types(held: Held) -> Float[Array, "M Y *b"]:
     return jnp.exp(held.log_belief).sum(2)
+
+
+def log_of(chances: Float[Array, "*b A"], axis: int = -1) -> Float[Array, "*b A"]:
+    """Log-probabilities, by default on the last axis; even ones for whoever has none."""
+    none = chances.sum(axis, keepdims=True) == 0
+    return jnp.log(jnp.where(none, 1 / chances.shape[axis], chances))
+
+
+def told_of(held: Held, noise: list[Array], goal_input: str, action_input: str) -> list[Array]:
+    """What a policy is told: types [M, Y, *b], goals [M, G, *b] and moves [M, A, *b].
+
+    ``goal_input`` and ``action_input`` say how; see ``goal_ppo.Config``. ``noise``, of types and
+    goals [M, Y G, *b] and of moves [M, A, *b], has a Gumbel distribution: what is likeliest with it
+    is a draw.
+    """
+    others, types, goals, *batch = held.log_belief.shape
+    hot = lambda x: one_hot(jnp.argmax(x, 1), x.shape[1]).astype(jnp.float32)
+    belief = held.log_belief.reshape(others, types * goals, *batch)
+    if goal_input in ("map", "sample"):  # one of them, as if it were known
+        chances = hot(belief if goal_input == "map" else belief + noise[0])
+    else:
+        chances = jnp.exp(belief)
+    chances = chances.reshape(others, types, goals, *batch)
+    moves = (chances[:, :, :, None] * held.moves).sum((1, 2))
+    if action_input == "argmax":
+        moves = hot(moves)
+    elif action_input == "sample":
+        moves = hot(log_of(moves, 1) + noise[1])
+    tell = jnp.float32(goal_input != "none"), jnp.float32(action_input != "none")
+    return [tell[0] * chances.sum(2), tell[0] * chances.sum(1), tell[1] * moves]

@@ -42,15 +42,21 @@ def width(features: int, seats: int, actions: int, goals: int) -> int:
 
 def inputs(obs: Float[Array, " F"], seen: Seen, actions: int, goals: int) -> Float[Array, " I"]:
     """The observation, the last joint move and its events one-hot, who is there, what I earned."""
-    hot = lambda index, size: (index[:, None] == jnp.arange(size)[None]).astype(jnp.float32).ravel()
+    hot = lambda index, size: one_hot(index, size).astype(jnp.float32).ravel()
     flags = jnp.stack([finite(seen.reward), seen.first.astype(jnp.float32)])
     parts = [hot(seen.moved, actions), hot(seen.event, goals), seen.alive.astype(jnp.float32)]
     return jnp.concatenate([obs, *parts, flags])
 
 
-def or_all(legal: Bool[Array, "*b A"]) -> Bool[Array, "*b A"]:
+def or_all(legal: Bool[Array, "*b A"], axis: int = -1) -> Bool[Array, "*b A"]:
     """The same, with every move where none is legal, as of the absent."""
-    return legal | ~legal.any(-1, keepdims=True)
+    return legal | ~legal.any(axis, keepdims=True)
+
+
+def one_hot(index: Int[Array, "M *b"], size: int) -> Bool[Array, "M {size} *b"]:
+    """Of numbers, of which those below 0 are none."""
+    numbers = jnp.arange(size).reshape(1, size, *[1] * (index.ndim - 1))
+    return index[:, None] == numbers
 
 
 def as_record(seen: Seen) -> dict[str, Any]:

@@ -7,9 +7,18 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+Inputs = Float[Array, " _"] | tuple[Float[Array, " _"], ...]
+"""Numbers in one array, or in several that stand for all of them, one after the other."""
+Rows = Float[Array, "W _"] | tuple[Float[Array, "W _"], ...]
+"""The same of a row of slots."""
+
 
 class Dense(eqx.Module):
-    """x W + b. The weight is [in, out], so a batch is one plain matrix product."""
+    """x W + b. The weight is [in, out], so a batch is one plain matrix product.
+
+    Of an input in parts each meets its own rows of the weight: nobody has to join them, and who
+    wants a gradient of one part does not pay for that of all.
+    """
 
     weight: Float[Array, "I O"]
     bias: Float[Array, " O"]
@@ -22,8 +31,13 @@ class Dense(eqx.Module):
         self.weight = scale / inputs**0.5 * jr.normal(key, (inputs, outputs))
         self.bias = jnp.zeros(outputs)
 
-    def __call__(self, x: Float[Array, " I"]) -> Float[Array, " O"]:
-        return x @ self.weight + self.bias
+    def __call__(self, x: Inputs) -> Float[Array, " O"]:
+        if not isinstance(x, tuple):
+            return x @ self.weight + self.bias
+        y, at = self.bias, 0
+        for part in x:
+            y, at = y + part @ self.weight[at : at + len(part)], at + len(part)
+        return y
 
 
 ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "tanh": jnp.tanh}
@@ -52,7 +66,11 @@ class LightGRU(eqx.Module):
         return self.keep.shape[-2]
 
     def __call__(self, x: Float[Array, " I"], memory: Float[Array, " H"]) -> Float[Array, " H"]:
-        gate, new = jnp.split(x @ self.read + memory @ self.keep + self.bias, 2)
+        return self.after(x @ self.read, memory)
+
+    def after(self, read: Float[Array, " H2"], memory: Float[Array, " H"]) -> Float[Array, " H"]:
+        """The same, of what was read of the input."""
+        gate, new = jnp.split(read + memory @ self.keep + self.bias, 2)
         new = jnp.tanh(new)
         return new + jax.nn.sigmoid(gate) * (memory - new)
 
@@ -93,7 +111,7 @@ class Trunk(eqx.Module):
         return self.gru or self.layers[-1].bias.shape[-1]
 
     def __call__(
-        self, x: Float[Array, " I"], memory: Float[Array, " H"]
+        self, x: Inputs, memory: Float[Array, " H"]
     ) -> tuple[Float[Array, " E"], Float[Array, " H"]]:
         """What it makes of one observation, and the next memory."""
         e = self._layered(x)
@@ -103,7 +121,7 @@ class Trunk(eqx.Module):
 
     def along(
         self,
-        x: Float[Array, "W I"],
+        x: Rows,
         contact: Bool[Array, " W"],
         alive: Bool[Array, " W"],
         memory: Float[Array, " H"],
@@ -117,12 +135,16 @@ class Trunk(eqx.Module):
         if (cell := self.cell) is None:
             return e
 
-        # the input's part of the gates stays in the loop: outside it the memory it fills, on a
-        # CPU, costs more than one large product saves
+        # the input's part of a GRU's gates stays in the loop: outside it the memory it fills, on a
+        # CPU, costs more than one large product saves; readers learn from few rows at a time
+        after_slot = cell
+        if isinstance(cell, LightGRU):
+            e, after_slot = e @ cell.read, cell.after
+
         def step(memory, slot):
             e, contact, alive = slot
             memory = jnp.where(contact, 0.0, memory)
-            after = cell(e, memory)
+            after = after_slot(e, memory)
             return jnp.where(alive, after, memory), after
 
         slots = (e, contact, alive)
@@ -131,10 +153,12 @@ class Trunk(eqx.Module):
         _, e = lax.scan(step, memory, jax.tree.map(lambda x: x[burn_in:], slots))
         return jnp.concatenate([warm, e])
 
-    def _layered(self, x: Float[Array, " I"]) -> Float[Array, " E"]:
-        for layer in self.layers:
-            x = ACTIVATIONS[self.activation](layer(x))
-        return x
+    def _layered(self, x: Inputs) -> Float[Array, " E"]:
+        first, *rest = self.layers
+        e = ACTIVATIONS[self.activation](first(x))
+        for layer in rest:
+            e = ACTIVATIONS[self.activation](layer(e))
+        return e
 
 
 class ActorCritic(eqx.Module):
@@ -170,7 +194,7 @@ class ActorCritic(eqx.Module):
         return self.trunk.gru
 
     def __call__(
-        self, obs: Float[Array, " F"], memory: Float[Array, " H"]
+        self, obs: Inputs, memory: Float[Array, " H"]
     ) -> tuple[Float[Array, " A"], Float[Array, ""], Float[Array, " H"]]:
         """Logits, value and the next memory."""
         e, memory = self.trunk(obs, memory)
@@ -178,7 +202,7 @@ class ActorCritic(eqx.Module):
 
     def along(
         self,
-        obs: Float[Array, "W F"],
+        obs: Rows,
         contact: Bool[Array, " W"],
         alive: Bool[Array, " W"],
         memory: Float[Array, " H"],
@@ -187,7 +211,7 @@ class ActorCritic(eqx.Module):
         return self.trunk.along(obs, contact, alive, memory)
 
     def judge(
-        self, obs: Float[Array, " F"], e: Float[Array, " E"]
+        self, obs: Inputs, e: Float[Array, " E"]
     ) -> tuple[Float[Array, " A"], Float[Array, ""]]:
         """Logits and value, from an observation and what the trunk made of it."""
         v = e if self.critic is None else self.critic(obs, jnp.zeros(0))[0]
