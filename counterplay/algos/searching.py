@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
-from counterplay.algos.informed import joined
 from counterplay.maths import chosen, masked_log_softmax, sample_action
 from counterplay.names import unknown
 from counterplay.planning.simulator import Thought, place, simulator
@@ -95,7 +94,7 @@ def can_think(agent: Any) -> bool:
 def think(agent: Any, key: PRNGKeyArray, memory: Memory, view: View) -> Thought:
     """Policy, value, expected moves and the next memory of an agent of ``informed``."""
     sight = agent.sight(memory, view, key)
-    logits, value, kept = agent.net.policy(joined(view.obs, sight.told), memory[0])
+    logits, value, kept = agent.net.policy((view.obs, sight.told), memory[0])
     there = view.alive[1:, None]
     moves = jnp.where(there, jnp.exp(sight.record["predicted"]), 0.0)
     return Thought(masked_log_softmax(logits, view.legal), value, moves, (kept, sight.memory))
