@@ -1,4 +1,4 @@
-"""Our agent: infers whom it plays, expects their moves, learns the game, and plans in what it learnt.
+"""Our agent: infers whom it plays, expects their moves, learns the game, and plans in that.
 
 ``tau -> (k_j, g_j) -> a_j'``, ``pi(a_i | e, b, a_j')``, ``e = f(o)``, ``P(e' | e, a_i, a_-i)``, and
 ``argmax over a_i of sum P (r + gamma V(e', b'))`` in place of a search through a simulator. It is
@@ -7,6 +7,7 @@ alone learns as there, and from the plans. Reads top to bottom: what is learnt, 
 it learns from an iteration.
 """
 
+import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from counterplay.algos import goal_ppo, informed
+from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.fitting import fit_reader
 from counterplay.algos.imagining import Stretch, model_loss, stretches
@@ -27,12 +28,12 @@ from counterplay.algos.thinking import Functions, Model, functions, make_model, 
 from counterplay.maths import (
     chosen,
     masked_log_softmax,
-    masked_mean,
     rank_correlation,
     sample_action,
     v_trace,
 )
 from counterplay.models.conditioned import Conditioned
+from counterplay.models.history import from_record
 from counterplay.models.values import Values
 from counterplay.models.world import world_of
 from counterplay.planning import Plan
@@ -49,6 +50,7 @@ class Planning(NamedTuple):
     gamma: float
     temperature: float
     explore: float
+    distil: float
 
 
 class Net(eqx.Module):
@@ -103,7 +105,7 @@ class Agent(goal_ppo.Agent):
 
     def seen(self, key: PRNGKeyArray, memory: Memory, view: View, sight: Sight) -> Array:
         """The latent of the game after this slot was seen."""
-        world, seen = self.net.model.world, informed.seen_of(sight)
+        world, seen = self.net.model.world, from_record(sight.record)
         return world.see(key, memory[2], world.inputs(view.obs, seen), seen)
 
     def planned(
@@ -136,15 +138,13 @@ class Agent(goal_ppo.Agent):
         think_key, act_key = jr.split(key)
         thought = self.think(think_key, memory, view)
         log_mu = self._log_mu(thought, view)
-        if greedy:
-            action = jnp.argmax(log_mu).astype(jnp.int32)
-        else:
-            action = sample_action(act_key, log_mu)
+        best = jnp.argmax(log_mu).astype(jnp.int32)
+        action = best if greedy else sample_action(act_key, log_mu)
         record = {"log_pi": chosen(log_mu, action), "own": chosen(thought.log_pi, action)}
         record |= {"value": thought.value, "told": thought.sight.told}
         record |= {"plan": thought.plan.weights, "worth": self._worth(thought, view)}
         record |= {"rows": rows_of(thought.sight.memory[1].log_belief, view.alive[1:])}
-        record |= {"gain": _gain(thought, action)}
+        record |= {"gain": _gain(thought, action), "pull": self.net.how.distil * self.net.trust}
         memory = thought.kept, thought.sight.memory, thought.e
         return Act(action, memory, record | thought.sight.record)
 
@@ -195,7 +195,7 @@ def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -
     world = world_of(env, key, **sizes)
     model = make_model(config, world, parts.reader.model.sizes, jr.fold_in(key, 1))
     how = Planning(config.plan, config.depth, config.samples, config.gamma, config.temperature,
-                   config.explore)  # fmt: skip
+                   config.explore, config.distil)  # fmt: skip
     slow = jax.tree.map(jnp.copy, model.values)
     return Net(parts.policy, parts.reader, model, slow, jnp.float32(0), jnp.float32(1), how)
 
@@ -223,11 +223,11 @@ def learn_more(
     last = each(net, chunk.next_memories[index], chunk.next_views[index])
     stretch = stretches(spec.env, seating, index, chunk, study, key)
     ratio = jnp.exp(record["own"] - record["log_pi"])
-    target = jax.vmap(jax.vmap(partial(v_trace, lam=config.lam)))(
-        stretch.window.reward, config.gamma * stretch.goes, record["worth"], last,
-        stretch.closing, ratio,
-    )  # fmt: skip
-    stretch = stretch._replace(target=target, worth=record["worth"])
+    window, each = stretch.window, jax.vmap(jax.vmap(partial(v_trace, lam=config.lam)))
+    discount = config.gamma * window.continues[..., 0]
+    target = each(window.reward, discount, record["worth"], last, stretch.closing, ratio)
+    keep = lambda x: jnp.where(stretch.acting, x, 0.0)  # not even a NaN of the absent can spread
+    stretch = stretch._replace(target=keep(target), worth=keep(record["worth"]))
     ids = tuple(goal_ppo.opponent_ids(seating.kinds))
     how = replace(
         config, reader_rate=config.world_rate, reader_epochs=config.world_epochs,
@@ -238,9 +238,9 @@ def learn_more(
         loss, how, spec, net.model, learner.modelling, stretch, progress, key
     )
     bad = info.pop("bad_updates")
-    trust, told = judged(config, record, stretch, target, info, progress, total)
-    keep = lambda old, new: config.slow * old + (1 - config.slow) * new
-    slow = jax.tree.map(keep, net.slow, model.values)
+    trust, told = judged(config, record, stretch, info, progress, total)
+    near = lambda old, new: config.slow * old + (1 - config.slow) * new
+    slow = jax.tree.map(near, net.slow, model.values)
     where = lambda n: (n.model, n.slow, n.trust, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
     net = eqx.tree_at(where, net, (model, slow, trust, spread))
@@ -248,14 +248,13 @@ def learn_more(
 
 
 def judged(
-    config: Config, record: dict, stretch: Stretch, target: Array, info: dict, progress: Array,
-    total: Any,
+    config: Config, record: dict, stretch: Stretch, info: dict, progress: Array, total: Any
 ) -> tuple[Float[Array, " K"], dict[str, Array]]:  # fmt: skip
     """How far plans are to be trusted: none before they have been seen to tell good moves from
     bad, or before the model knows who plays on and what is legal."""
-    acting = stretch.window.acting
+    acting, target = stretch.acting, stretch.target
     flat = lambda x: x.reshape(len(x), -1)
-    gained = target - record["worth"]
+    gained = target - stretch.worth
     rank = jax.vmap(rank_correlation)(flat(record["gain"]), flat(gained), flat(acting))
     shards = total(jnp.ones(()))
     rank = total(rank) / shards
@@ -266,3 +265,27 @@ def judged(
     sound = (info["legal_right"] >= 0.99) & (info["alive_right"] >= 0.99)
     trust = jnp.clip(2 * rank, 0, 1) * (sound & (progress >= config.warm))
     return trust, {"plan_rank": rank, "trust": trust, "spread": spread}
+
+
+def system_of(ids: tuple[int, ...] = ()) -> System:
+    """Its parts; ``ids`` are the opponents of a training."""
+    return goal_ppo.system_of(ids)._replace(agent=Agent, more=learn_more)
+
+
+def init(config: Config, spec: Any, key: PRNGKeyArray) -> ppo.State:
+    """Fresh networks, the same on every shard."""
+    return informed.init(system_of(), config, spec, key, init_learner)
+
+
+def policy(config: Config, state: ppo.State) -> tuple[Agent, ...]:
+    """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
+    return tuple(Agent(learner.net) for learner in state.learners)
+
+
+def learn(config: Config, state: Any, chunk: Any) -> tuple[Any, dict[str, Array]]:
+    """Every kind of learner learns from its own places of a chunk."""
+    ids = tuple(goal_ppo.opponent_ids(state.spec.seating.kinds))
+    return informed.learn(system_of(ids), config, state, chunk)
+
+
+train = partial(informed.train, sys.modules[__name__])

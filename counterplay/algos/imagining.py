@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.algos.labels import goals_of, types_of
 from counterplay.algos.study import Study
@@ -70,7 +70,9 @@ def model_loss(
     keys = jr.split(key, 3)
     obs = jax.vmap(env.encode)(finite(s.window.obs))
     e, q = posterior(world, s.window, obs, s.start, keys[0])
-    sums, counts = world_losses(world, s.window, obs, e, q, keys[1], Weights(config.world_steps))
+    sums, counts = world_losses(
+        world, s.window, obs, e, q, keys[1], Weights(steps=config.world_steps)
+    )
     e = lax.stop_gradient(e)
     parts = _expected(ids, model, s, e) | _valued(model, s, e, keys[2])
     parts |= _judged(world, s.window, e, keys[2])
@@ -127,9 +129,10 @@ def _judged(
     told: Outcome = jax.vmap(world.read)(_next(world, e, window, key))
     told = lax.stop_gradient(told)
     acting, alive = window.acting, window.alive
-    right = ((told.alive > 0) == window.continues) | ~alive
-    legal = ((told.legal > 0) == jnp.roll(window.legal, -1, axis=0)).all(-1)
+    right = (told.alive > 0) == window.continues
+    legal = (told.legal > 0) == jnp.roll(window.legal, -1, axis=0)
+    share = lambda x: x.astype(jnp.float32)
     return {
-        "alive_right": (right.all(-1).astype(jnp.float32), acting),
-        "legal_right": (legal.astype(jnp.float32), window.follows),
+        "alive_right": (share(right), alive & acting[:, None]),
+        "legal_right": (share(legal).mean(-1), window.follows),
     }

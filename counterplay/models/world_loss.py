@@ -81,6 +81,19 @@ def world_loss(
     see_key, imagine_key = jr.split(key)
     obs = jax.vmap(env.encode)(finite(window.obs))
     e, q = posterior(world, window, obs, start, see_key)
+    return world_losses(world, window, obs, e, q, imagine_key, weights)
+
+
+def world_losses(
+    world: World,
+    window: Window,
+    obs: Float[Array, "W F"],
+    e: Float[Array, "W E"],
+    q: Float[Array, "W Z C"],
+    key: PRNGKeyArray,
+    weights: Weights = DEFAULTS,
+) -> Parts:
+    """The same, from what ``posterior`` made of the encoded observations."""
     told = jax.vmap(world.read)(e)
     follows = window.follows
     after = jnp.arange(len(follows)) > 0  # the slot before it is in the window
@@ -91,7 +104,7 @@ def world_loss(
     came = after & jnp.roll(follows, 1)
     losses = jax.vmap(lambda *x: moved_losses(world, *x))(told, moves)
     parts |= {name: (x, came) for name, x in losses.items()}
-    dreams, expected = imagine(world, e, window, imagine_key, weights)
+    dreams, expected = imagine(world, e, window, key, weights)
     parts |= _divergences(world, expected, e, q, follows) | _dreamt(world, dreams, window, obs)
     sums = {name: _weight(name, weights) * masked_sum(*part) for name, part in parts.items()}
     return sums, {name: counts.sum().astype(jnp.float32) for name, (_, counts) in parts.items()}
