@@ -226,7 +226,7 @@ def learn_more(
     window, each = stretch.window, jax.vmap(jax.vmap(partial(v_trace, lam=config.lam)))
     discount = config.gamma * window.continues[..., 0]
     target = each(window.reward, discount, record["worth"], last, stretch.closing, ratio)
-    keep = lambda x: jnp.where(stretch.acting, x, 0.0)  # not even a NaN of the absent can spread
+    keep = lambda x: jnp.where(window.shown, x, 0.0)  # not even a NaN of the absent can spread
     stretch = stretch._replace(target=keep(target), worth=keep(record["worth"]))
     ids = tuple(goal_ppo.opponent_ids(seating.kinds))
     how = replace(

@@ -57,9 +57,10 @@ def stretches(
     window = window._replace(seen=study.seen)
     closing = chunk.slots["closing"][lane]
     keys = jr.bits(key, (*closing.shape, 2), jnp.uint32)
-    record, nothing = chunk.records[index], jnp.zeros(closing.shape)
-    start = chunk.memories[index][2]
-    return Stretch(window, study, start, closing, keys, nothing, nothing, record["rows"])
+    nothing, start = jnp.zeros(closing.shape), chunk.memories[index][2]
+    rows = chunk.records[index]["rows"]
+    rows = jnp.where(window.shown[..., None, None], rows, 0.0)
+    return Stretch(window, study, start, closing, keys, nothing, nothing, rows)
 
 
 def model_loss(
