@@ -33,6 +33,8 @@ from counterplay.verbs import (
 )
 
 MEAN_RETURN = "mean return ± standard error"
+PLANNING_LANES = 256
+"""Games side by side where a run plans: a search keeps a tree in each, and gains little by more."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class Eval:
     match: int | None = None
     """Episodes a match; memory is carried inside a match only. By default as the run was trained,
     1 without a run."""
+    planner: str = "none"
+    """How the run plans before it moves: none, or PLANNER:setting=value,... such as
+    mcts:sims=50,world=true, a tree search in the true simulator."""
     seed: int = 0
     """Seed of start states and moves; never the games of a training."""
     greedy: bool = False
@@ -87,14 +92,19 @@ def evaluate(args: list[str]) -> int:
     named = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
     members = [name for text in named for name in split_list(text)]
     game, match = set_up(chosen, members)
+    from counterplay.evaluate.marks import marks_of
     from counterplay.evaluate.results import opening
     from counterplay.evaluate.returns import evaluate as play
     from counterplay.evaluate.rows import EpisodeRows
+    from counterplay.evaluate.spent import Spent
+    from counterplay.planning.naming import read_planner, with_planner
     from counterplay.runs import split_run
     from counterplay.runs.folder import stamp
 
+    plans = read_planner(chosen.planner) is not None
     with opening(members) as checkpoints:
-        roster, env = seats_of(chosen, envs.make(game), f"run:{run}")
+        focal = with_planner(chosen.planner, f"run:{run}")
+        roster, env = seats_of(chosen, envs.make(game), focal)
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
     folder = split_run(run).folder / "evaluations" / stamp() if run else None
@@ -104,9 +114,15 @@ def evaluate(args: list[str]) -> int:
     with Meter(f"eval on {game}", chosen.episodes, "episodes", quiet=chosen.json) as meter:
         told = lambda done, total: meter.update(done, total=total)
         size = {"match": match, "progress": told, "rows": rows, "breaks": breaks}
+        spent, lanes = Spent(), PLANNING_LANES if plans else None
+        size |= {"spent": spent, "most_lanes": lanes}
         table = play(env, roster, chosen.episodes, **how, **size)
     found = {"env": game, "match": match, "policies": short_names(named), "given": named}
-    found |= {"rows": [as_json(row) for row in table], "env_errors": breaks.count}
+    found |= {"rows": rows_as_json(table, roster), "env_errors": breaks.count}
+    if plans:
+        found |= {"planner": chosen.planner, "planning": spent.told()}
+    if marks := marks_of(roster):
+        found |= {"marks": marks}
     saved = None
     if folder is not None:
         more = found | how | {"opponents": roster.ids, "checkpoints": checkpoints}
@@ -114,7 +130,9 @@ def evaluate(args: list[str]) -> int:
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))
         return 0
-    show_rows(title_of(chosen, game, table[0].episodes, match), table, roster)
+    title = title_of(chosen, game, table[0].episodes, match)
+    show_rows(f"{title}, {chosen.planner}" if plans else title, table, roster)
+    tell_planning(found)
     tell_breaks(breaks.count)
     if saved:
         print(f"saved in {saved}")
@@ -139,12 +157,13 @@ def title_of(chosen: Any, game: str, episodes: int, match: int) -> str:
 def set_up(chosen: Any, names: Iterable[str]) -> tuple[str, int]:
     """Chooses devices, and tells game and match: as asked, else as the first run was trained."""
     set_threads()
-    first = next((name for name in names if name.startswith("run:")), None)
     trained: dict[str, Any] = {}
-    if first is not None:
+    if any("run:" in name for name in names):
         from counterplay import runs
+        from counterplay.planning.naming import run_of
 
-        trained = runs.read_config(runs.split_run(first.removeprefix("run:")).folder)
+        first = next((run for run in map(run_of, names) if run is not None), None)
+        trained = {} if first is None else runs.read_config(runs.split_run(first).folder)
     game = chosen.env or trained.get("env", Train.env)
     use_all_cores(game)
     match = trained.get("config", {}).get("match", 1) if chosen.match is None else chosen.match
@@ -184,6 +203,11 @@ def _check_eval(chosen: Eval, run: str) -> None:
         raise ValueError("--against wants a run folder: counterplay eval RUN --against NAME ...")
     if not run and not chosen.seat:
         raise ValueError("who plays? give a run folder with --against, or a --seat for every seat")
+    if chosen.planner != "none" and not run:
+        raise ValueError(
+            f"--planner {chosen.planner} wants a run folder that is to plan: counterplay eval RUN "
+            "--planner ...; in a seat it is named as --seat 0=PLANNER+run:FOLDER"
+        )
     if run and chosen.seat:
         raise ValueError(f"{run} would not play: name it in a seat, as --seat 0=run:{run}")
     told_by_run = run or any("run:" in who or "pool:" in who for who in chosen.seat)
@@ -198,14 +222,26 @@ def as_json(row: Any) -> dict[str, Any]:
     return plain | {"seats_mean": float(row.mean.mean()), "low": low, "high": high}
 
 
+def rows_as_json(rows: list[Any], roster: Any) -> list[dict[str, Any]]:
+    """The same of all rows, with ``marks`` where somebody has one."""
+    from counterplay.evaluate.marks import by_label
+
+    marks = by_label(roster)
+    told = [{"marks": marks[row.label]} if marks[row.label] else {} for row in rows]
+    return [as_json(row) | mark for row, mark in zip(rows, told, strict=True)]
+
+
 def show_rows(title: str, rows: list[Any], roster: Any) -> None:
     """The table of an evaluation."""
+    from counterplay.evaluate.marks import by_label, told_at
+
     if roster.focal:
         body = [
             (row.label, signed(row.focal_mean, row.focal_error), f"{row.length:.2f}")
             for row in rows
         ]
-        table(title, ("against", MEAN_RETURN, "length"), body)
+        marks = [by_label(roster)[row.label] for row in rows]
+        show_marked(title, ("against", MEAN_RETURN, "length"), body, marks)
         return
     names = [
         " / ".join(dict.fromkeys(n)) for n in zip(*map(_names(roster), roster.tables), strict=True)
@@ -215,7 +251,31 @@ def show_rows(title: str, rows: list[Any], roster: Any) -> None:
         (f"{seat} {name}", signed(row.mean[seat], row.error[seat]), f"{row.length:.2f}")
         for seat, name in enumerate(names)
     ]
-    table(title, ("seat", MEAN_RETURN, "length"), body)
+    seats = list(zip(*roster.tables, strict=True))
+    show_marked(title, ("seat", MEAN_RETURN, "length"), body, told_at(roster, seats))
+
+
+def show_marked(title: str, columns: tuple[str, ...], body: list, marks: list[str]) -> None:
+    """A table with a column of marks where anybody has one."""
+    if any(marks):
+        columns = (*columns, "marks")
+        body = [(*row, mark) for row, mark in zip(body, marks, strict=True)]
+    table(title, columns, body)
+
+
+def tell_planning(found: dict[str, Any]) -> None:
+    """What marks mean, and what planning took."""
+    from counterplay.evaluate.marks import meanings
+
+    for line in meanings(found.get("marks", {}).values()):
+        print(line)
+    if (cost := found.get("planning")) is not None:
+        speed = cost["decisions_a_second"]
+        a_second = "too few to time" if speed is None else f"{speed:,.0f} decisions/s"
+        print(
+            f"{found['planner']}: {cost['calls_a_decision']:.0f} simulator calls a decision, "
+            f"{cost['simulator_calls']:,} in all; {a_second}"
+        )
 
 
 def _names(roster: Any) -> Any:

@@ -19,9 +19,10 @@ from counterplay.grammar import read_seats as read_seats
 from counterplay.names import did_you_mean
 from counterplay.opponents.rule import Mixture, Rule
 from counterplay.opponents.sets import members
+from counterplay.planning.naming import planned, read_planner, run_of
 from counterplay.rollout_host import HostSeat
-from counterplay.runs import differs_by_seat, load_policy
-from counterplay.seats import Chair, Kind, Roster, bank, merged
+from counterplay.runs import differs_by_seat, load_policy, read_config, split_run
+from counterplay.seats import Chair, Kind, Roster, bank, merged, needs_state
 from counterplay.types import Env
 from counterplay.views import view_shapes
 
@@ -83,14 +84,14 @@ class _Deal:
 
     def _found(self, name: str, seat: int) -> Any:
         """The policy of a name; only a run may have another one for another seat."""
-        own = name.startswith("run:") and differs_by_seat(name.removeprefix("run:"))
+        own = (run := run_of(name)) is not None and differs_by_seat(run)
         where = (name, seat if own else 0)
         if where not in self.policies:
             self.policies[where] = find(name, self.env, seat)
         return self.policies[where]
 
     def _bank(self, key: Any, members: list[tuple[str, Any]]) -> list[Chair]:
-        names = tuple(name for name, _ in members)
+        names = tuple(f"run:{run_of(name)}" if planned(name) else name for name, _ in members)
         policies, n = [policy for _, policy in members], len(members)
         if isinstance(policies[0], HostSeat):
             return [Chair(self.kind(names, 1, name=names[0], policy=policies[0]), 0)] * n
@@ -158,6 +159,9 @@ def find(text: str, env: Env, seat: int) -> Any:
         return Mixture(tuple(opponents.make(m, env) for m in members(game_of(env), known)))
     if text.startswith("run:"):
         return load_policy(text.removeprefix("run:"), env, seat)
+    if plans := planned(text):
+        agent, run = find(plans.run, env, seat), split_run(plans.run.removeprefix("run:"))
+        return read_planner(plans.planner).seated(agent, env, read_config(run.folder))
     if ".py:" in text:
         policy = opponents.load_file(text, env)
         # in ordinary Python ``act`` takes the view and nothing else
@@ -177,8 +181,6 @@ def find(text: str, env: Env, seat: int) -> Any:
 
 def rehearse(policy: Any, env: Env, text: str) -> None:
     """Traces one move of an outside policy, so that a mistake in it is told as its own."""
-    if getattr(policy, "needs_state", False):
-        raise ValueError(f"{text} needs the simulator's state, which no rollout offers yet")
 
     def move(key, view):
         first_key, again_key, act_key = jax.random.split(key, 3)
@@ -186,7 +188,8 @@ def rehearse(policy: Any, env: Env, text: str) -> None:
         return policy.act(act_key, memory, view, False)
 
     try:
-        action = jax.eval_shape(move, jax.random.key(0), view_shapes(env)).action
+        view = view_shapes(env, needs_state(policy))
+        action = jax.eval_shape(move, jax.random.key(0), view).action
     except Exception as error:
         raise ValueError(f"{text} cannot play {env}: {type(error).__name__}: {error}") from error
     if action.shape != () or not np.issubdtype(action.dtype, np.integer):
@@ -210,7 +213,7 @@ def roster_alone(env: Env, names: tuple[str, ...]) -> Roster:
     """
     groups: dict[Any, list[tuple[int, list[Any]]]] = {}
     for i, name in enumerate(names):
-        own = name.startswith("run:") and differs_by_seat(name.removeprefix("run:"))
+        own = (run := run_of(name)) is not None and differs_by_seat(run)
         policies = [find(name, env, seat) for seat in range(env.num_seats if own else 1)]
         plain = isinstance(policies[0], HostSeat | Rule)
         key = name if plain else (_shape(policies[0]), own)

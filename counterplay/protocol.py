@@ -129,6 +129,8 @@ def _folders(chosen: ByProtocol, policy: str, protocols: list[Protocol]) -> dict
 
 def show(found: dict[str, Any]) -> None:
     """Three tables: returns by set, by opponent, and what is known of the opponent model."""
+    from counterplay.evaluate.marks import meanings
+
     matches = f" in matches of {found['match']}" if found["match"] > 1 else ""
     scenario = found["scenario"] or "no scenario"
     title = f"{found['protocol']} on {found['env']} ({scenario}){matches}, {found['policies'][0]}"
@@ -139,6 +141,8 @@ def show(found: dict[str, Any]) -> None:
     ]
     head = ("set", "play", "return ± 95%", "worst decile", "adaptation", "share of oracle")
     table(title, head, body)
+    for line in meanings(x.get("marks", "") for _, _, x in sets):
+        print(line)
     for why in dict.fromkeys(x["why"] for _, _, x in sets if x["why"]):
         print(f"no adaptation score: {why}")
     lines = [(o["name"], s, w, _pm(o), o["matches"]) for s, w, x in sets for o in x["opponents"]]

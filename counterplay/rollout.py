@@ -18,9 +18,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from counterplay.deciding import decide, identities, place_keys
 from counterplay.errors import GameError
 from counterplay.maths import finite, is_legal
-from counterplay.seats import Seating
+from counterplay.seats import Seating, needs_state
 from counterplay.types import NO_EVENT, NO_MOVE, NO_TYPE, Env, Memory, Policy, State, TimeStep, View
-from counterplay.views import Last, cut_views, select
+from counterplay.views import Last, cut_views, select, with_simulator
 
 Slots = dict[str, Array]
 """Field -> [L, T, ...]; the slot rule of types.py."""
@@ -80,8 +80,8 @@ def open_lanes(
     return Lanes(state, shown, last, zero, yes, yes, no, zero, returns, ids, memories)
 
 
-def look(env: Env, seating: Seating, lanes: Lanes) -> tuple[View, ...]:
-    """What every place of every kind sees now, leaves [K, P, ...]."""
+def look(env: Env, seating: Seating, lanes: Lanes, policies: tuple = ()) -> tuple[View, ...]:
+    """What every place of every kind sees now, leaves [K, P, ...], and what its policy needs."""
     per_lane = jax.vmap(lambda *x: cut_views(env, *x))
     views = per_lane(lanes.shown, lanes.last, lanes.time, lanes.first)
 
@@ -90,7 +90,10 @@ def look(env: Env, seating: Seating, lanes: Lanes) -> tuple[View, ...]:
     ) -> View:  # compact observations are dealt out, then encoded: far less to move
         compact = finite(seating.take(lanes.shown.obs, kind))  # the chunk keeps it as it was
         obs = jax.vmap(jax.vmap(env.encode))(compact)
-        return eqx.tree_at(lambda view: view.obs, seating.take(views, kind), obs)
+        view = eqx.tree_at(lambda view: view.obs, seating.take(views, kind), obs)
+        if not policies or not needs_state(policies[kind]):
+            return view
+        return with_simulator(view, lanes.state, seating.places[kind], seating.num_seats)
 
     return tuple(seen(kind) for kind in range(len(seating.kinds)))
 
@@ -149,7 +152,7 @@ def _play_slot(
     shown = lanes.shown
     acting = shown.alive & ~lanes.closing[:, None]
     contact = jnp.broadcast_to(lanes.contact[:, None], acting.shape)
-    views, keys = look(env, seating, lanes), jr.split(key, len(policies))
+    views, keys = look(env, seating, lanes, policies), jr.split(key, len(policies))
     drawn = [place_keys(k, p.shape) for k, p in zip(keys, seating.places, strict=True)]
     met = [seating.take(contact, i) for i in range(len(policies))]
     each = zip(policies, lanes.memories, views, met, drawn, strict=True)

@@ -22,7 +22,7 @@ from counterplay.host_bots import HostSeat, ask
 from counterplay.host_slots import Decided, Now, spoil, start, stream, turn
 from counterplay.packing import Layout
 from counterplay.rollout import Chunk, Lanes, look
-from counterplay.seats import Seating
+from counterplay.seats import Seating, needs_state
 from counterplay.spread import in_turn
 from counterplay.types import NO_EVENT, NO_MOVE, NO_TYPE, HostPolicy, Memory, TimeStep, View
 from counterplay.views import Last, select
@@ -65,6 +65,7 @@ def open_host(
         raise ValueError(
             f"{name_of(game)} has {game.num_seats} seats, the seating {seating.num_seats}"
         )
+    refuse_state(game, policies)
     _, *keys = jr.split(jr.key(seed), 1 + len(policies))
     begin = jax.vmap(jax.vmap(lambda policy, k: policy.begin(k, None), (None, 0)))
     memories = tuple(
@@ -78,6 +79,16 @@ def open_host(
     jax.tree.map(np.copyto, now, begun)
     games = Running(game, now.shown, now.time, seed, pictures, breaks)
     return HostLanes(games, layout, words, now, memories)
+
+
+def refuse_state(game: HostGame, policies: tuple) -> None:
+    """ValueError where somebody wants a simulator that JAX cannot step."""
+    for policy in policies:
+        if needs_state(policy):
+            raise ValueError(
+                f"{name_of(game)} is played outside JAX, and a policy here needs the true "
+                "simulator (needs_state): it plays native games only, with policies written in JAX"
+            )
 
 
 def collect_host(

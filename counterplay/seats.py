@@ -154,6 +154,17 @@ TOLD += ("type_id", "mode")
 """What a policy may have beside ``begin`` and ``act``; see ``types.Policy``."""
 
 
+def needs_state(policy: Any) -> bool:
+    """Whether a policy wants the true simulator in its views, or what it holds as ``policy`` does.
+
+    See ``types.Policy``.
+    """
+    if getattr(policy, "needs_state", False):
+        return True
+    inner = getattr(policy, "__dict__", {}).get("policy")
+    return inner is not None and needs_state(inner)
+
+
 class Numbered(eqx.Module):
     """A frozen policy in a bank, with the number that follows it wherever it is dealt."""
 

@@ -113,8 +113,17 @@ class View(eqx.Module):
     ``event`` are those of the last joint move before it; at first contact NO_MOVE, 0, NO_EVENT."""
     told: Float[Array, " O"]
     """Width 0, except for oracle references, which are told the others' types or goals."""
-    state: State | None = None
+    state: "Simulator | None" = None
     """None, except for policies with ``needs_state``."""
+
+
+class Simulator(NamedTuple):
+    """What a view holds for policies with ``needs_state``: more than the rules let a player see."""
+
+    game: State
+    """The true state of this lane's game, which numbers players by absolute seat."""
+    seat: Int[Array, ""]
+    """Where I sit in it."""
 
 
 class Act(NamedTuple):
@@ -143,7 +152,8 @@ class Policy(Protocol):
     - ``member(memory) -> Int[]``: which of the policies of a mixture or bank this is
     - ``type_id(memory) -> Int[]``: its place among the rules of its game, for the whole match
     - ``mode(memory) -> Int[]``: which of its ways to play a switcher is in now
-    - ``needs_state: bool``: it reads the true simulator's state; no rollout offers that yet
+    - ``needs_state: bool``: its views hold the true simulator, which the rollout of games in JAX
+      gives; what it earns is marked S wherever it is told
     """
 
     def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:

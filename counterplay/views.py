@@ -3,9 +3,10 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from counterplay.types import NO_EVENT, NO_MOVE, Env, TimeStep, View
+from counterplay.types import NO_EVENT, NO_MOVE, Env, Simulator, State, TimeStep, View
 
 
 class Last(eqx.Module):
@@ -53,6 +54,13 @@ def cut_views(
     )
 
 
+def with_simulator(views: View, game: State, places: np.ndarray, num_seats: int) -> View:
+    """Views [K, P, ...] that hold the game of their lane as it is; ``game`` has leaves [L, ...]."""
+    lane, seat = np.divmod(places, num_seats)
+    true = Simulator(jax.tree.map(lambda x: x[lane], game), jnp.asarray(seat, jnp.int32))
+    return eqx.tree_at(lambda view: view.state, views, true, is_leaf=lambda x: x is None)
+
+
 def select(condition: Bool[Array, "*b"], yes, no):
     """``where`` over two equal trees whose leaves may have more axes than the condition."""
 
@@ -64,9 +72,14 @@ def select(condition: Bool[Array, "*b"], yes, no):
     return jax.tree.map(leaf, yes, no)
 
 
-def view_shapes(env: Env) -> View:
-    """What one seat of a game sees, as shapes and dtypes only."""
+def view_shapes(env: Env, state: bool = False) -> View:
+    """What one seat of a game sees, as shapes and dtypes only; with ``state`` the simulator, too.
+
+    ValueError where that is asked of a game that is played outside JAX.
+    """
     n = env.num_seats
+    if state and hasattr(env, "open"):
+        raise ValueError(f"{env} is played outside JAX: it has no state that a policy could step")
 
     def cut() -> View:
         flags = jnp.zeros((n, n), bool)
@@ -81,6 +94,10 @@ def view_shapes(env: Env) -> View:
             truncated=flags[0, 0],
         )
         views = cut_views(env, shown, Last.nothing(n), jnp.int32(0), jnp.bool_(True))
-        return jax.tree.map(lambda x: x[0], views)
+        view = jax.tree.map(lambda x: x[0], views)
+        if not state:
+            return view
+        game = Simulator(env.reset(jax.random.key(0))[0], jnp.int32(0))
+        return eqx.tree_at(lambda v: v.state, view, game, is_leaf=lambda x: x is None)
 
     return jax.eval_shape(cut)

@@ -58,6 +58,7 @@ def main(args: list[str]) -> int:
     names = short_names(policies)
     game, match = set_up(chosen, [member for text in policies for member in split_list(text)])
     from counterplay.evaluate.cross import cross_play
+    from counterplay.evaluate.marks import meanings
     from counterplay.evaluate.rows import EpisodeRows
     from counterplay.runs.folder import stamp
 
@@ -82,6 +83,8 @@ def main(args: list[str]) -> int:
         "compile_seconds": round(sum(compiled), 2),
         "env_errors": breaks.count,
     }
+    if rows.marks:
+        found |= {"marks": rows.marks}
     folder = Path("runs", f"xplay-{stamp()}") if chosen.out is None else Path(chosen.out)
     more = found | how | {"opponents": crossed.opponents, "checkpoints": crossed.checkpoints}
     saved = keep(folder, "xplay", args, crossed.opponents, more, rows)
@@ -89,6 +92,8 @@ def main(args: list[str]) -> int:
         print(json.dumps(found | {"saved": saved}))
         return 0
     _show(title_of(chosen, game, cells[0].episodes, match), names, found["cells"])
+    for line in meanings(rows.marks.values()):
+        print(f"{line}, of rows {', '.join(dict.fromkeys(m.split(' | ')[0] for m in rows.marks))}")
     tell_breaks(breaks.count)
     if saved:
         print(f"saved in {saved}")
@@ -134,7 +139,7 @@ def _named(chosen: CrossPlay) -> list[str]:
             )
         if name and name not in rules and Path(name, "config.json").is_file():
             raise ValueError(f"{name} is a run folder: among policies it is named run:{name}")
-    if chosen.env or not any(name.startswith("run:") for name in members):
+    if chosen.env or not any("run:" in name for name in members):
         check_names(chosen.env or Train.env, (), members)
     return policies
 

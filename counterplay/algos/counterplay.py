@@ -24,7 +24,7 @@ from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.fitting import fit_reader
 from counterplay.algos.imagining import Stretch, model_loss, stretches
 from counterplay.algos.informed import Sight, System, joined
-from counterplay.algos.thinking import Functions, Model, functions, make_model, root_of, rows_of
+from counterplay.algos.thinking import Model, functions, make_model, root_of, rows_of
 from counterplay.maths import (
     chosen,
     masked_log_softmax,
@@ -36,7 +36,7 @@ from counterplay.models.conditioned import Conditioned
 from counterplay.models.history import from_record
 from counterplay.models.values import Values
 from counterplay.models.world import world_of
-from counterplay.planning import Plan
+from counterplay.planning import Functions, Plan
 from counterplay.planning.latent import letter, plan
 from counterplay.types import Act, Env, Memory, View
 
@@ -115,8 +115,7 @@ class Agent(goal_ppo.Agent):
         how, net = self.net.how, self.net
         held, f = sight.memory[1], self.functions()
         if how.form == "none":
-            q = jnp.where(view.legal, 0.0, -jnp.inf)
-            return Plan(q, jnp.exp(log_pi))
+            return Plan(jnp.zeros_like(log_pi), jnp.exp(log_pi))
         rates = {"gamma": how.gamma, "reward_weight": 1.0}
         step, actions = f.step, f.actions
         if how.form in ("letter", "arriving"):
@@ -131,8 +130,8 @@ class Agent(goal_ppo.Agent):
 
     def functions(self) -> Functions:
         """What it plans with."""
-        mix = self.net.reader.rates.mix
-        return functions(self.net.model, self.net.slow, mix, self.net.how.form == "arriving")
+        net = self.net
+        return functions(net.model, net.slow, net.reader, net.policy, net.how.form == "arriving")
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
         think_key, act_key = jr.split(key)
@@ -173,8 +172,6 @@ class Agent(goal_ppo.Agent):
 def _gain(thought: Thought, action: Array) -> Float[Array, ""]:
     """What the plan says the move made is better than the policy's average one."""
     q, pi = thought.plan.q, jnp.exp(thought.log_pi)
-    legal = q > -jnp.inf
-    q = jnp.where(legal, q, 0.0)
     return chosen(q, action) - (pi * q).sum()
 
 

@@ -168,13 +168,13 @@ class GoalReader(eqx.Module):
     def look(self, key: PRNGKeyArray, memory: Memory, view: View) -> Sight:
         kept, held = self.held(memory, view)
         there = view.alive[1:]
-        row = [there[:, None], *self._told(key, held)]
+        row = [there[:, None], *self.tells(key, held)]
         told = jnp.where(there[:, None], jnp.concatenate(row, 1), 0.0)
         record = as_record(seen_in(view)) | {"predicted": log_of(predicted(held))}
         return Sight(told, (kept, held), record)
 
-    def _told(self, key: PRNGKeyArray, held: Held) -> list[Array]:
-        """Types [M, Y], goals [M, G] and moves [M, A]."""
+    def tells(self, key: PRNGKeyArray, held: Held) -> list[Array]:
+        """What the policy is told of all others: types [M, Y], goals [M, G], moves [M, A]."""
         goal_key, move_key = jr.split(key)
         others, types, goals, actions = self.model.sizes
         belief = held.log_belief.reshape(others, types * goals)

@@ -1,6 +1,5 @@
 """What is planned with: a learned world, moves expected in it, beliefs that follow, and a value."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,12 +8,15 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from counterplay.algos.goal_ppo import GoalReader
 from counterplay.maths import bayes_update
 from counterplay.models.ahead import Ahead
 from counterplay.models.beliefs import Held
+from counterplay.models.conditioned import Conditioned
+from counterplay.models.twohot import symexp
 from counterplay.models.values import Values
 from counterplay.models.world import World
-from counterplay.planning import Arrival
+from counterplay.planning import Arrival, Functions
 
 
 class Model(eqx.Module):
@@ -37,15 +39,6 @@ class Node(NamedTuple):
     """Probabilities of theirs, in a situation that was seen."""
 
 
-class Functions(NamedTuple):
-    """What a planner is given; see ``counterplay.planning``."""
-
-    step: Callable[..., Arrival]
-    actions: Callable[..., Float[Array, "M A"]]
-    update: Callable[..., Float[Array, "M Y G"]]
-    value: Callable[..., Float[Array, ""]]
-
-
 def rows_of(log_b: Float[Array, "M Y G"], there: Bool[Array, " M"]) -> Float[Array, "M R"]:
     """What the value is told of the others: that one is there, its types and its goals."""
     b = jnp.exp(log_b)
@@ -58,16 +51,22 @@ def root_of(e: Float[Array, " E"], held: Held, alive: Bool[Array, " N"]) -> Node
     return Node(e, alive[1:], held.moves.any((1, 2)), held.moves)
 
 
-def functions(model: Model, slow: Values, mix: float, arriving: bool = False) -> Functions:
+def functions(
+    model: Model, slow: Values, reader: GoalReader, policy: Conditioned, arriving: bool = False
+) -> Functions:
     """``slow`` rates where one comes to; with ``arriving`` also what coming there has earned.
-    ``mix`` is the share of every prediction that is uniform."""
-    world = model.world
+
+    The policy is told what ``reader`` would tell it, and shown what the model of the game says
+    would be seen; if it is recurrent, it remembers nothing.
+    """
+    world, mix = model.world, reader.rates.mix
 
     def chances(node: Node) -> Float[Array, "M Y G A"]:
         if node.moves is not None:
             return node.moves
         even = node.legal / jnp.maximum(node.legal.sum(-1, keepdims=True), 1)
-        return (1 - mix) * jnp.exp(model.ahead(node.e, node.legal)) + mix * even[:, None, None]
+        made = (1 - mix) * jnp.exp(model.ahead(node.e, node.legal)) + mix * even[:, None, None]
+        return jnp.where(node.there[:, None, None, None], made, 0.0)
 
     def actions(node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, "M A"]:
         return (jnp.exp(log_b)[..., None] * chances(node)).sum((1, 2))
@@ -76,7 +75,7 @@ def functions(model: Model, slow: Values, mix: float, arriving: bool = False) ->
         made = others[:, None] == jnp.arange(node.legal.shape[-1])[None]
         told = jnp.where(made[:, None, None], chances(node), 0.0).sum(-1)
         told = jnp.where(made.any(-1)[:, None, None], jnp.log(told + 1e-9), 0.0)
-        flat = lambda x: x.reshape(len(x), x.shape[1] * x.shape[2])
+        flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
         return bayes_update(flat(log_b), flat(told)).reshape(log_b.shape)
 
     def step(
@@ -91,14 +90,22 @@ def functions(model: Model, slow: Values, mix: float, arriving: bool = False) ->
         mine = (legal > 0) | (legal == legal.max())  # some move is
         public = told.public_legal > 0 if world.public else jnp.ones_like(node.legal)
         public |= ~public.any(-1, keepdims=True)
-        after = Node(e, there, public, None)
-        return Arrival(after, world.earned(told), alive[0], mine, there)
+        return Arrival(Node(e, there, public, None), world.earned(told), alive[0], mine, there)
 
     def value(node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, ""]:
         rate = slow.arriving if arriving else slow.mean
         return rate(node.e, rows_of(log_b, node.there))
 
-    return Functions(step, actions, update, value)
+    def prior_of(node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, " A"]:
+        told = world.read(node.e)
+        shown = jax.nn.sigmoid(told.obs) if world.binary else symexp(told.obs)
+        held = Held(log_b, chances(node), jnp.zeros_like(log_b[:, 0]))
+        row = [node.there[:, None], *reader.tells(jr.key(0), held)]
+        rows = jnp.where(node.there[:, None], jnp.concatenate(row, 1), 0.0)
+        x = jnp.concatenate([shown, rows.ravel()])
+        return jax.nn.log_softmax(policy(x, jnp.zeros(policy.gru))[0])
+
+    return Functions(step, actions, update, value, prior_of)
 
 
 def make_model(config: Any, world: World, sizes: tuple, key: PRNGKeyArray) -> Model:

@@ -15,6 +15,7 @@ from counterplay.evaluate import published
 from counterplay.evaluate.adaptation import LEAST_HEADROOM
 from counterplay.evaluate.beside import informed
 from counterplay.evaluate.curves import adaptation_curve
+from counterplay.evaluate.marks import by_label
 from counterplay.evaluate.opponent_model import measures
 from counterplay.evaluate.others import Known, number, over_matches, plain
 from counterplay.evaluate.profiles import lowest_decile
@@ -104,6 +105,8 @@ def meet(
     model = measures(w, known, roster.ids, drift=drift)
     by_episode = returns_of(w, scenario.match)
     told = _returns(scenario, name, by_episode.mean(1), w, roster.ids)
+    if marks := by_label(roster)[f"{name}, {way}"]:
+        told["marks"] = marks
     return Met(told, curves(w, by_episode), model)
 
 

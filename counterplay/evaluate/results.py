@@ -9,6 +9,7 @@ from typing import Any
 
 from counterplay.episodes.files import write_rows
 from counterplay.evaluate.rows import EpisodeRows
+from counterplay.planning.naming import run_of
 from counterplay.runs import read_config, split_run
 from counterplay.runs.checkpoints import POLICY, at_step, latest
 from counterplay.runs.disk import write_whole
@@ -44,7 +45,8 @@ def opening(names: Iterable[str]) -> Iterator[dict[str, dict[str, Any]]]:
 def _checkpoints(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Of runs that have one; whoever opens the others tells what is wrong with them."""
     found = {}
-    for name in dict.fromkeys(name for name in names if name.startswith("run:")):
+    runs = (f"run:{run}" for run in map(run_of, names) if run is not None)
+    for name in dict.fromkeys(runs):
         with contextlib.suppress(ValueError):
             folder, _, step = split_run(name.removeprefix("run:"))
             run_id = read_config(folder)["run_id"]

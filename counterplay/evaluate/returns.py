@@ -17,6 +17,7 @@ from jaxtyping import Array
 from counterplay.envs.running import Breaks
 from counterplay.errors import GameError
 from counterplay.evaluate.rows import Ended, EpisodeRows, ended
+from counterplay.evaluate.spent import CALLS, Spent, spent_in
 from counterplay.evaluate.tally import Row, Tally, no_tally, rows_of, tally_up
 from counterplay.rollout import Lanes, blame, collect, faults, open_lanes
 from counterplay.seats import Kind, Roster, Seating
@@ -49,11 +50,15 @@ def evaluate(
     progress: Progress = lambda done, total: None,
     rows: EpisodeRows | None = None,
     breaks: Breaks | None = None,
+    spent: Spent | None = None,
+    most_lanes: int | None = None,
 ) -> list[Row]:
     """At least ``episodes`` episodes of every label of the roster, one row a label.
 
     ``rows`` takes down every episode that counts. ``breaks`` says what to do where a game in
-    ordinary Python breaks, and counts; by default that is an error.
+    ordinary Python breaks, and counts; by default that is an error. ``spent`` counts what those
+    who plan need for it. At most ``most_lanes`` games are played side
+    by side, MOST_LANES by default.
     """
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, found {episodes}")
@@ -68,7 +73,7 @@ def evaluate(
 
         play = partial(tally_hosted, breaks=breaks)
     else:
-        play = tally_jitted
+        play = partial(tally_jitted, spent=spent, most_lanes=most_lanes)
     tally = play(env, roster, matches, seed, greedy, match, progress, rows)
     _check_finite(env, tally)
     return rows_of(roster, tally, match)
@@ -94,10 +99,12 @@ def tally_jitted(
     match: int,
     progress: Progress,
     rows: EpisodeRows | None,
+    spent: Spent | None = None,
+    most_lanes: int | None = None,
 ) -> Tally:
     """Plays until every lane has its share of the matches of all labels."""
     spread = spread_over(1)
-    lanes = roster.lanes_for(min(matches, MOST_LANES), spread.shards)
+    lanes = roster.lanes_for(min(matches, most_lanes or MOST_LANES), spread.shards)
     seating = roster.seating(lanes // spread.shards)
     quota = match * -(-matches // lanes)
     programs = _programs if isinstance(env, Hashable) else _programs.__wrapped__
@@ -110,7 +117,10 @@ def tally_jitted(
     state = begin(seed_numbers(seed, 1), roster.others)
     while True:
         state, (least, done, found, chunk) = step(state, roster.others, np.int32(quota))
-        blame(env, seating, jax.tree.map(lambda x: np.sum(x, (0, 1)), found))
+        found = jax.tree.map(lambda x: np.sum(x, (0, 1)), found)
+        blame(env, seating, found)
+        if spent is not None and CALLS in found:
+            spent.add(int(found["decisions"]), int(found[CALLS]))
         if rows is not None:
             rows.add(chunk, np.argsort(order))
         progress(int(np.sum(done)), lanes * quota)
@@ -172,5 +182,6 @@ def _chunk(
     lanes, chunk = collect(env, seating, others, state.lanes, play_key, **size)
     episodes = ended(state.tally, chunk.slots, quota) if detailed else None
     tally = tally_up(state.tally, chunk.slots, quota, match)
-    told = tally.episodes.min(), tally.episodes.sum(), faults(chunk.slots), episodes
+    counts = faults(chunk.slots) | spent_in(seating, chunk)
+    told = tally.episodes.min(), tally.episodes.sum(), counts, episodes
     return _State(lanes, tally, key), told

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from counterplay.evaluate.marks import by_label, marks_of_tables
 from counterplay.evaluate.tally import Tally, counted
 from counterplay.seats import Roster
 
@@ -32,7 +33,8 @@ class EpisodeRows:
 
     ``label``, ``lane`` (games of a later evaluation have higher numbers), ``match`` (of its lane),
     ``episode`` (of its match), ``length`` in slots, ``focal`` (the seat under evaluation, or -1),
-    and for each seat ``return_0`` and so on, and ``opponent_id_0`` and so on.
+    and for each seat ``return_0`` and so on, and ``opponent_id_0`` and so on. Where somebody had a
+    privilege at play, such as the true simulator, also ``marks``.
     """
 
     def __init__(self):
@@ -41,6 +43,8 @@ class EpisodeRows:
         self._lanes = 0
         self._here: dict[str, np.ndarray] = {}
         self._match = 1
+        self.marks: dict[str, str] = {}
+        """Label -> the marks of its players, of labels that have any."""
 
     def open(self, roster: Roster, lanes: int, match: int) -> None:
         """Begins an evaluation; lanes come table by table."""
@@ -52,8 +56,10 @@ class EpisodeRows:
             "label": np.array(codes, np.int32)[each],
             "lane": np.arange(self._lanes, self._lanes + lanes, dtype=np.int32),
             "focal": np.array(roster.focal or (-1,) * tables, np.int16)[each],
+            "marks": np.array(marks_of_tables(roster))[each],
         }
         self._lanes, self._match = self._lanes + lanes, match
+        self.marks |= {label: mark for label, mark in by_label(roster).items() if mark}
 
     def add(self, chunk: Ended, order: np.ndarray | None = None) -> None:
         """Takes over a chunk; its lane i is ``order[i]`` of the evaluation.
@@ -89,7 +95,8 @@ class EpisodeRows:
 
     def columns(self) -> dict[str, Any]:
         """Name -> one entry a row, lane by lane in the order in which they were played."""
-        names = ("label", "lane", "match", "episode", "length", "focal", "returns", "ids")
+        names = ("label", "lane", "match", "episode", "length", "focal", "marks")
+        names += ("returns", "ids")
         if not self._parts:
             raise ValueError("no episode has been collected: give this to an evaluation first")
         whole = {name: np.concatenate([part[name] for part in self._parts]) for name in names}
@@ -98,10 +105,11 @@ class EpisodeRows:
         order = order[np.append((place[:, 1:] != place[:, :-1]).any(0), True)]
         whole = {name: x[order] for name, x in whole.items()}
         labels, returns, ids = list(self._labels), whole.pop("returns"), whole.pop("ids")
-        seats = range(returns.shape[1])
+        seats, marks = range(returns.shape[1]), whole.pop("marks")
         return {
             "label": [labels[code] for code in whole.pop("label")],
             **whole,
+            **({"marks": marks.tolist()} if (marks != "").any() else {}),
             **{f"return_{i}": returns[:, i] for i in seats},
             **{f"opponent_id_{i}": ids[:, i] for i in seats},
         }

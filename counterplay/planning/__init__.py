@@ -1,41 +1,37 @@
-"""What a player does who thinks ahead: planning in a learned world, or in the true one.
+"""Planners: functions in, a plan out. They know neither networks nor games.
 
-A planner is given functions, each for one item, and makes a ``Plan``:
-
-- ``step(key, e, action, others) -> Arrival``: my move and those of the others (NO_MOVE of who is
-  absent), from one latent or state to the next
-- ``actions(e, belief) -> Float[M, A]``: probabilities of each other's next move; or ``Joint``
-- ``update(belief, e, others) -> belief``: after others were seen to make these moves at e
-- ``value(e, belief) -> Float[]``: what playing on from there is worth
+Every planner takes the same functions of one item, which ``Functions`` names, so that planners can
+be compared with the same model of the others and the same belief in all of them.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float
 
 
 class Plan(NamedTuple):
-    """What a planner makes of my moves."""
+    """What a planner makes of one decision."""
 
     q: Float[Array, " A"]
-    """What each is worth, -inf where illegal."""
+    """Expected return of each of my moves; finite, but without meaning where one is illegal."""
     weights: Float[Array, " A"]
-    """How often each should be made; they sum to one, or to zero where none is legal."""
+    """Probabilities over my legal moves, which sum to one; all 0 where none is legal."""
 
 
 class Arrival(NamedTuple):
-    """Where a joint move leads."""
+    """Where one joint move leads."""
 
     e: Any
-    """The next latent, or state."""
+    """The next latent, or the next state of a simulator: a pytree of arrays."""
     reward: Float[Array, ""]
-    """What I earn on the way."""
+    """What I expect to earn by the move."""
     alive: Float[Array, ""]
-    """Chance that I play on."""
+    """Probability that I play on."""
     legal: Bool[Array, " A"]
-    """My moves there, if I do."""
+    """My legal moves there."""
     others: Bool[Array, " M"]
-    """Who of the others plays on."""
+    """Which of the others are there."""
 
 
 class Joint(NamedTuple):
@@ -45,3 +41,19 @@ class Joint(NamedTuple):
     """Of the hypotheses; sums to one."""
     chances: Float[Array, "H M A"]
     """Of each other's moves under each of them."""
+
+
+class Functions(NamedTuple):
+    """What planners are given, each for one item; ``belief`` and ``e`` are pytrees of arrays."""
+
+    step: Callable[..., Arrival]
+    """(key, e, action, others: Int[M]) -> Arrival; NO_MOVE for an absent other."""
+    actions: Callable[..., Array]
+    """(e, belief) -> Float[M, A], probabilities of each other's move; rows of 0 for the absent.
+    Or ``Joint``, which not every planner takes."""
+    update: Callable[..., Any]
+    """(belief, e, others: Int[M]) -> belief, after these moves were made at ``e``."""
+    value: Callable[..., Array]
+    """(e, belief) -> Float[], my expected return from there on."""
+    prior_of: Callable[..., Array]
+    """(e, belief) -> Float[A], log-probabilities of my moves."""

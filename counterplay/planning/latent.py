@@ -21,6 +21,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.planning import Arrival, Joint, Plan
+from counterplay.planning.draws import drawn
 from counterplay.types import NO_MOVE
 
 MOST_JOINT = 4096
@@ -58,12 +59,12 @@ def plan(
     functions = step, actions, update, value
     rates = gamma, reward_weight, samples
     q = _rated(functions, rates, e, belief, alive[1:], len(legal), depth, key)
-    q = jnp.where(legal, q, -jnp.inf)
     if isinstance(temperature, float | int) and temperature == 0:
-        best = jnp.where(q == q.max(), jnp.maximum(prior, -1e9), -jnp.inf)
+        top = jnp.where(legal, q, -jnp.inf)
+        best = jnp.where(legal & (q == top.max()), jnp.maximum(prior, -1e9), -jnp.inf)
         hot = (jnp.arange(len(legal)) == jnp.argmax(best)) & legal
         return Plan(q, hot.astype(jnp.float32))
-    logits = jnp.where(legal, prior + jnp.where(legal, q, 0.0) / temperature, -jnp.inf)
+    logits = jnp.where(legal, prior + q / temperature, -jnp.inf)
     shift = jnp.where(legal.any(), logits.max(), 0.0)
     weights = jnp.where(legal, jnp.exp(logits - shift), 0.0)
     return Plan(q, weights / jnp.where(legal.any(), weights.sum(), 1.0))
@@ -156,17 +157,9 @@ def _others_moves(
 
 
 def _drawn(joint: Joint, samples: int, key: PRNGKeyArray) -> Int[Array, "S M"]:
-    """Draws, each other's spread evenly over its distribution (McKay et al., 1979)."""
-    order_key, within_key, pick_key = jr.split(key, 3)
-    hypotheses, others, _ = joint.chances.shape
-    lots = jr.uniform(order_key, (samples, others))
-    place = (lots[None] < lots[:, None]).sum(1)  # of each draw among its fellows
-    u = (place + jr.uniform(within_key, (samples, others))) / samples
-    if hypotheses == 1:
-        reach = jnp.cumsum(joint.chances, -1)
-    else:
-        picked = jr.categorical(pick_key, jnp.log(joint.weight), shape=(samples,))
-        reach = jnp.cumsum(joint.chances, -1)[picked]
-    made = (reach <= u[..., None] * reach[..., -1:]).sum(-1)
-    last = joint.chances.shape[-1] - 1
-    return jnp.minimum(made, last).astype(jnp.int32)
+    """Draws, a hypothesis first where there are several."""
+    if len(joint.weight) == 1:
+        return drawn(key, joint.chances[0], samples)
+    keys = jr.split(key, samples + 1)
+    picked = jr.categorical(keys[0], jnp.log(joint.weight), shape=(samples,))
+    return jax.vmap(lambda k, h: drawn(k, joint.chances[h], 1)[0])(keys[1:], picked)

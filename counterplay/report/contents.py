@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from counterplay.evaluate.marks import MEANING, meanings
 from counterplay.report import figures
 from counterplay.report.blocks import Block, Code, Document, Image, Note, Section, Table, Text
 from counterplay.report.curves import FEW_SEEDS, MOST_POINTS, Interval, binned, interval, mean_over
@@ -145,6 +146,7 @@ def stored(runs: Sequence[Run]) -> Section | None:
                 f"play, seed {plain(result.get('seed', UNKNOWN))}, episodes a match "
                 f"{plain(result.get('match', UNKNOWN))}, {plain(result.get('date', UNKNOWN))}; "
                 f"checkpoint {_checkpoints_told(result.get('checkpoints'))}"
+                f"{_privileges_told(result)}"
             )
             columns = ("against", "episodes", "mean return", "standard error", "low", "high")
             rows = tuple(_stored_row(row) for row in result["rows"])
@@ -152,6 +154,18 @@ def stored(runs: Sequence[Run]) -> Section | None:
             if command := result.get("command"):
                 blocks.append(Code("It was made by", command_told(command)))
     return Section("Evaluations stored with the runs", tuple(blocks)) if blocks else None
+
+
+def _privileges_told(result: dict) -> str:
+    """How it planned, and what it had at play that the rules give nobody."""
+    planner = f"; planner {plain(result['planner'])}" if "planner" in result else ""
+    marks = result.get("marks")
+    told = meanings(mark for mark in marks.values() if mark in MEANING) if _named(marks) else []
+    return "".join((planner, *(f"; {line}" for line in told)))
+
+
+def _named(found: object) -> bool:
+    return isinstance(found, dict) and all(isinstance(x, str) for x in found.values())
 
 
 def _checkpoints_told(found: Any) -> str:

@@ -82,7 +82,6 @@ def test_illegal_moves_are_never_chosen(temperature):
     how = {"legal": legal, "prior": prior, "temperature": temperature}
     found = planned(matrix([[100.0], [1.0]]), jnp.ones((1, 1)), **how)
     np.testing.assert_array_equal(found.weights, [0.0, 1.0])
-    assert found.q[0] == -jnp.inf
     none = planned(matrix([[1.0], [1.0]]), jnp.ones((1, 1)), **how | {"legal": ~BOTH})
     np.testing.assert_array_equal(none.weights, [0.0, 0.0])
 
