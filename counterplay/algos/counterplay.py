@@ -150,7 +150,8 @@ class Agent(goal_ppo.Agent):
     def _log_mu(self, thought: Thought, view: View) -> Float[Array, " A"]:
         """What it plays by: the plan, and a share of all legal moves alike."""
         even = view.legal / jnp.maximum(view.legal.sum(), 1)
-        share = jnp.where(self.net.trust > 0, self.net.how.explore, 0.0)
+        plans = self.net.how.form != "none"
+        share = jnp.where(plans & (self.net.trust > 0), self.net.how.explore, 0.0)
         mu = (1 - share) * thought.plan.weights + share * even
         return jnp.where(view.legal, jnp.log(mu), -jnp.inf)
 
