@@ -94,6 +94,35 @@ def lambda_returns(
     return lax.scan(back, start, (reward, discount, value, closing), reverse=True)[1]
 
 
+def v_trace(
+    reward: Float[Array, " T"],
+    discount: Float[Array, " T"],
+    value: Float[Array, " T"],
+    last_value: Float[Array, ""],
+    closing: Bool[Array, " T"],
+    ratio: Float[Array, " T"],
+    lam: float,
+) -> Float[Array, " T"]:
+    """What a policy would earn, from what another one did: targets for its value.
+
+    v[t] = V[t] + rho (r[t] + d[t] V[t+1] - V[t]) + lam rho d[t] (v[t+1] - V[t+1]), where rho is
+    ``ratio``, that of the chances of the move made, at most 1. With ratios of 1 these are
+    ``lambda_returns``. Espeholt et al. (2018), remark 1.
+    """
+
+    def back(carry, slot):
+        ahead, v_next = carry
+        r, d, v, closes, rho = slot
+        later = jnp.where(d > 0, d * v_next, 0.0)
+        passed = jnp.where(d > 0, d * (ahead - v_next), 0.0)
+        target = v + rho * (r + later - v) + lam * rho * passed
+        target = jnp.where(closes, v, target)
+        return (target, v), target
+
+    slots = reward, discount, value, closing, jnp.minimum(ratio, 1.0)
+    return lax.scan(back, (last_value, last_value), slots, reverse=True)[1]
+
+
 def clipped_surrogate(
     ratio: Float[Array, "*b"], advantage: Float[Array, "*b"], clip: float
 ) -> Float[Array, "*b"]:
@@ -144,6 +173,26 @@ def epsilon_soft(
     best = jnp.arange(q.shape[0]) == jnp.argmax(jnp.where(legal, q, -jnp.inf))
     share = epsilon / jnp.maximum(legal.sum(), 1)
     return jnp.where(legal, jnp.log(jnp.where(best, 1 - epsilon + share, share)), -jnp.inf)
+
+
+def rank_correlation(
+    x: Float[Array, " R"], y: Float[Array, " R"], mask: Bool[Array, " R"]
+) -> Float[Array, ""]:
+    """Correlation of the ranks of x and y among the entries that count, -1 to 1; 0 for none.
+
+    Entries that are equal share the mean of their ranks. Spearman (1904).
+    """
+    count = jnp.maximum(mask.sum(), 1)
+
+    def ranks(values):
+        values = jnp.where(mask, values, jnp.inf)
+        ordered = jnp.sort(values)
+        below = jnp.searchsorted(ordered, values, side="left", method="sort")
+        upto = jnp.searchsorted(ordered, values, side="right", method="sort")
+        return jnp.where(mask, (below + upto - count) / 2.0, 0.0)
+
+    a, b = ranks(x), ranks(y)
+    return (a * b).sum() / jnp.maximum(jnp.sqrt((a**2).sum() * (b**2).sum()), 1e-9)
 
 
 LEAST_LOG = -1e4

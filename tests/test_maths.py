@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chisquare
+from scipy.stats import chisquare, spearmanr
 
 from counterplay.maths import (
     chosen,
@@ -19,7 +19,9 @@ from counterplay.maths import (
     masked_log_softmax,
     masked_mean,
     masked_sum,
+    rank_correlation,
     sample_action,
+    v_trace,
 )
 
 INF, NAN = np.inf, np.nan
@@ -229,3 +231,39 @@ def test_clipped_surrogate_by_hand():
     np.testing.assert_allclose(found, [-2, -2.4, -1, 3, 1.6], rtol=1e-6)
     slope = jax.vmap(jax.grad(clipped_surrogate), (0, 0, None))(ratio, advantage, 0.2)
     assert slope[1:].tolist() == [0, -2, 2, 0]
+
+
+def test_v_trace_is_the_lambda_return_where_the_policy_did_what_it_would():
+    r, v = jnp.array([1.0, 2.0, 3.0]), jnp.array([0.5, -1.0, 4.0])
+    d, closing = jnp.array([0.9, 0.9, 0.9]), jnp.zeros(3, bool)
+    told = r, d, v, jnp.float32(2.0), closing
+    same = v_trace(*told, jnp.ones(3), 0.8)
+    np.testing.assert_allclose(same, lambda_returns(*told, 0.8), rtol=1e-6)
+    np.testing.assert_allclose(v_trace(*told, jnp.full(3, 7.0), 0.8), same)  # cut at 1
+
+
+def test_v_trace_by_hand():
+    r, v = jnp.array([1.0, 2.0]), jnp.array([0.5, 3.0])
+    got = v_trace(
+        r, jnp.array([0.5, 0.0]), v, jnp.float32(jnp.nan), jnp.zeros(2, bool),
+        jnp.array([0.5, 0.25]), 0.5,
+    )  # fmt: skip
+    last = 3 + 0.25 * (2 - 3)
+    first = 0.5 + 0.5 * (1 + 0.5 * 3 - 0.5) + 0.5 * 0.5 * 0.5 * (last - 3)
+    np.testing.assert_allclose(got, [first, last], rtol=1e-6)
+    shows = jnp.array([False, True])
+    got = v_trace(r, jnp.array([0.5, 0.0]), v, jnp.float32(0), shows, jnp.ones(2), 1.0)
+    np.testing.assert_allclose(got, [1 + 0.5 * 3, 3.0])
+
+
+def test_rank_correlation_is_spearmans():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 5, 200).astype(np.float32)  # many are equal
+    y = (x + 3 * rng.normal(size=200)).astype(np.float32)
+    mask = rng.random(200) < 0.7
+    told = rank_correlation(
+        jnp.asarray(x), jnp.asarray(np.where(mask, y, np.nan)), jnp.asarray(mask)
+    )
+    np.testing.assert_allclose(told, spearmanr(x[mask], y[mask])[0], rtol=1e-4)
+    assert rank_correlation(jnp.zeros(4), jnp.arange(4.0), jnp.ones(4, bool)) == 0
+    assert rank_correlation(jnp.ones(4), jnp.ones(4), jnp.zeros(4, bool)) == 0

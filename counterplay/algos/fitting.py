@@ -14,7 +14,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos.adam import optimiser
 from counterplay.algos.loops import Spec
-from counterplay.algos.study import Study
 from counterplay.views import select
 
 
@@ -24,13 +23,14 @@ def fit_reader(
     spec: Spec,
     reader: Any,
     opt: Any,
-    study: Study,
+    study: Any,
     progress: Float[Array, ""],
     key: PRNGKeyArray,
 ) -> tuple[Any, Any, dict[str, Float[Array, " K"]]]:
     """Several passes over the places, arrays [K, P, T, ...]; every part of the loss is a mean.
 
-    ``loss_of`` is that of an algorithm; see ``informed.Loss``.
+    ``loss_of`` is that of an algorithm; see ``informed.Loss``. ``study`` is a ``Study``, or another
+    tree of arrays with an ``acting``.
     """
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members, places = study.acting.shape[:2]
@@ -38,7 +38,7 @@ def fit_reader(
     number = min(config.reader_minibatches, places // size)
     rate = config.reader_rate * (1 - progress)
 
-    def loss(reader, batch: Study):
+    def loss(reader, batch: Any):
         parts = jax.vmap(partial(loss_of, config, spec.env, reader))(batch)
         sums, counts = jax.tree.map(lambda x: x.sum(0), parts)
         counts = jax.tree.map(lambda x: jnp.maximum(total(lax.stop_gradient(x)), 1.0), counts)

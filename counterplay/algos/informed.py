@@ -134,6 +134,9 @@ class System(NamedTuple):
     """(config, env, readers [K], studies [K, P, T]) -> added to the reward [K, P, T], or None."""
     prepare: Callable[[Any, Study], Study] = lambda config, study: study
     """(config, studies [K, P, T]) -> the same with labels."""
+    more: Callable[..., tuple[Any, dict[str, Array]]] | None = None
+    """(config, spec, index, learner, studies, chunk, progress, key) -> the learner, and metrics:
+    what else it learns."""
 
 
 class Functions(NamedTuple):
@@ -171,17 +174,23 @@ def init_learner(
         return Net(Conditioned(*sizes, policy_key, *more), reader)
 
     net = jax.vmap(one)(jr.split(key, members))
+    return Learner(net, *(fresh_optimiser(config, part) for part in (net.policy, net.reader)))
+
+
+def fresh_optimiser(config: Config, nets: Any) -> Any:
+    """Of nets with leaves [K, ...], one each."""
     start: Any = optimiser(config).init
-    each = jax.vmap(lambda part: start(eqx.filter(part, eqx.is_inexact_array)))
-    return Learner(net, each(net.policy), each(net.reader))
+    return jax.vmap(lambda part: start(eqx.filter(part, eqx.is_inexact_array)))(nets)
 
 
-def init(system: System, config: Config, spec: Spec, key: PRNGKeyArray) -> ppo.State:
-    """Fresh networks, the same on every shard."""
+def init(
+    system: System, config: Config, spec: Spec, key: PRNGKeyArray, fresh: Any = init_learner
+) -> ppo.State:
+    """Fresh networks, the same on every shard; ``fresh`` makes those of one kind of learner."""
     net_key, key = jr.split(key)
     kinds = [kind for kind in spec.seating.kinds if kind.learner]
     keys = jr.split(net_key, len(kinds))
-    make = partial(init_learner, system, config, spec.env)
+    make = partial(fresh, system, config, spec.env)
     learners: Any = tuple(make(kind.members, k) for kind, k in zip(kinds, keys, strict=True))
     return ppo.State(learners, jnp.float32(0), shard_key(key, spec.axis), spec)
 
@@ -228,7 +237,7 @@ def _learn_one(
     chunk: Chunk,
     progress: Float[Array, ""],
     key: PRNGKeyArray,
-) -> tuple[Learner, dict[str, Array]]:
+) -> tuple[Any, dict[str, Array]]:
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     ppo_key, reader_key = jr.split(key)
     net, env, record = learner.net, spec.env, chunk.records[index]
@@ -240,7 +249,17 @@ def _learn_one(
     last = value(net, chunk.next_memories[index], chunk.next_views[index])
     own = chunk._replace(memories=_first_of(chunk.memories, index))
     rows = rows_of(
-        last, spec.seating, index, own, config.gamma, config.lam, total, config.gru, record["told"]
+        last,
+        spec.seating,
+        index,
+        own,
+        config.gamma,
+        config.lam,
+        total,
+        config.gru,
+        record["told"],
+        record.get("plan"),
+        record.get("pull"),
     )
     reading = Reading(lambda x: (env.encode(x[0]), x[1]), lambda n: n)
     fitted, info = ppo.fit(
@@ -254,7 +273,14 @@ def _learn_one(
     info |= told | _judged(study, record)
     if more is not None:
         info["added_reward"] = masked_mean(more, study.acting)
-    return Learner(Net(fitted.net, reader), fitted.optimiser, reader_opt), info
+    net = eqx.tree_at(lambda n: (n.policy, n.reader), net, (fitted.net, reader))
+    learner = learner._replace(net=net, optimiser=fitted.optimiser, reading=reader_opt)
+    if system.more is None:
+        return learner, info
+    more_key = jr.fold_in(key, 1)
+    learner, told = system.more(config, spec, index, learner, study, chunk, progress, more_key)
+    info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
+    return learner, info | told
 
 
 def _first_of(memories: tuple, index: int) -> tuple:

@@ -32,6 +32,10 @@ class Rows(NamedTuple):
     contact: Bool[Array, "*k R W"]
     memory: Float[Array, "*k R H"] | None = None
     """Before the first slot of a row; None for nets without memory."""
+    plan: Float[Array, "*k R W A"] | None = None
+    """Chances of moves that the policy is drawn to."""
+    pull: Float[Array, "*k R W"] | None = None
+    """How strongly, for each decision."""
 
 
 def unroll(
@@ -76,11 +80,14 @@ def rows_of(
     total: Sum,
     gru: int,
     told: Float[Array, "K P T R C"] | None = None,
+    plan: Float[Array, "K P T A"] | None = None,
+    pull: Float[Array, "K P T"] | None = None,
 ) -> Rows:
     """Cuts the decisions of one kind of learner out of a chunk and rates them.
 
     ``last_value`` is what the slot after it is worth, ``told`` what the nets read beside the
-    observation, ``gru`` the width of their memory. ``total`` sums over shards. Advantages are
+    observation, ``gru`` the width of their memory, ``plan`` and ``pull`` what draws them to other
+    moves. ``total`` sums over shards. Advantages are
     normalised over the live decisions of each member.
     """
     slots, record = chunk.slots, chunk.records[index]
@@ -105,6 +112,8 @@ def rows_of(
         target=target,
         alive=alive,
         contact=alive,
+        plan=plan,
+        pull=pull,
     )
     # what an absent player's slots hold is never read: not even a NaN there can spread
     rows = select(alive, rows, jax.tree.map(jnp.zeros_like, rows))

@@ -183,9 +183,19 @@ def loss(
         "approx_kl": ratio - 1 - change,
         "clipped": (abs(ratio - 1) > config.clip).astype(jnp.float32),
     }
+    if rows.plan is not None and rows.pull is not None:
+        parts["plan_loss"] = rows.pull * _divergence(rows.plan, log_pi)
     parts = {name: masked_sum(x, rows.alive) / count for name, x in parts.items()}
     total = parts["policy_loss"] + config.value_weight * parts["value_loss"]
+    total += parts.get("plan_loss", 0.0)
     return total - bonus * parts["entropy"], parts
+
+
+def _divergence(plan: Float[Array, "R W A"], log_pi: Float[Array, "R W A"]) -> Float[Array, "R W"]:
+    """KL(plan || pi), of plans that make no illegal move."""
+    made = plan > 0
+    log_ratio = jnp.log(jnp.where(made, plan, 1.0)) - jnp.where(made, log_pi, 0.0)
+    return (plan * log_ratio).sum(-1)
 
 
 def fit(
@@ -234,6 +244,7 @@ def fit(
         return lax.fori_loop(0, parts, lambda i, c: minibatch(order, counts, i, c), carry), None
 
     names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped", "bad_updates")
+    names += () if rows.plan is None else ("plan_loss",)
     nothing = {name: jnp.zeros(some.shape[0]) for name in names}
     carry, _ = lax.scan(epoch, (*learner, nothing), jr.split(key, config.epochs))
     net, opt, info = carry

@@ -34,13 +34,23 @@ class Arrival(NamedTuple):
     """Which of the others are there."""
 
 
+class Joint(NamedTuple):
+    """Moves of others who do not act independently of each other, but do under each hypothesis."""
+
+    weight: Float[Array, " H"]
+    """Of the hypotheses; sums to one."""
+    chances: Float[Array, "H M A"]
+    """Of each other's moves under each of them."""
+
+
 class Functions(NamedTuple):
     """What planners are given, each for one item; ``belief`` and ``e`` are pytrees of arrays."""
 
     step: Callable[..., Arrival]
     """(key, e, action, others: Int[M]) -> Arrival; NO_MOVE for an absent other."""
     actions: Callable[..., Array]
-    """(e, belief) -> Float[M, A], probabilities of each other's move; rows of 0 for the absent."""
+    """(e, belief) -> Float[M, A], probabilities of each other's move; rows of 0 for the absent.
+    Or ``Joint``, which not every planner takes."""
     update: Callable[..., Any]
     """(belief, e, others: Int[M]) -> belief, after these moves were made at ``e``."""
     value: Callable[..., Array]

@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.names import unknown
 from counterplay.planning import Functions, Plan
+from counterplay.planning.draws import drawn
 from counterplay.types import NO_MOVE
 from counterplay.views import select
 
@@ -222,25 +223,6 @@ def _wide(how_to: Search, legal: Bool[Array, " A"], logits: Float[Array, " A"]) 
     more = max(how_to.draws - len(legal), 0) if how_to.draws > 1 else 0
     logits = jnp.maximum(logits - jnp.where(legal, logits, LOW).max(), LOW / 2)
     return jnp.pad(jnp.where(legal, logits, LOW), (0, more), constant_values=LOW)
-
-
-def drawn(key: PRNGKeyArray, chances: Float[Array, "M A"], draws: int) -> Int[Array, "S M"]:
-    """Draws each row's entry ``draws`` times in proportion; NO_MOVE where a row is all 0.
-
-    Every draw is fair, and those of a row are as even as can be: a Latin hypercube sample (McKay,
-    Beckman & Conover, 1979), one stratum a draw, dealt to each row at random.
-    """
-    order_key, place_key = jr.split(key)
-    shape = draws, len(chances)
-    lot = jr.uniform(order_key, shape)
-    stratum = (lot[:, None] > lot[None]).sum(1)  # a sort would take as long as all else
-    place = (stratum + jr.uniform(place_key, shape)) / draws
-    reach = jnp.cumsum(chances, axis=1)
-    wanted = place[..., None] * reach[None, :, -1:]
-    index = (reach[None] <= wanted).sum(-1)
-    last = chances.shape[1] - 1 - jnp.argmax(chances[:, ::-1] > 0, axis=1)
-    some = (chances > 0).any(1)[None]
-    return jnp.where(some, jnp.minimum(index, last[None]), NO_MOVE).astype(jnp.int32)
 
 
 def _of_either(draws: int, of_mine: Callable, key, tree, node, depth) -> Int[Array, ""]:

@@ -1,0 +1,289 @@
+"""Our agent: infers whom it plays, expects their moves, learns the game, and plans in that.
+
+``tau -> (k_j, g_j) -> a_j'``, ``pi(a_i | e, b, a_j')``, ``e = f(o)``, ``P(e' | e, a_i, a_-i)``, and
+``argmax over a_i of sum P (r + gamma V(e', b'))`` in place of a search through a simulator. It is
+``goal_ppo`` in whose moves what was planned has as much of a say as plans have earned: the policy
+alone learns as there, and from the plans. Reads top to bottom: what is learnt, how it acts, what
+it learns from an iteration.
+"""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from counterplay.algos import goal_ppo, informed, ppo
+from counterplay.algos.counterplay_settings import Config
+from counterplay.algos.fitting import fit_reader
+from counterplay.algos.imagining import Stretch, model_loss, stretches
+from counterplay.algos.informed import Sight, System
+from counterplay.algos.thinking import Model, functions, make_model, root_of, rows_of
+from counterplay.maths import (
+    chosen,
+    masked_log_softmax,
+    rank_correlation,
+    sample_action,
+    v_trace,
+)
+from counterplay.models.conditioned import Conditioned
+from counterplay.models.history import from_record
+from counterplay.models.values import Values
+from counterplay.models.world import world_of
+from counterplay.planning import Functions, Plan
+from counterplay.planning.latent import letter, plan
+from counterplay.types import Act, Env, Memory, View
+
+
+class Planning(NamedTuple):
+    """How it plans."""
+
+    form: str
+    depth: int
+    samples: int
+    gamma: float
+    temperature: float
+    explore: float
+    distil: float
+
+
+class Net(eqx.Module):
+    """All that is learnt, and what it was found to be worth."""
+
+    policy: Conditioned
+    reader: goal_ppo.GoalReader
+    model: Model
+    slow: Values
+    """The value that plans: follows the one that learns."""
+    trust: Float[Array, "*k"]
+    """How much of a say plans have, 0 to 1."""
+    spread: Float[Array, "*k"]
+    """Of what moves are worth, from the 5th to the 95th of a hundred."""
+    how: Planning = eqx.field(static=True)
+
+
+class Thought(NamedTuple):
+    """What it makes of one slot."""
+
+    sight: Sight
+    e: Float[Array, " E"]
+    log_pi: Float[Array, " A"]
+    """Of the policy alone."""
+    value: Float[Array, ""]
+    kept: Array
+    """The policy's memory."""
+    plan: Plan
+
+
+class Agent(goal_ppo.Agent):
+    """The policy that is trained. Its memory lasts for a match: the policy's, the reader's, and
+    the latent of the game."""
+
+    net: Net
+
+    def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:
+        net = self.net
+        if memory is None:
+            return jnp.zeros(net.policy.gru), net.reader.begin(None), net.model.world.begin()
+        return memory[0], net.reader.begin(memory[1]), memory[2]
+
+    def think(self, key: PRNGKeyArray, memory: Memory, view: View) -> Thought:
+        """Sees, infers, expects, and plans."""
+        see_key, look_key, plan_key = jr.split(key, 3)
+        sight = self.sight(memory, view, look_key)
+        e = self.seen(see_key, memory, view, sight)
+        logits, value, kept = self.net.policy((view.obs, sight.told), memory[0])
+        log_pi = masked_log_softmax(logits, view.legal)
+        planned = self.planned(plan_key, e, sight, log_pi, view)
+        return Thought(sight, e, log_pi, value, kept, planned)
+
+    def seen(self, key: PRNGKeyArray, memory: Memory, view: View, sight: Sight) -> Array:
+        """The latent of the game after this slot was seen."""
+        world, seen = self.net.model.world, from_record(sight.record)
+        return world.see(key, memory[2], world.inputs(view.obs, seen), seen)
+
+    def planned(
+        self, key: PRNGKeyArray, e: Array, sight: Sight, log_pi: Float[Array, " A"], view: View
+    ) -> Plan:
+        """What moves are worth, and how often each is made: as the policy would, tilted by that."""
+        how, net = self.net.how, self.net
+        held, f = sight.memory[1], self.functions()
+        if how.form == "none":
+            return Plan(jnp.zeros_like(log_pi), jnp.exp(log_pi))
+        rates = {"gamma": how.gamma, "reward_weight": 1.0}
+        step, actions = f.step, f.actions
+        if how.form in ("letter", "arriving"):
+            step, actions = letter(step, actions)
+            rates = {"gamma": 1.0, "reward_weight": 0.0}
+        heat = how.temperature * jnp.maximum(net.spread, 1.0) / jnp.maximum(net.trust, 1e-6)
+        root = root_of(e, held, view.alive)
+        return plan(
+            step, actions, f.update, f.value, root, held.log_belief, log_pi, view.legal,
+            view.alive, key, depth=how.depth, samples=how.samples, temperature=heat, **rates,
+        )  # fmt: skip
+
+    def functions(self) -> Functions:
+        """What it plans with."""
+        net = self.net
+        return functions(net.model, net.slow, net.reader, net.policy, net.how.form == "arriving")
+
+    def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
+        think_key, act_key = jr.split(key)
+        thought = self.think(think_key, memory, view)
+        log_mu = self._log_mu(thought, view)
+        best = jnp.argmax(log_mu).astype(jnp.int32)
+        action = best if greedy else sample_action(act_key, log_mu)
+        record = {"log_pi": chosen(log_mu, action), "own": chosen(thought.log_pi, action)}
+        record |= {"value": thought.value, "told": thought.sight.told}
+        record |= {"plan": thought.plan.weights, "worth": self._worth(thought, view)}
+        record |= {"rows": rows_of(thought.sight.memory[1].log_belief, view.alive[1:])}
+        record |= {"gain": _gain(thought, action), "pull": self.net.how.distil * self.net.trust}
+        memory = thought.kept, thought.sight.memory, thought.e
+        return Act(action, memory, record | thought.sight.record)
+
+    def _log_mu(self, thought: Thought, view: View) -> Float[Array, " A"]:
+        """What it plays by: the plan, and a share of all legal moves alike."""
+        even = view.legal / jnp.maximum(view.legal.sum(), 1)
+        plans = self.net.how.form != "none"
+        share = jnp.where(plans & (self.net.trust > 0), self.net.how.explore, 0.0)
+        mu = (1 - share) * thought.plan.weights + share * even
+        return jnp.where(view.legal, jnp.log(mu), -jnp.inf)
+
+    def _worth(self, thought: Thought, view: View) -> Float[Array, ""]:
+        rows = rows_of(thought.sight.memory[1].log_belief, view.alive[1:])
+        return self.net.slow.mean(thought.e, rows)
+
+    def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
+        """Of its moves; what is drawn on the way is always the same."""
+        return self._log_mu(self.think(jr.key(0), memory, view), view)
+
+    def worth(self, memory: Memory, view: View) -> Float[Array, ""]:
+        """What playing on from here is worth, by the value that plans."""
+        sight = self.sight(memory, view)
+        e = self.seen(jr.key(0), memory, view, sight)
+        return self.net.slow.mean(e, rows_of(sight.memory[1].log_belief, view.alive[1:]))
+
+
+def _gain(thought: Thought, action: Array) -> Float[Array, ""]:
+    """What the plan says the move made is better than the policy's average one."""
+    q, pi = thought.plan.q, jnp.exp(thought.log_pi)
+    return chosen(q, action) - (pi * q).sum()
+
+
+class Learner(NamedTuple):
+    """What one kind of learner keeps, leaves [K, ...]: K = 1 shared, else one net a seat."""
+
+    net: Net
+    optimiser: Any
+    reading: Any
+    modelling: Any
+    """Of the model's optimiser."""
+
+
+def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -> Net:
+    """A policy and a reader, joined by what it plans with."""
+    sizes = {"hidden": config.latent, "groups": config.groups, "classes": config.classes}
+    sizes |= {"width": config.world_width, "token": config.world_token}
+    world = world_of(env, key, **sizes)
+    model = make_model(config, world, parts.reader.model.sizes, jr.fold_in(key, 1))
+    how = Planning(config.plan, config.depth, config.samples, config.gamma, config.temperature,
+                   config.explore, config.distil)  # fmt: skip
+    slow = jax.tree.map(jnp.copy, model.values)
+    return Net(parts.policy, parts.reader, model, slow, jnp.float32(0), jnp.float32(1), how)
+
+
+def init_learner(
+    system: System, config: Config, env: Env, members: int, key: PRNGKeyArray
+) -> Learner:
+    """Fresh networks, one a member."""
+    parts_key, key = jr.split(key)
+    net, policy_opt, reader_opt = informed.init_learner(system, config, env, members, parts_key)
+    make = jax.vmap(partial(make_net, config, env))
+    net = make(net, jr.split(key, members))
+    model_opt = informed.fresh_optimiser(config, net.model)
+    return Learner(net, policy_opt, reader_opt, model_opt)
+
+
+def learn_more(
+    config: Config, spec: Any, index: int, learner: Learner, study: Any, chunk: Any,
+    progress: Array, key: PRNGKeyArray,
+) -> tuple[Learner, dict[str, Array]]:  # fmt: skip
+    """Beside policy and reader: the game, what is expected in it, and what it is worth."""
+    seating, record = spec.seating, chunk.records[index]
+    net, total = learner.net, (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
+    each = jax.vmap(jax.vmap(lambda n, *x: Agent(n).worth(*x), (None, 0, 0)))
+    last = each(net, chunk.next_memories[index], chunk.next_views[index])
+    stretch = stretches(spec.env, seating, index, chunk, study, key)
+    ratio = jnp.exp(record["own"] - record["log_pi"])
+    window, each = stretch.window, jax.vmap(jax.vmap(partial(v_trace, lam=config.lam)))
+    discount = config.gamma * window.continues[..., 0]
+    target = each(window.reward, discount, record["worth"], last, stretch.closing, ratio)
+    keep = lambda x: jnp.where(window.shown, x, 0.0)  # not even a NaN of the absent can spread
+    stretch = stretch._replace(target=keep(target), worth=keep(record["worth"]))
+    ids = tuple(goal_ppo.opponent_ids(seating.kinds))
+    how = replace(
+        config, reader_rate=config.world_rate, reader_epochs=config.world_epochs,
+        reader_minibatches=config.world_minibatches, reader_places=config.world_places,
+    )  # fmt: skip
+    loss = partial(model_loss, ids)
+    model, opt, info = fit_reader(
+        loss, how, spec, net.model, learner.modelling, stretch, progress, key
+    )
+    bad = info.pop("bad_updates")
+    trust, told = judged(config, record, stretch, info, progress, total)
+    near = lambda old, new: config.slow * old + (1 - config.slow) * new
+    slow = jax.tree.map(near, net.slow, model.values)
+    where = lambda n: (n.model, n.slow, n.trust, n.spread)
+    spread = 0.9 * net.spread + 0.1 * told["spread"]
+    net = eqx.tree_at(where, net, (model, slow, trust, spread))
+    return learner._replace(net=net, modelling=opt), info | told | {"bad_updates": bad}
+
+
+def judged(
+    config: Config, record: dict, stretch: Stretch, info: dict, progress: Array, total: Any
+) -> tuple[Float[Array, " K"], dict[str, Array]]:  # fmt: skip
+    """How far plans are to be trusted: none before they have been seen to tell good moves from
+    bad, or before the model knows who plays on and what is legal."""
+    acting, target = stretch.acting, stretch.target
+    flat = lambda x: x.reshape(len(x), -1)
+    gained = target - stretch.worth
+    rank = jax.vmap(rank_correlation)(flat(record["gain"]), flat(gained), flat(acting))
+    shards = total(jnp.ones(()))
+    rank = total(rank) / shards
+    low, high = (
+        jnp.nanpercentile(jnp.where(acting, target, jnp.nan), p, axis=(1, 2)) for p in (5, 95)
+    )
+    spread = total(jnp.nan_to_num(high - low)) / shards
+    sound = (info["legal_right"] >= 0.99) & (info["alive_right"] >= 0.99)
+    trust = jnp.clip(2 * rank, 0, 1) * (sound & (progress >= config.warm))
+    return trust, {"plan_rank": rank, "trust": trust, "spread": spread}
+
+
+def system_of(ids: tuple[int, ...] = ()) -> System:
+    """Its parts; ``ids`` are the opponents of a training."""
+    return goal_ppo.system_of(ids)._replace(agent=Agent, more=learn_more)
+
+
+def init(config: Config, spec: Any, key: PRNGKeyArray) -> ppo.State:
+    """Fresh networks, the same on every shard."""
+    return informed.init(system_of(), config, spec, key, init_learner)
+
+
+def policy(config: Config, state: ppo.State) -> tuple[Agent, ...]:
+    """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
+    return tuple(Agent(learner.net) for learner in state.learners)
+
+
+def learn(config: Config, state: Any, chunk: Any) -> tuple[Any, dict[str, Array]]:
+    """Every kind of learner learns from its own places of a chunk."""
+    ids = tuple(goal_ppo.opponent_ids(state.spec.seating.kinds))
+    return informed.learn(system_of(ids), config, state, chunk)
+
+
+train = partial(informed.train, sys.modules[__name__])

@@ -1,0 +1,255 @@
+"""A latent model of the game as one player sees it: what comes of everybody's moves, and what of it.
+
+The latent ``e = [h, z]`` is one of my history: h is carried on deterministically, z is drawn, a
+few groups of classes (Hafner et al., 2023). What the players do enters as a sum of one token a
+player, phi(e, x_j, a_j), so that two who hunt differ from one (Zaheer et al., 2017); x_j, which
+marks the player, is a linear map of e of its own, by which that player is picked out of e. All
+tokens of a node are made once, and what follows from a joint move is a sum of theirs:
+
+    table = world.table(e)                            # tokens of every player and move
+    h, prior = world.step(e, table, joint)            # a joint move
+    after = world.arrive(key, h, prior)               # a draw of what it leads to
+    told = world.read(after)                          # what it pays, who plays on, what is legal
+
+With ``groups=0`` the latent is h alone. What is seen then corrects h, and what was expected, h
+before it was seen, is trained to equal the corrected one.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from counterplay.models import categorical, history, twohot
+from counterplay.models.history import Seen
+from counterplay.models.nets import Dense
+from counterplay.types import NO_MOVE, Env
+
+
+class Outcome(NamedTuple):
+    """What a latent tells of the joint move that led to it, and of what is seen now: all logits."""
+
+    reward: Float[Array, "*b B"]
+    """Of bins (``twohot``): what I earned by it."""
+    alive: Float[Array, "*b N"]
+    """I, and every other, play on."""
+    events: Float[Array, "*b N G1"]
+    """The goal that each completed by it; the last of G + 1 stands for none."""
+    legal: Float[Array, "*b A"]
+    """Mine now."""
+    public_legal: Float[Array, "*b M A"]
+    """The others'; no actions where the rules do not make them public."""
+    obs: Float[Array, "*b F"]
+    """What is shown now: of ones, or symlog of the numbers where they are not all in 0..1."""
+
+
+class World(eqx.Module):
+    """The model. Weights only; one item at a time."""
+
+    eye: tuple[Dense, Dense]
+    players: Dense
+    """E -> [N K]: x_j, which picks each player out of the latent."""
+    gain: Float[Array, "N A1 K"]
+    shift: Float[Array, "N A1 K"]
+    """What a move makes of what was picked."""
+    effect: Float[Array, "N K W"]
+    carry: Dense
+    turn: tuple[Dense, Dense]
+    prior: tuple[Dense, Dense]
+    judge: Dense
+    posterior: Dense
+    reader: Dense
+    heads: Dense
+    """All of them, side by side; see ``read``."""
+    seats: int = eqx.field(static=True)
+    actions: int = eqx.field(static=True)
+    goals: int = eqx.field(static=True)
+    features: int = eqx.field(static=True)
+    public: bool = eqx.field(static=True)
+    """Everybody's legal moves are seen by all."""
+    binary: bool = eqx.field(static=True)
+    """What is shown lies in 0..1."""
+    hidden: int = eqx.field(static=True)
+    groups: int = eqx.field(static=True)
+    classes: int = eqx.field(static=True)
+    bins: int = eqx.field(static=True)
+    reach: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        features: int,
+        seats: int,
+        actions: int,
+        goals: int,
+        *,
+        public: bool,
+        binary: bool,
+        key: PRNGKeyArray,
+        hidden: int = 128,
+        groups: int = 16,
+        classes: int = 16,
+        width: int = 256,
+        token: int = 64,
+        bins: int = 63,
+        reach: float = 5.0,
+    ):
+        """Of observations of ``features`` numbers. ``width`` is that of every layer, ``token`` that
+        of what is picked out of the latent a player; rewards beyond symexp(reach) are cut."""
+        twohot.bins(bins, reach)  # ValueError for what cannot be
+        sizes = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
+        for name, size in (sizes | {"token": token}).items():
+            if size < 1:
+                raise ValueError(f"world: {name} must be at least 1, found {size}")
+        if groups < 0 or (groups and classes < 2):
+            raise ValueError(
+                f"world: a discrete latent needs groups of 2 classes or more, found {groups} of "
+                f"{classes}; groups=0 has none"
+            )
+        self.seats, self.actions, self.goals, self.features = seats, actions, goals, features
+        self.public, self.binary = public, binary
+        self.hidden, self.groups, self.classes = hidden, groups, classes if groups else 0
+        self.bins, self.reach = bins, reach
+        size, keys = self.size, iter(jr.split(key, 16))
+        drawn = self.groups * self.classes or 2 * hidden
+        inputs = history.width(features, seats, actions, goals)
+        self.eye = Dense(inputs, width, 2**0.5, next(keys)), Dense(width, width, 1.0, next(keys))
+        self.players = Dense(size, seats * token, 1.0, next(keys))
+        moves = seats, actions + 1, token
+        self.gain = 1 + 0.5 * jr.normal(next(keys), moves)
+        self.shift = 0.5 * jr.normal(next(keys), moves)
+        self.effect = jr.normal(next(keys), (seats, token, width)) / token**0.5
+        self.carry = Dense(size, width, 1.0, next(keys))
+        self.turn = (
+            Dense(width, width, 2**0.5, next(keys)),
+            Dense(width, 2 * hidden, 1.0, next(keys)),
+        )
+        self.prior = (
+            Dense(hidden, width, 2**0.5, next(keys)),
+            Dense(width, self.groups * self.classes, 1.0, next(keys)),
+        )
+        self.judge = Dense(hidden, width, 1.0, next(keys))
+        self.posterior = Dense(width, drawn, 1.0, next(keys))
+        self.reader = Dense(size, width, 2**0.5, next(keys))
+        self.heads = Dense(width, sum(self._sizes), 0.1, next(keys))
+
+    @property
+    def size(self) -> int:
+        """Width of the latent."""
+        return self.hidden + self.groups * self.classes
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """Numbers of each head, in the order of ``Outcome``."""
+        n, a = self.seats, self.actions
+        events, public = n * (self.goals + 1), (n - 1) * a * self.public
+        return self.bins, n, events, a, public, self.features
+
+    def begin(self) -> Float[Array, " E"]:
+        """The latent before anything was seen."""
+        return jnp.zeros(self.size)
+
+    def inputs(self, obs: Float[Array, " F"], seen: Seen) -> Float[Array, " I"]:
+        """What ``see`` reads of an encoded observation and what goes with it."""
+        return history.inputs(obs, seen, self.actions, self.goals)
+
+    def see(
+        self, key: PRNGKeyArray | None, e: Float[Array, " E"], x: Float[Array, " I"], seen: Seen
+    ) -> Float[Array, " E"]:
+        """The latent after ``x`` (``history.inputs``) was seen; without a key the likeliest.
+
+        ``e`` is that before the moves that ``seen`` tells of, and ``begin()`` at first contact.
+        """
+        h, _ = self.expect(e, seen.moved)
+        return self.corrected(key, h, self.look(x))[0]
+
+    def look(self, x: Float[Array, " I"]) -> Float[Array, " W"]:
+        """What the eye makes of what is seen, whatever was expected."""
+        first, second = self.eye
+        return second(jax.nn.silu(first(twohot.symlog(x))))
+
+    def corrected(
+        self, key: PRNGKeyArray | None, h: Float[Array, " H"], looked: Float[Array, " W"]
+    ) -> tuple[Float[Array, " E"], Float[Array, "Z C"]]:
+        """The latent after something was seen where h was expected, and the posterior of its z."""
+        made = self.posterior(jax.nn.silu(self.judge(h) + looked))
+        if not self.groups:
+            gate, new = jnp.split(made, 2)
+            return h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h), jnp.zeros((0, 0))
+        log_q = categorical.mixed(made.reshape(self.groups, self.classes))
+        return jnp.concatenate([h, categorical.draw(key, log_q).ravel()]), log_q
+
+    def table(self, e: Float[Array, " E"]) -> Float[Array, "N A1 W"]:
+        """Tokens of every player and move; the last move stands for none."""
+        units = jax.nn.silu(self._picked(e)[:, None] * self.gain + self.shift)
+        return jnp.einsum("nak,nkw->naw", units, self.effect)
+
+    def step(
+        self, e: Float[Array, " E"], table: Float[Array, "N A1 W"], joint: Int[Array, " N"]
+    ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
+        """What everybody's moves lead to: h, and log-probabilities of z. NO_MOVE is of the absent.
+
+        With ``table(e)``; under ``vmap`` over joint moves only sums of tokens are made anew.
+        """
+        tokens = jnp.take_along_axis(table, self._column(joint)[:, None, None], axis=1)
+        return self._turned(e, tokens.sum((0, 1)))
+
+    def expect(
+        self, e: Float[Array, " E"], joint: Int[Array, " N"]
+    ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
+        """``step`` for one joint move, without a table of all the others."""
+        pick = lambda x: jnp.take_along_axis(x, self._column(joint)[:, None, None], axis=1)[:, 0]
+        units = jax.nn.silu(self._picked(e) * pick(self.gain) + pick(self.shift))
+        effect = self.effect.reshape(-1, self.effect.shape[-1])
+        return self._turned(e, units.ravel() @ effect)
+
+    def arrive(
+        self, key: PRNGKeyArray | None, h: Float[Array, " H"], prior: Float[Array, "Z C"]
+    ) -> Float[Array, " E"]:
+        """The latent after a joint move, before anything is seen; without a key the likeliest."""
+        return jnp.concatenate([h, categorical.draw(key, prior).ravel()])
+
+    def read(self, e: Float[Array, " E"]) -> Outcome:
+        """What a latent tells. What is not used is not computed inside jit."""
+        made, at = self.heads(jax.nn.silu(self.reader(e))), [0]
+        for size in self._sizes:
+            at.append(at[-1] + size)
+        parts = [made[a:b] for a, b in zip(at[:-1], at[1:], strict=True)]
+        reward, alive, events, legal, public, obs = parts
+        events = events.reshape(self.seats, self.goals + 1)
+        public = public.reshape(self.seats - 1, self.actions * self.public)
+        return Outcome(reward, alive, events, legal, public, obs)
+
+    def earned(self, told: Outcome) -> Float[Array, "*b"]:
+        """Mean of the reward that is told."""
+        return twohot.expected(told.reward, twohot.bins(self.bins, self.reach))
+
+    def _picked(self, e: Float[Array, " E"]) -> Float[Array, "N K"]:
+        return self.players(e).reshape(self.seats, -1)
+
+    def _column(self, joint: Int[Array, " N"]) -> Int[Array, " N"]:
+        return jnp.where(joint == NO_MOVE, self.actions, joint).astype(jnp.int32)
+
+    def _turned(
+        self, e: Float[Array, " E"], moved: Float[Array, " W"]
+    ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
+        """The next h keeps what nothing changes, as a light GRU does; see ``nets.LightGRU``."""
+        first, second = self.turn
+        units = jax.nn.silu(first(jax.nn.silu(self.carry(e) + moved)))
+        gate, new = jnp.split(second(units), 2)
+        h = e[: self.hidden]
+        h = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
+        if not self.groups:
+            return h, jnp.zeros((0, 0))
+        first, second = self.prior
+        logits = second(jax.nn.silu(first(h)))
+        return h, categorical.mixed(logits.reshape(self.groups, self.classes))
+
+
+def world_of(env: Env, key: PRNGKeyArray, **sizes: int) -> World:
+    """A fresh model of a game; ``sizes`` are ``World``'s."""
+    sizes_of_game = history.features_of(env), env.num_seats, env.num_actions, env.num_goals
+    flags = {"public": env.public_legal, "binary": env.obs_dtype == jnp.uint8}
+    return World(*sizes_of_game, **flags, key=key, **sizes)

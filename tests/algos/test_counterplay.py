@@ -1,0 +1,174 @@
+"""The agent that plans: what has a say in its moves, and what nobody may learn from."""
+
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from meadow import spoilt
+from meadow_play import ENV, KINDS, ROSTER, SEATING, SMALL, SPEC, varied
+
+from counterplay.algos import counterplay
+from counterplay.algos.counterplay import Agent, Config
+from counterplay.maths import masked_log_softmax
+from counterplay.rollout import Chunk, collect, open_lanes
+from counterplay.views import cut_views
+
+TINY: dict[str, Any] = SMALL | {
+    "latent": 6, "groups": 2, "classes": 3, "world_width": 12, "world_token": 4, "value_width": 8,
+    "world_minibatches": 2, "samples": 2,
+}  # fmt: skip
+CONFIG = Config(**TINY).among(ROSTER)
+SLOTS = SMALL["slots"]
+
+
+class Played(NamedTuple):
+    state: Any
+    chunk: Chunk
+
+
+def trusting(net: Any, trust: float) -> Any:
+    return eqx.tree_at(lambda n: n.trust, net, jnp.full_like(net.trust, trust))
+
+
+@cache
+def played() -> Played:
+    """A chunk that begins inside matches, by an agent with a half trust in its plans."""
+
+    @jax.jit
+    def play():
+        state = counterplay.init(CONFIG, SPEC, jr.key(3))
+        net = trusting(jax.tree.map(varied, state.learners[0].net), 0.5)
+        state = eqx.tree_at(lambda s: s.learners[0].net, state, net)
+        policies = (*counterplay.policy(CONFIG, state), *(kind.policy for kind in KINDS[1:]))
+        lanes = open_lanes(ENV, SEATING, policies, jr.key(0))
+        how = {"slots": SLOTS, "match": 2}
+        lanes, _ = collect(ENV, SEATING, policies, lanes, jr.key(1), **how)
+        return Played(state, collect(ENV, SEATING, policies, lanes, jr.key(14), **how)[1])
+
+    done = play()
+    assert (~done.chunk.slots["alive"]).any() and done.chunk.slots["closing"].any()
+    return done
+
+
+_learn = jax.jit(partial(counterplay.learn, CONFIG))
+
+
+@cache
+def learned(odd: bool) -> Any:
+    chunk = jax.tree.map(np.asarray, played().chunk)
+    return _learn(played().state, spoilt(SEATING, chunk) if odd else chunk)
+
+
+def test_what_the_absent_hold_changes_nothing_that_is_learnt():
+    """Not in the last bit."""
+    (clean, told), (odd, also) = learned(False), learned(True)
+    before = played().state
+    for part in ("policy", "reader", "model", "slow"):
+        old, new, same = (
+            jax.tree.leaves(getattr(s.learners[0].net, part)) for s in (before, clean, odd)
+        )
+        assert all(np.isfinite(x).all() for x in new), part
+        assert any(not np.array_equal(a, b) for a, b in zip(old, new, strict=True)), part
+        assert all(np.array_equal(a, b) for a, b in zip(new, same, strict=True)), part
+    names = ("plan_loss", "value_loss", "ahead_loss", "imagined_reward", "dynamics", "plan_rank",
+             "legal_right", "alive_right", "spread", "leaving_loss", "arriving_loss")  # fmt: skip
+    for name in names:
+        assert np.isfinite(told[name]).all() and np.array_equal(told[name], also[name]), name
+    assert told["bad_updates"].sum() == also["bad_updates"].sum() == 0
+
+
+def views():
+    """What seats are shown in fresh games, leaves [L, N, ...]."""
+
+    def look(key):
+        _, shown = ENV.reset(key)
+        from counterplay.views import Last
+
+        return cut_views(ENV, shown, Last.nothing(3), jnp.int32(0), jnp.bool_(True))
+
+    return jax.vmap(look)(jr.split(jr.key(5), 8))
+
+
+@cache
+def agent(trust: float) -> Agent:
+    net = jax.tree.map(lambda x: x[0], played().state.learners[0].net)
+    return Agent(trusting(net, trust))
+
+
+@jax.jit
+def thought(agent: Agent, key: Any) -> Any:
+    def one(key, view):
+        memory = agent.begin(key, None)
+        own = agent.think(key, memory, view)
+        return own, agent.log_probs(memory, view), agent._log_mu(own, view)
+
+    each = jax.vmap(jax.vmap(one, (None, 0)))
+    return each(jr.split(key, 8), views())
+
+
+def test_without_trust_it_plays_as_its_policy_alone():
+    own, _, log_mu = thought(agent(0.0), jr.key(0))
+    np.testing.assert_allclose(np.exp(log_mu), np.exp(own.log_pi), atol=1e-5)
+
+
+def test_trusted_plans_tilt_the_policy_and_every_legal_move_stays_possible():
+    own, log_probs, log_mu = thought(agent(1.0), jr.key(0))
+    legal = views().legal
+    q = np.where(legal, own.plan.q, 0.0)
+    assert (np.ptp(np.asarray(own.plan.q), axis=-1) > 1e-4).any()
+    wanted = masked_log_softmax(own.log_pi + q / 0.25, legal)
+    even = np.asarray(legal) / np.asarray(legal).sum(-1, keepdims=True)
+    mu = 0.98 * np.exp(wanted) + 0.02 * even
+    np.testing.assert_allclose(np.exp(log_mu), mu, atol=1e-5)
+    np.testing.assert_allclose(np.exp(log_probs).sum(-1), 1.0, rtol=1e-5)
+
+
+def test_a_greedy_move_is_the_likeliest():
+    ask = jax.vmap(lambda key, v: agent(1.0).act(key, agent(1.0).begin(key, None), v, True))
+    view = jax.tree.map(lambda x: x[:, 0], views())
+    act = jax.jit(ask)(jr.split(jr.key(2), 8), view)
+    assert (act.action >= 0).all() and view.legal[np.arange(8), act.action].all()
+
+
+def test_trust_follows_what_plans_were_worth():
+    """Gains that rank as they were planned are trusted once the model knows the rules."""
+    acting = jnp.ones((1, 2, 5), bool)
+    gain = jr.normal(jr.key(0), acting.shape)
+    window = NamedTuple("Window", [("acting", Any)])(acting)
+    stretch: Any = NamedTuple("S", [("acting", Any), ("target", Any), ("worth", Any)])
+    right = {"legal_right": jnp.ones(1), "alive_right": jnp.ones(1)}
+    tell = lambda target, info, progress: counterplay.judged(
+        CONFIG, {"gain": gain}, stretch(window.acting, target, jnp.zeros(acting.shape)), info,
+        jnp.float32(progress), lambda x: x,
+    )[0]  # fmt: skip
+    late = 0.5
+    assert tell(gain, right, late) == 1.0
+    assert tell(-gain, right, late) == 0.0
+    assert tell(gain, right, 0.05) == 0.0, "nothing is trusted while it warms up"
+    for name in right:
+        assert tell(gain, right | {name: jnp.array([0.98])}, late) == 0.0, name
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"depth": 0}, "--depth must be at least 1, found 0"),
+        ({"samples": -1}, "--samples must be at least 0, found -1"),
+        ({"temperature": 0.0}, "temperature must be positive, found 0.0"),
+        ({"warm": 1.0}, "warm must be 0 to below 1, found 1.0"),
+        ({"distil": -0.5}, "distil must be 0 or more, found -0.5"),
+        ({"plan": "tree"}, "unknown plan 'tree'"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings, words):
+    with pytest.raises(ValueError) as error:
+        Config(**{k: v for k, v in settings.items() if k != "plan"})
+        odd = Config()
+        object.__setattr__(odd, "plan", settings["plan"])
+        odd.__post_init__()
+    assert words in str(error.value)
