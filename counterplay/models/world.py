@@ -1,4 +1,4 @@
-"""A latent model of the game as one player sees it: what comes of everybody's moves, and what of it.
+"""A latent model of the game as one player sees it: what everybody's moves lead to.
 
 The latent ``e = [h, z]`` is one of my history: h is carried on deterministically, z is drawn, a
 few groups of classes (Hafner et al., 2023). What the players do enters as a sum of one token a
@@ -15,12 +15,14 @@ With ``groups=0`` the latent is h alone. What is seen then corrects h, and what 
 before it was seen, is trained to equal the corrected one.
 """
 
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from counterplay.models import categorical, history, twohot
@@ -213,11 +215,9 @@ class World(eqx.Module):
 
     def read(self, e: Float[Array, " E"]) -> Outcome:
         """What a latent tells. What is not used is not computed inside jit."""
-        made, at = self.heads(jax.nn.silu(self.reader(e))), [0]
-        for size in self._sizes:
-            at.append(at[-1] + size)
-        parts = [made[a:b] for a, b in zip(at[:-1], at[1:], strict=True)]
-        reward, alive, events, legal, public, obs = parts
+        made = self.heads(jax.nn.silu(self.reader(e)))
+        ends = [*accumulate(self._sizes)][:-1]
+        reward, alive, events, legal, public, obs = jnp.split(made, ends)
         events = events.reshape(self.seats, self.goals + 1)
         public = public.reshape(self.seats - 1, self.actions * self.public)
         return Outcome(reward, alive, events, legal, public, obs)
@@ -248,8 +248,8 @@ class World(eqx.Module):
         return h, categorical.mixed(logits.reshape(self.groups, self.classes))
 
 
-def world_of(env: Env, key: PRNGKeyArray, **sizes: int) -> World:
-    """A fresh model of a game; ``sizes`` are ``World``'s."""
-    sizes_of_game = history.features_of(env), env.num_seats, env.num_actions, env.num_goals
-    flags = {"public": env.public_legal, "binary": env.obs_dtype == jnp.uint8}
-    return World(*sizes_of_game, **flags, key=key, **sizes)
+def world_of(env: Env, key: PRNGKeyArray, **sizes: Any) -> World:
+    """A fresh model of a game; ``sizes`` are the settings of ``World`` that a game leaves open."""
+    game = history.features_of(env), env.num_seats, env.num_actions, env.num_goals
+    binary = np.dtype(env.obs_dtype) == np.uint8
+    return World(*game, public=env.public_legal, binary=binary, key=key, **sizes)
