@@ -30,6 +30,12 @@ from counterplay.models.history import Seen
 from counterplay.models.nets import Dense
 from counterplay.types import NO_MOVE, Env
 
+Looked = tuple[Float[Array, " W"], Float[Array, " X"]]
+"""What the eye makes of what is seen."""
+GLANCE = 6.0
+"""Scale of the first weights from what is seen to the posterior: large, so that draws tell much of
+it from the beginning on, or the heads could learn nothing from them."""
+
 
 class Outcome(NamedTuple):
     """What a latent tells of the joint move that led to it, and of what is seen now: all logits."""
@@ -59,10 +65,12 @@ class World(eqx.Module):
     """What a move makes of what was picked."""
     effect: Float[Array, "N K W"]
     carry: Dense
-    turn: tuple[Dense, Dense]
+    turn: Dense
     prior: tuple[Dense, Dense]
     judge: Dense
     posterior: Dense
+    glance: Dense
+    """What is seen also goes past all layers, straight to the posterior."""
     reader: Dense
     heads: Dense
     """All of them, side by side; see ``read``."""
@@ -124,18 +132,16 @@ class World(eqx.Module):
         self.shift = 0.5 * jr.normal(next(keys), moves)
         self.effect = jr.normal(next(keys), (seats, token, width)) / token**0.5
         self.carry = Dense(size, width, 1.0, next(keys))
-        self.turn = (
-            Dense(width, width, 2**0.5, next(keys)),
-            Dense(width, 2 * hidden, 1.0, next(keys)),
-        )
+        self.turn = Dense(width, 2 * hidden, 1.0, next(keys))
         self.prior = (
             Dense(hidden, width, 2**0.5, next(keys)),
             Dense(width, self.groups * self.classes, 1.0, next(keys)),
         )
         self.judge = Dense(hidden, width, 1.0, next(keys))
         self.posterior = Dense(width, drawn, 1.0, next(keys))
+        self.glance = Dense(inputs, drawn, GLANCE, next(keys))
         self.reader = Dense(size, width, 2**0.5, next(keys))
-        self.heads = Dense(width, sum(self._sizes), 0.1, next(keys))
+        self.heads = Dense(width + size, sum(self._sizes), 1.0, next(keys))
 
     @property
     def size(self) -> int:
@@ -167,16 +173,17 @@ class World(eqx.Module):
         h, _ = self.expect(e, seen.moved)
         return self.corrected(key, h, self.look(x))[0]
 
-    def look(self, x: Float[Array, " I"]) -> Float[Array, " W"]:
+    def look(self, x: Float[Array, " I"]) -> Looked:
         """What the eye makes of what is seen, whatever was expected."""
-        first, second = self.eye
-        return second(jax.nn.silu(first(twohot.symlog(x))))
+        (first, second), x = self.eye, twohot.symlog(x)
+        return second(jax.nn.silu(first(x))), self.glance(x)
 
     def corrected(
-        self, key: PRNGKeyArray | None, h: Float[Array, " H"], looked: Float[Array, " W"]
+        self, key: PRNGKeyArray | None, h: Float[Array, " H"], looked: Looked
     ) -> tuple[Float[Array, " E"], Float[Array, "Z C"]]:
         """The latent after something was seen where h was expected, and the posterior of its z."""
-        made = self.posterior(jax.nn.silu(self.judge(h) + looked))
+        units, glance = looked
+        made = self.posterior(jax.nn.silu(self.judge(h) + units)) + glance
         if not self.groups:
             gate, new = jnp.split(made, 2)
             return h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h), jnp.zeros((0, 0))
@@ -215,7 +222,7 @@ class World(eqx.Module):
 
     def read(self, e: Float[Array, " E"]) -> Outcome:
         """What a latent tells. What is not used is not computed inside jit."""
-        made = self.heads(jax.nn.silu(self.reader(e)))
+        made = self.heads(jnp.concatenate([jax.nn.silu(self.reader(e)), e]))
         ends = [*accumulate(self._sizes)][:-1]
         reward, alive, events, legal, public, obs = jnp.split(made, ends)
         events = events.reshape(self.seats, self.goals + 1)
@@ -236,9 +243,7 @@ class World(eqx.Module):
         self, e: Float[Array, " E"], moved: Float[Array, " W"]
     ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
         """The next h keeps what nothing changes, as a light GRU does; see ``nets.LightGRU``."""
-        first, second = self.turn
-        units = jax.nn.silu(first(jax.nn.silu(self.carry(e) + moved)))
-        gate, new = jnp.split(second(units), 2)
+        gate, new = jnp.split(self.turn(jax.nn.silu(self.carry(e) + moved)), 2)
         h = e[: self.hidden]
         h = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
         if not self.groups:

@@ -92,7 +92,8 @@ def world_loss(
     losses = jax.vmap(lambda *x: moved_losses(world, *x))(told, moves)
     parts |= {name: (x, came) for name, x in losses.items()}
     dreams, expected = imagine(world, e, window, imagine_key, weights)
-    parts |= _divergences(world, expected, e, q, follows) | _dreamt(world, dreams, window, obs)
+    parts |= _divergences(world, expected, e, q, follows)
+    parts |= _dreamt(world, dreams, window, obs) | _departed(world, dreams, window)
     sums = {name: _weight(name, weights) * masked_sum(*part) for name, part in parts.items()}
     return sums, {name: counts.sum().astype(jnp.float32) for name, (_, counts) in parts.items()}
 
@@ -111,14 +112,24 @@ def _divergences(world: World, expected, e, q, follows) -> dict[str, tuple[Array
 
 
 def _dreamt(world: World, dreams: Imagined, window: Window, obs) -> dict[str, tuple[Array, Array]]:
-    told = jax.vmap(world.read)(dreams.e)
+    """Of imagined latents, whose heads are given: learnt from what was drawn instead of from what
+    came, they would tell the mean of what might have come."""
+    given = lax.stop_gradient(world)
+    told = jax.vmap(given.read)(dreams.e)
     after = jnp.minimum(dreams.moved + 1, len(obs) - 1)
     at = lambda slots: jax.tree.map(lambda x: x[slots], window)
-    shown = jax.vmap(lambda *x: shown_losses(world, *x))(told, at(after), obs[after])
-    moved = jax.vmap(lambda *x: moved_losses(world, *x))(told, at(dreams.moved))
-    parts = {name: (x, dreams.shown) for name, x in shown.items()}
-    parts |= {name: (x, dreams.counts) for name, x in moved.items()}
-    return {f"imagined_{name}": part for name, part in parts.items()}
+    shown = jax.vmap(lambda *x: shown_losses(given, *x))(told, at(after), obs[after])
+    moved = jax.vmap(lambda *x: moved_losses(given, *x))(told, at(dreams.moved))
+    parts = {f"imagined_{name}": (x, dreams.shown) for name, x in shown.items()}
+    return parts | {f"imagined_{name}": (x, dreams.counts) for name, x in moved.items()}
+
+
+def _departed(world: World, dreams: Imagined, window: Window) -> dict[str, tuple[Array, Array]]:
+    """Of what was imagined one move on where I left: there is nothing else for heads to learn."""
+    told = jax.vmap(world.read)(lax.stop_gradient(dreams.e[: len(window.acting)]))
+    losses = jax.vmap(lambda *x: moved_losses(world, *x))(told, window)
+    left = window.acting & ~window.continues[:, 0]
+    return {f"last_{name}": (x, left) for name, x in losses.items()}
 
 
 def _weight(name: str, weights: Weights) -> float:
