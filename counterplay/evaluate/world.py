@@ -79,7 +79,10 @@ def probe_loss(
     obs, e, dreams = lived(env, lax.stop_gradient(world), window, key, ahead=ahead)
     after = jnp.minimum(dreams.moved + 1, len(obs) - 1)
     latents = jnp.concatenate([e, dreams.e])
-    truth, counts = jnp.concatenate([obs, obs[after]]), jnp.concatenate([window.shown, dreams.shown])
+    truth, counts = (
+        jnp.concatenate([obs, obs[after]]),
+        jnp.concatenate([window.shown, dreams.shown]),
+    )
     logits = jax.vmap(probe.logits)(latents)
     if probe.binary:
         loss = optax.sigmoid_binary_cross_entropy(logits, truth).sum(-1)
@@ -146,7 +149,9 @@ def measured(
     return found
 
 
-def tallied(x: Array, counts: Bool[Array, "H ..."]) -> tuple[Float[Array, " H"], Float[Array, " H"]]:
+def tallied(
+    x: Array, counts: Bool[Array, "H ..."]
+) -> tuple[Float[Array, " H"], Float[Array, " H"]]:
     """Sum where it counts, and how often that is, by the first axis."""
     rest = tuple(range(1, x.ndim))
     of = lambda x: x.astype(jnp.float32).sum(rest)

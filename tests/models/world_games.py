@@ -1,6 +1,6 @@
 """Slots written by hand, of games whose outcomes are known, for the model of the game."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ class Written(Probe):
     num_actions: int = 2
     num_goals: int = 1
     obs_shape: tuple[int] = (1,)
+    obs_dtype: Any = field(default_factory=lambda: np.dtype(np.float32))
     public_legal: bool = True
     public_events: bool = True
 
