@@ -63,8 +63,7 @@ def lived(
     """What was shown in a window, its latents, and those imagined ahead of every slot, H by W."""
     see_key, imagine_key = (None, None) if key is None else jr.split(key)
     obs = jax.vmap(env.encode)(finite(window.obs))
-    begun = world.begin() if start is None else start
-    e, _ = posterior(world, window, obs, begun, see_key)
+    e, _ = posterior(world, window, obs, start, see_key)
     dreams, _ = imagine(world, e, window, imagine_key, Weights(steps=ahead, every=1))
     return obs, e, dreams
 

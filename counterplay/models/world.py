@@ -1,18 +1,21 @@
 """A latent model of the game as one player sees it: what everybody's moves lead to.
 
 The latent ``e = [h, z]`` is one of my history: h is carried on deterministically, z is drawn, a
-few groups of classes (Hafner et al., 2023). What the players do enters as a sum of one token a
-player, phi(e, x_j, a_j), so that two who hunt differ from one (Zaheer et al., 2017); x_j, which
-marks the player, is a linear map of e of its own, by which that player is picked out of e. All
-tokens of a node are made once, and what follows from a joint move is a sum of theirs:
+few groups of classes (Hafner et al., 2023). What is seen in the first slot of an episode enters h
+as well: no move led there, and z is left for what moves do not decide.
+
+What the players do enters as a sum of one token a player, phi(e, x_j, a_j), so that two who hunt
+differ from one (Zaheer et al., 2017); x_j, which marks the player, is a linear map of e of its own,
+by which that player is picked out of e. All tokens of a node are made once, and what follows from a
+joint move is a sum of theirs:
 
     table = world.table(e)                            # tokens of every player and move
     h, prior = world.step(e, table, joint)            # a joint move
     after = world.arrive(key, h, prior)               # a draw of what it leads to
     told = world.read(after)                          # what it pays, who plays on, what is legal
 
-With ``groups=0`` the latent is h alone. What is seen then corrects h, and what was expected, h
-before it was seen, is trained to equal the corrected one.
+With ``groups=0`` the latent is h alone. What is seen then always enters h, and what was expected, h
+before it was seen, is trained to equal it: the mean of what may come, where that is not certain.
 """
 
 from itertools import accumulate
@@ -23,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.models import categorical, history, twohot
 from counterplay.models.history import Seen
@@ -32,9 +35,6 @@ from counterplay.types import NO_MOVE, Env
 
 Looked = tuple[Float[Array, " W"], Float[Array, " X"]]
 """What the eye makes of what is seen."""
-GLANCE = 6.0
-"""Scale of the first weights from what is seen to the posterior: large, so that draws tell much of
-it from the beginning on, or the heads could learn nothing from them."""
 
 
 class Outcome(NamedTuple):
@@ -123,7 +123,7 @@ class World(eqx.Module):
         self.hidden, self.groups, self.classes = hidden, groups, classes if groups else 0
         self.bins, self.reach = bins, reach
         size, keys = self.size, iter(jr.split(key, 16))
-        drawn = self.groups * self.classes or 2 * hidden
+        corrects = 2 * hidden + self.groups * self.classes
         inputs = history.width(features, seats, actions, goals)
         self.eye = Dense(inputs, width, 2**0.5, next(keys)), Dense(width, width, 1.0, next(keys))
         self.players = Dense(size, seats * token, 1.0, next(keys))
@@ -138,8 +138,8 @@ class World(eqx.Module):
             Dense(width, self.groups * self.classes, 1.0, next(keys)),
         )
         self.judge = Dense(hidden, width, 1.0, next(keys))
-        self.posterior = Dense(width, drawn, 1.0, next(keys))
-        self.glance = Dense(inputs, drawn, GLANCE, next(keys))
+        self.posterior = Dense(width, corrects, 1.0, next(keys))
+        self.glance = Dense(inputs, corrects, 1.0, next(keys))
         self.reader = Dense(size, width, 2**0.5, next(keys))
         self.heads = Dense(width + size, sum(self._sizes), 1.0, next(keys))
 
@@ -171,7 +171,7 @@ class World(eqx.Module):
         ``e`` is that before the moves that ``seen`` tells of, and ``begin()`` at first contact.
         """
         h, _ = self.expect(e, seen.moved)
-        return self.corrected(key, h, self.look(x))[0]
+        return self.corrected(key, h, self.look(x), seen.first)[0]
 
     def look(self, x: Float[Array, " I"]) -> Looked:
         """What the eye makes of what is seen, whatever was expected."""
@@ -179,15 +179,25 @@ class World(eqx.Module):
         return second(jax.nn.silu(first(x))), self.glance(x)
 
     def corrected(
-        self, key: PRNGKeyArray | None, h: Float[Array, " H"], looked: Looked
+        self,
+        key: PRNGKeyArray | None,
+        h: Float[Array, " H"],
+        looked: Looked,
+        fresh: Bool[Array, ""] | bool,
     ) -> tuple[Float[Array, " E"], Float[Array, "Z C"]]:
-        """The latent after something was seen where h was expected, and the posterior of its z."""
+        """The latent after something was seen where h was expected, and the posterior of its z.
+
+        Where it is ``fresh``, as in the first slot of an episode, what is seen also enters h: no
+        move led there, so nothing had to foresee it.
+        """
         units, glance = looked
         made = self.posterior(jax.nn.silu(self.judge(h) + units)) + glance
+        gate, new, logits = jnp.split(made, [self.hidden, 2 * self.hidden])
+        entered = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
         if not self.groups:
-            gate, new = jnp.split(made, 2)
-            return h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h), jnp.zeros((0, 0))
-        log_q = categorical.mixed(made.reshape(self.groups, self.classes))
+            return entered, jnp.zeros((0, 0))
+        h = jnp.where(fresh, entered, h)
+        log_q = categorical.mixed(logits.reshape(self.groups, self.classes))
         return jnp.concatenate([h, categorical.draw(key, log_q).ravel()]), log_q
 
     def table(self, e: Float[Array, " E"]) -> Float[Array, "N A1 W"]:

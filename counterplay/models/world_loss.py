@@ -69,14 +69,14 @@ def world_loss(
     env: Env,
     world: World,
     window: Window,
-    start: Float[Array, " E"],
+    start: Float[Array, " E"] | None,
     key: PRNGKeyArray,
     weights: Weights = DEFAULTS,
 ) -> Parts:
     """Parts of the loss of one window: name -> sum over slots, weighed, and over how many slots.
 
-    ``start`` is the latent before the window, ``world.begin()`` where none was kept. What stands
-    in slots that were not shown changes nothing.
+    ``start`` is the latent before the window; without one its first slot is seen as if it were the
+    first of an episode. What stands in slots that were not shown changes nothing.
     """
     see_key, imagine_key = jr.split(key)
     obs = jax.vmap(env.encode)(finite(window.obs))
@@ -143,7 +143,7 @@ def posterior(
     world: World,
     window: Window,
     obs: Float[Array, "W F"],
-    start: Float[Array, " E"],
+    start: Float[Array, " E"] | None,
     key: PRNGKeyArray | None,
 ) -> tuple[Float[Array, "W E"], Float[Array, "W Z C"]]:
     """The latents after each slot was seen, and the posteriors of their draws.
@@ -153,14 +153,16 @@ def posterior(
     looked = jax.vmap(lambda o, seen: world.look(world.inputs(o, seen)))(obs, window.seen)
     keys = jr.split(jr.key(0) if key is None else key, len(obs))
 
+    fresh = window.seen.first | ((jnp.arange(len(obs)) == 0) & (start is None))
+
     def step(e, slot):
-        looked, moved, contact, acting, k = slot
+        looked, moved, fresh, contact, acting, k = slot
         h, _ = world.expect(jnp.where(contact, world.begin(), e), moved)
-        seen, q = world.corrected(None if key is None else k, h, looked)
+        seen, q = world.corrected(None if key is None else k, h, looked, fresh)
         return jnp.where(acting, seen, e), (seen, q)
 
-    slots = looked, window.seen.moved, window.contact, window.acting, keys
-    return lax.scan(step, start, slots)[1]
+    slots = looked, window.seen.moved, fresh, window.contact, window.acting, keys
+    return lax.scan(step, world.begin() if start is None else start, slots)[1]
 
 
 def imagine(

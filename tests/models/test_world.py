@@ -1,6 +1,7 @@
 """The model of the game: what its axes mean, and that what players do is added up."""
 
 from functools import cache
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -15,13 +16,13 @@ from counterplay.models.world import World
 from counterplay.types import NO_EVENT, NO_MOVE
 
 FEATURES, SEATS, ACTIONS, GOALS = 3, 3, 2, 2
-SIZES = {"hidden": 6, "width": 8, "token": 4, "bins": 5}
+SIZES: dict[str, Any] = {"hidden": 6, "width": 8, "token": 4, "bins": 5}
 
 
 @cache
 def model(groups: int = 4) -> World:
-    flags = {"public": True, "binary": True, "groups": groups, "classes": 3}
-    return World(FEATURES, SEATS, ACTIONS, GOALS, **flags, key=jr.key(0), **SIZES)
+    game, sizes = (FEATURES, SEATS, ACTIONS, GOALS), SIZES | {"groups": groups, "classes": 3}
+    return World(*game, public=True, binary=True, key=jr.key(0), **sizes)
 
 
 def seen(*moved: int) -> Seen:

@@ -34,7 +34,7 @@ def model() -> World:
 @cache
 def program(weights: Weights):
     def loss(world, w, key):
-        sums, counts = world_loss(GAME, world, w, world.begin(), key, weights)
+        sums, counts = world_loss(GAME, world, w, None, key, weights)
         return sum(sums.values()), (sums, counts)
 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
