@@ -26,8 +26,8 @@ from counterplay.rollout import Lanes, collect, open_lanes
 from counterplay.settings import check_least
 from counterplay.types import Env
 
-WARM, COOL = 0.05, 0.5
-"""Shares of the training over which the step size rises, and over which it falls to 0."""
+WARM = 0.05
+"""Share of the training over which the step size rises; it falls to 0 along a cosine."""
 CLIP = 100.0
 
 
@@ -39,13 +39,13 @@ class World:
     """The game."""
     seat: tuple[str, ...] = ("0..3=random,nearest_stag,nearest_hare,adaptive",)
     """Who plays; all seats are learnt from."""
-    updates: int = 8000
+    updates: int = 4096
     """Steps of Adam, each on windows never seen before."""
     batch: int = 32
     """Windows in each."""
     window: int = 8
     """Slots of a window."""
-    rate: float = 3e-3
+    rate: float = 2e-3
     """Largest step size."""
     lanes: int = 256
     """Games side by side."""
@@ -61,7 +61,7 @@ class World:
     """Classes of each."""
     width: int = 128
     """Units of a layer."""
-    token: int = 32
+    token: int = 96
     """Units that pick a player out of the latent."""
     seed: int = 0
     """Seed of play and training."""
@@ -138,10 +138,8 @@ def measure(bench: World) -> dict[str, Any]:
 
 
 def _optimiser(bench: World) -> optax.GradientTransformation:
-    def rate(update):
-        share = update / bench.updates
-        return bench.rate * jnp.clip(jnp.minimum(share / WARM, (1 - share) / COOL), 0, 1)
-
+    warm = max(int(WARM * bench.updates), 1)
+    rate = optax.warmup_cosine_decay_schedule(0.0, bench.rate, warm, max(bench.updates, warm + 1))
     return optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(rate))
 
 

@@ -37,6 +37,10 @@ Looked = tuple[Float[Array, " W"], Float[Array, " X"]]
 """What the eye makes of what is seen."""
 
 
+LIMIT = 4.0
+"""No unit of h goes beyond, however long it is added to; below half of it they are hardly bent."""
+
+
 class Outcome(NamedTuple):
     """What a latent tells of the joint move that led to it, and of what is seen now: all logits."""
 
@@ -62,7 +66,8 @@ class World(eqx.Module):
     """E -> [N K]: x_j, which picks each player out of the latent."""
     gain: Float[Array, "N A1 K"]
     shift: Float[Array, "N A1 K"]
-    """What a move makes of what was picked."""
+    """What a move makes of what was picked: a linear map of its own, diag(gain) between two that
+    all moves share, which takes a player's place to the next sooner than layers of units do."""
     effect: Float[Array, "N K W"]
     carry: Dense
     turn: Dense
@@ -101,8 +106,8 @@ class World(eqx.Module):
         hidden: int = 128,
         groups: int = 16,
         classes: int = 16,
-        width: int = 256,
-        token: int = 64,
+        width: int = 128,
+        token: int = 96,
         bins: int = 63,
         reach: float = 5.0,
     ):
@@ -128,18 +133,19 @@ class World(eqx.Module):
         self.eye = Dense(inputs, width, 2**0.5, next(keys)), Dense(width, width, 1.0, next(keys))
         self.players = Dense(size, seats * token, 1.0, next(keys))
         moves = seats, actions + 1, token
-        self.gain = 1 + 0.5 * jr.normal(next(keys), moves)
-        self.shift = 0.5 * jr.normal(next(keys), moves)
+        self.gain = jr.normal(next(keys), moves)
+        self.shift = jnp.zeros(moves)
         self.effect = jr.normal(next(keys), (seats, token, width)) / token**0.5
         self.carry = Dense(size, width, 1.0, next(keys))
-        self.turn = Dense(width, 2 * hidden, 1.0, next(keys))
+        # at first h stays what it was: else many steps on it would be anything
+        self.turn = _gated(Dense(2 * width, 2 * hidden, 0.05, next(keys)), hidden, 3.0)
         self.prior = (
             Dense(hidden, width, 2**0.5, next(keys)),
             Dense(width, self.groups * self.classes, 1.0, next(keys)),
         )
         self.judge = Dense(hidden, width, 1.0, next(keys))
-        self.posterior = Dense(width, corrects, 1.0, next(keys))
-        self.glance = Dense(inputs, corrects, 1.0, next(keys))
+        self.posterior = _gated(Dense(width, corrects, 1.0, next(keys)), hidden, 2.0)
+        self.glance = Dense(inputs, corrects, 4.0, next(keys))
         self.reader = Dense(size, width, 2**0.5, next(keys))
         self.heads = Dense(width + size, sum(self._sizes), 1.0, next(keys))
 
@@ -202,7 +208,7 @@ class World(eqx.Module):
 
     def table(self, e: Float[Array, " E"]) -> Float[Array, "N A1 W"]:
         """Tokens of every player and move; the last move stands for none."""
-        units = jax.nn.silu(self._picked(e)[:, None] * self.gain + self.shift)
+        units = self._picked(e)[:, None] * self.gain + self.shift
         return jnp.einsum("nak,nkw->naw", units, self.effect)
 
     def step(
@@ -220,7 +226,7 @@ class World(eqx.Module):
     ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
         """``step`` for one joint move, without a table of all the others."""
         pick = lambda x: jnp.take_along_axis(x, self._column(joint)[:, None, None], axis=1)[:, 0]
-        units = jax.nn.silu(self._picked(e) * pick(self.gain) + pick(self.shift))
+        units = self._picked(e) * pick(self.gain) + pick(self.shift)
         effect = self.effect.reshape(-1, self.effect.shape[-1])
         return self._turned(e, units.ravel() @ effect)
 
@@ -252,15 +258,21 @@ class World(eqx.Module):
     def _turned(
         self, e: Float[Array, " E"], moved: Float[Array, " W"]
     ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
-        """The next h keeps what nothing changes, as a light GRU does; see ``nets.LightGRU``."""
-        gate, new = jnp.split(self.turn(jax.nn.silu(self.carry(e) + moved)), 2)
-        h = e[: self.hidden]
-        h = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
+        """Moves add to what is kept of h: what each does, and what comes of them together."""
+        together = jax.nn.silu(self.carry(e) + moved)
+        keep, change = jnp.split(self.turn(jnp.concatenate([together, moved])), 2)
+        h = jax.nn.sigmoid(keep) * e[: self.hidden] + change
+        h = LIMIT * jnp.tanh(h / LIMIT)
         if not self.groups:
             return h, jnp.zeros((0, 0))
         first, second = self.prior
         logits = second(jax.nn.silu(first(h)))
         return h, categorical.mixed(logits.reshape(self.groups, self.classes))
+
+
+def _gated(layer: Dense, gates: int, bias: float) -> Dense:
+    """The layer, whose first outputs open gates so far before anything was learnt."""
+    return eqx.tree_at(lambda d: d.bias, layer, layer.bias.at[:gates].set(bias))
 
 
 def world_of(env: Env, key: PRNGKeyArray, **sizes: Any) -> World:
