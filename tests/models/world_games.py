@@ -24,6 +24,9 @@ class Written(Probe):
     public_legal: bool = True
     public_events: bool = True
 
+    def encode(self, obs: Array) -> Float[Array, " F"]:
+        return obs.astype(jnp.float32)
+
     def earns(self, state: State, actions: Int[Array, " N"]) -> Float[Array, " N"]:
         raise NotImplementedError
 
