@@ -114,15 +114,8 @@ class World(eqx.Module):
         """Of observations of ``features`` numbers. ``width`` is that of every layer, ``token`` that
         of what is picked out of the latent a player; rewards beyond symexp(reach) are cut."""
         twohot.bins(bins, reach)  # ValueError for what cannot be
-        sizes = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
-        for name, size in (sizes | {"token": token}).items():
-            if size < 1:
-                raise ValueError(f"world: {name} must be at least 1, found {size}")
-        if groups < 0 or (groups and classes < 2):
-            raise ValueError(
-                f"world: a discrete latent needs groups of 2 classes or more, found {groups} of "
-                f"{classes}; groups=0 has none"
-            )
+        least = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
+        _check(groups, classes, **least, token=token)
         self.seats, self.actions, self.goals, self.features = seats, actions, goals, features
         self.public, self.binary = public, binary
         self.hidden, self.groups, self.classes = hidden, groups, classes if groups else 0
@@ -268,6 +261,18 @@ class World(eqx.Module):
         first, second = self.prior
         logits = second(jax.nn.silu(first(h)))
         return h, categorical.mixed(logits.reshape(self.groups, self.classes))
+
+
+def _check(groups: int, classes: int, **sizes: int) -> None:
+    """ValueError for sizes that cannot be."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"world: {name} must be at least 1, found {size}")
+    if groups < 0 or (groups and classes < 2):
+        raise ValueError(
+            f"world: a discrete latent needs groups of 2 classes or more, found {groups} of "
+            f"{classes}; groups=0 has none"
+        )
 
 
 def _gated(layer: Dense, gates: int, bias: float) -> Dense:
