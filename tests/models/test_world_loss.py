@@ -54,7 +54,8 @@ def test_parts_count_the_slots_they_are_of():
     # led to is shown: one move from 0 and 1, two from 0
     dreamt = dict.fromkeys(("imagined_reward", "imagined_alive", "imagined_events"), 7)
     dreamt |= {f"imagined_{name}": 3 for name in shown}
-    assert found == shown | came | dreamt
+    left = dict.fromkeys(("last_reward", "last_alive", "last_events"), 1)
+    assert found == shown | came | dreamt | left
     assert set(sums) == set(counts) and all(np.isfinite(x) for x in sums.values())
     (_, (_, counts)), _ = parts(window(GAME, 1, 4, **OVER))
     found = {name: int(x) for name, x in counts.items()}
