@@ -32,6 +32,7 @@ BENCHES: dict[str, tuple[str, str]] = {
         "counterplay.bench.agents:main",
         "what every algorithm earns of knowing the others, between the references",
     ),
+    "world": ("counterplay.bench.world:main", "how right a model of the game becomes"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 

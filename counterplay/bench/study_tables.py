@@ -106,3 +106,25 @@ def adaptation(found: Any) -> list[dict[str, Any]]:
 def _interval(x: Any) -> str:
     """An estimate and its interval; "-" where there is none."""
     return "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
+
+
+def world(found: Any) -> list[dict[str, Any]]:
+    """How right a model of the game is, by the number of true joint moves it looks ahead."""
+    rows = []
+    for way in ("likeliest", "drawn"):
+        of = found[way]
+        for i in range(len(of["state"])):
+            share = lambda name, of=of, i=i: f"{of[name][i]:.2%}" if name in of else ""
+            rows.append(
+                {
+                    "latents": way,
+                    "moves ahead": str(i + 1),
+                    "state exact": share("state"),
+                    "and all before": share("rollout"),
+                    "reward off by": f"{of['reward'][i]:.4f}",
+                    "plays on": share("alive"),
+                    "legal": share("legal"),
+                    "ghosts": share("ghosts"),
+                }
+            )
+    return rows

@@ -80,15 +80,16 @@ def window_of(env: Env, slots: Mapping[str, Array], seat: int | Int[Array, ""]) 
     if "visible" in slots:
         sees = jnp.roll(turned("visible")[:, 0], -seat, axis=1)
     known = (jnp.arange(alive.shape[1]) == 0) | env.public_events
-    last = _lasting(
-        (jnp.where(sees, joint, NO_MOVE), jnp.where(known[None], event, NO_EVENT), reward),
-        (NO_MOVE, NO_EVENT, 0.0),
-        closing,
-        contact,
-    )
+    lasting = lambda x, none: _lasting(x, none, closing, contact)
     others = legal[:, 1:] | (not env.public_legal)
-    present = turned("alive") & filled[:, None]
-    seen = Seen(*last[:2], present, last[2], first, others)
+    seen = Seen(
+        moved=lasting(jnp.where(sees, joint, NO_MOVE), NO_MOVE),
+        event=lasting(jnp.where(known[None], event, NO_EVENT), NO_EVENT),
+        alive=turned("alive") & filled[:, None],
+        reward=lasting(reward, 0.0),
+        first=first,
+        legal=others,
+    )
     zero = lambda x: select(shown, x, jax.tree.map(jnp.zeros_like, x))
     obs, seen, legal = zero((turned("obs")[:, 0], seen, legal[:, 0]))
     return Window(obs, seen, legal, shown, contact, alive, joint, reward, event, goes)
@@ -99,11 +100,8 @@ def _before(x: Array, none: int | float | bool) -> Array:
     return jnp.concatenate([jnp.full_like(x[:1], none), x[:-1]])
 
 
-def _lasting(xs: tuple, nothing: tuple, closing: Array, contact: Array) -> tuple:
-    """Of the last slot in which anybody could move; nothing where a match begins."""
-    made = []
-    for x, none in zip(xs, nothing, strict=True):
-        one, two = _before(x, none), _before(_before(x, none), none)
-        last = select(_before(closing, False), two, one)
-        made.append(select(contact, jnp.full_like(last, none), last))
-    return tuple(made)
+def _lasting(x: Array, none: int | float, closing: Array, contact: Array) -> Array:
+    """Of the last slot in which anybody could move; ``none`` where a match begins."""
+    one, two = _before(x, none), _before(_before(x, none), none)
+    last = select(_before(closing, False), two, one)
+    return select(contact, jnp.full_like(last, none), last)

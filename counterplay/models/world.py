@@ -1,32 +1,44 @@
-"""A latent model of the game as one player sees it: what comes of everybody's moves, and what of it.
+"""A latent model of the game as one player sees it: what everybody's moves lead to.
 
 The latent ``e = [h, z]`` is one of my history: h is carried on deterministically, z is drawn, a
-few groups of classes (Hafner et al., 2023). What the players do enters as a sum of one token a
-player, phi(e, x_j, a_j), so that two who hunt differ from one (Zaheer et al., 2017); x_j, which
-marks the player, is a linear map of e of its own, by which that player is picked out of e. All
-tokens of a node are made once, and what follows from a joint move is a sum of theirs:
+few groups of classes (Hafner et al., 2023). What is seen in the first slot of an episode enters h
+as well: no move led there, and z is left for what moves do not decide.
+
+What the players do enters as a sum of one token a player, phi(e, x_j, a_j), so that two who hunt
+differ from one (Zaheer et al., 2017); x_j, which marks the player, is a linear map of e of its own,
+by which that player is picked out of e. All tokens of a node are made once, and what follows from a
+joint move is a sum of theirs:
 
     table = world.table(e)                            # tokens of every player and move
     h, prior = world.step(e, table, joint)            # a joint move
     after = world.arrive(key, h, prior)               # a draw of what it leads to
     told = world.read(after)                          # what it pays, who plays on, what is legal
 
-With ``groups=0`` the latent is h alone. What is seen then corrects h, and what was expected, h
-before it was seen, is trained to equal the corrected one.
+With ``groups=0`` the latent is h alone. What is seen then always enters h, and what was expected, h
+before it was seen, is trained to equal it: the mean of what may come, where that is not certain.
 """
 
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.models import categorical, history, twohot
 from counterplay.models.history import Seen
 from counterplay.models.nets import Dense
 from counterplay.types import NO_MOVE, Env
+
+Looked = tuple[Float[Array, " W"], Float[Array, " X"]]
+"""What the eye makes of what is seen."""
+
+
+LIMIT = 4.0
+"""No unit of h goes beyond, however long it is added to; below half of it they are hardly bent."""
 
 
 class Outcome(NamedTuple):
@@ -54,13 +66,16 @@ class World(eqx.Module):
     """E -> [N K]: x_j, which picks each player out of the latent."""
     gain: Float[Array, "N A1 K"]
     shift: Float[Array, "N A1 K"]
-    """What a move makes of what was picked."""
+    """What a move makes of what was picked: a linear map of its own, diag(gain) between two that
+    all moves share, which takes a player's place to the next sooner than layers of units do."""
     effect: Float[Array, "N K W"]
     carry: Dense
-    turn: tuple[Dense, Dense]
+    turn: Dense
     prior: tuple[Dense, Dense]
     judge: Dense
     posterior: Dense
+    glance: Dense
+    """What is seen also goes past all layers, straight to the posterior."""
     reader: Dense
     heads: Dense
     """All of them, side by side; see ``read``."""
@@ -91,49 +106,41 @@ class World(eqx.Module):
         hidden: int = 128,
         groups: int = 16,
         classes: int = 16,
-        width: int = 256,
-        token: int = 64,
+        width: int = 128,
+        token: int = 96,
         bins: int = 63,
         reach: float = 5.0,
     ):
         """Of observations of ``features`` numbers. ``width`` is that of every layer, ``token`` that
         of what is picked out of the latent a player; rewards beyond symexp(reach) are cut."""
         twohot.bins(bins, reach)  # ValueError for what cannot be
-        sizes = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
-        for name, size in (sizes | {"token": token}).items():
-            if size < 1:
-                raise ValueError(f"world: {name} must be at least 1, found {size}")
-        if groups < 0 or (groups and classes < 2):
-            raise ValueError(
-                f"world: a discrete latent needs groups of 2 classes or more, found {groups} of "
-                f"{classes}; groups=0 has none"
-            )
+        least = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
+        _check(groups, classes, **least, token=token)
         self.seats, self.actions, self.goals, self.features = seats, actions, goals, features
         self.public, self.binary = public, binary
         self.hidden, self.groups, self.classes = hidden, groups, classes if groups else 0
         self.bins, self.reach = bins, reach
         size, keys = self.size, iter(jr.split(key, 16))
-        drawn = self.groups * self.classes or 2 * hidden
+        corrects = 2 * hidden + self.groups * self.classes
         inputs = history.width(features, seats, actions, goals)
         self.eye = Dense(inputs, width, 2**0.5, next(keys)), Dense(width, width, 1.0, next(keys))
         self.players = Dense(size, seats * token, 1.0, next(keys))
         moves = seats, actions + 1, token
-        self.gain = 1 + 0.5 * jr.normal(next(keys), moves)
-        self.shift = 0.5 * jr.normal(next(keys), moves)
+        self.gain = jr.normal(next(keys), moves)
+        self.shift = jnp.zeros(moves)
         self.effect = jr.normal(next(keys), (seats, token, width)) / token**0.5
         self.carry = Dense(size, width, 1.0, next(keys))
-        self.turn = (
-            Dense(width, width, 2**0.5, next(keys)),
-            Dense(width, 2 * hidden, 1.0, next(keys)),
-        )
+        # at first h stays what it was: else many steps on it would be anything
+        self.turn = _gated(Dense(2 * width, 2 * hidden, 0.05, next(keys)), hidden, 3.0)
         self.prior = (
             Dense(hidden, width, 2**0.5, next(keys)),
             Dense(width, self.groups * self.classes, 1.0, next(keys)),
         )
         self.judge = Dense(hidden, width, 1.0, next(keys))
-        self.posterior = Dense(width, drawn, 1.0, next(keys))
+        self.posterior = _gated(Dense(width, corrects, 1.0, next(keys)), hidden, 2.0)
+        self.glance = Dense(inputs, corrects, 4.0, next(keys))
         self.reader = Dense(size, width, 2**0.5, next(keys))
-        self.heads = Dense(width, sum(self._sizes), 0.1, next(keys))
+        self.heads = Dense(width + size, sum(self._sizes), 1.0, next(keys))
 
     @property
     def size(self) -> int:
@@ -163,27 +170,38 @@ class World(eqx.Module):
         ``e`` is that before the moves that ``seen`` tells of, and ``begin()`` at first contact.
         """
         h, _ = self.expect(e, seen.moved)
-        return self.corrected(key, h, self.look(x))[0]
+        return self.corrected(key, h, self.look(x), seen.first)[0]
 
-    def look(self, x: Float[Array, " I"]) -> Float[Array, " W"]:
+    def look(self, x: Float[Array, " I"]) -> Looked:
         """What the eye makes of what is seen, whatever was expected."""
-        first, second = self.eye
-        return second(jax.nn.silu(first(twohot.symlog(x))))
+        (first, second), x = self.eye, twohot.symlog(x)
+        return second(jax.nn.silu(first(x))), self.glance(x)
 
     def corrected(
-        self, key: PRNGKeyArray | None, h: Float[Array, " H"], looked: Float[Array, " W"]
+        self,
+        key: PRNGKeyArray | None,
+        h: Float[Array, " H"],
+        looked: Looked,
+        fresh: Bool[Array, ""] | bool,
     ) -> tuple[Float[Array, " E"], Float[Array, "Z C"]]:
-        """The latent after something was seen where h was expected, and the posterior of its z."""
-        made = self.posterior(jax.nn.silu(self.judge(h) + looked))
+        """The latent after something was seen where h was expected, and the posterior of its z.
+
+        Where it is ``fresh``, as in the first slot of an episode, what is seen also enters h: no
+        move led there, so nothing had to foresee it.
+        """
+        units, glance = looked
+        made = self.posterior(jax.nn.silu(self.judge(h) + units)) + glance
+        gate, new, logits = jnp.split(made, [self.hidden, 2 * self.hidden])
+        entered = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
         if not self.groups:
-            gate, new = jnp.split(made, 2)
-            return h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h), jnp.zeros((0, 0))
-        log_q = categorical.mixed(made.reshape(self.groups, self.classes))
+            return entered, jnp.zeros((0, 0))
+        h = jnp.where(fresh, entered, h)
+        log_q = categorical.mixed(logits.reshape(self.groups, self.classes))
         return jnp.concatenate([h, categorical.draw(key, log_q).ravel()]), log_q
 
     def table(self, e: Float[Array, " E"]) -> Float[Array, "N A1 W"]:
         """Tokens of every player and move; the last move stands for none."""
-        units = jax.nn.silu(self._picked(e)[:, None] * self.gain + self.shift)
+        units = self._picked(e)[:, None] * self.gain + self.shift
         return jnp.einsum("nak,nkw->naw", units, self.effect)
 
     def step(
@@ -201,7 +219,7 @@ class World(eqx.Module):
     ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
         """``step`` for one joint move, without a table of all the others."""
         pick = lambda x: jnp.take_along_axis(x, self._column(joint)[:, None, None], axis=1)[:, 0]
-        units = jax.nn.silu(self._picked(e) * pick(self.gain) + pick(self.shift))
+        units = self._picked(e) * pick(self.gain) + pick(self.shift)
         effect = self.effect.reshape(-1, self.effect.shape[-1])
         return self._turned(e, units.ravel() @ effect)
 
@@ -213,11 +231,9 @@ class World(eqx.Module):
 
     def read(self, e: Float[Array, " E"]) -> Outcome:
         """What a latent tells. What is not used is not computed inside jit."""
-        made, at = self.heads(jax.nn.silu(self.reader(e))), [0]
-        for size in self._sizes:
-            at.append(at[-1] + size)
-        parts = [made[a:b] for a, b in zip(at[:-1], at[1:], strict=True)]
-        reward, alive, events, legal, public, obs = parts
+        made = self.heads(jnp.concatenate([jax.nn.silu(self.reader(e)), e]))
+        ends = [*accumulate(self._sizes)][:-1]
+        reward, alive, events, legal, public, obs = jnp.split(made, ends)
         events = events.reshape(self.seats, self.goals + 1)
         public = public.reshape(self.seats - 1, self.actions * self.public)
         return Outcome(reward, alive, events, legal, public, obs)
@@ -235,12 +251,11 @@ class World(eqx.Module):
     def _turned(
         self, e: Float[Array, " E"], moved: Float[Array, " W"]
     ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
-        """The next h keeps what nothing changes, as a light GRU does; see ``nets.LightGRU``."""
-        first, second = self.turn
-        units = jax.nn.silu(first(jax.nn.silu(self.carry(e) + moved)))
-        gate, new = jnp.split(second(units), 2)
-        h = e[: self.hidden]
-        h = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
+        """Moves add to what is kept of h: what each does, and what comes of them together."""
+        together = jax.nn.silu(self.carry(e) + moved)
+        keep, change = jnp.split(self.turn(jnp.concatenate([together, moved])), 2)
+        h = jax.nn.sigmoid(keep) * e[: self.hidden] + change
+        h = LIMIT * jnp.tanh(h / LIMIT)
         if not self.groups:
             return h, jnp.zeros((0, 0))
         first, second = self.prior
@@ -248,8 +263,25 @@ class World(eqx.Module):
         return h, categorical.mixed(logits.reshape(self.groups, self.classes))
 
 
-def world_of(env: Env, key: PRNGKeyArray, **sizes: int) -> World:
-    """A fresh model of a game; ``sizes`` are ``World``'s."""
-    sizes_of_game = history.features_of(env), env.num_seats, env.num_actions, env.num_goals
-    flags = {"public": env.public_legal, "binary": env.obs_dtype == jnp.uint8}
-    return World(*sizes_of_game, **flags, key=key, **sizes)
+def _check(groups: int, classes: int, **sizes: int) -> None:
+    """ValueError for sizes that cannot be."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"world: {name} must be at least 1, found {size}")
+    if groups < 0 or (groups and classes < 2):
+        raise ValueError(
+            f"world: a discrete latent needs groups of 2 classes or more, found {groups} of "
+            f"{classes}; groups=0 has none"
+        )
+
+
+def _gated(layer: Dense, gates: int, bias: float) -> Dense:
+    """The layer, whose first outputs open gates so far before anything was learnt."""
+    return eqx.tree_at(lambda d: d.bias, layer, layer.bias.at[:gates].set(bias))
+
+
+def world_of(env: Env, key: PRNGKeyArray, **sizes: Any) -> World:
+    """A fresh model of a game; ``sizes`` are the settings of ``World`` that a game leaves open."""
+    game = history.features_of(env), env.num_seats, env.num_actions, env.num_goals
+    binary = np.dtype(env.obs_dtype) == np.uint8
+    return World(*game, public=env.public_legal, binary=binary, key=key, **sizes)

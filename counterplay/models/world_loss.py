@@ -69,14 +69,14 @@ def world_loss(
     env: Env,
     world: World,
     window: Window,
-    start: Float[Array, " E"],
+    start: Float[Array, " E"] | None,
     key: PRNGKeyArray,
     weights: Weights = DEFAULTS,
 ) -> Parts:
     """Parts of the loss of one window: name -> sum over slots, weighed, and over how many slots.
 
-    ``start`` is the latent before the window, ``world.begin()`` where none was kept. What stands
-    in slots that were not shown changes nothing.
+    ``start`` is the latent before the window; without one its first slot is seen as if it were the
+    first of an episode. What stands in slots that were not shown changes nothing.
     """
     see_key, imagine_key = jr.split(key)
     obs = jax.vmap(env.encode)(finite(window.obs))
@@ -105,7 +105,8 @@ def world_losses(
     losses = jax.vmap(lambda *x: moved_losses(world, *x))(told, moves)
     parts |= {name: (x, came) for name, x in losses.items()}
     dreams, expected = imagine(world, e, window, key, weights)
-    parts |= _divergences(world, expected, e, q, follows) | _dreamt(world, dreams, window, obs)
+    parts |= _divergences(world, expected, e, q, follows)
+    parts |= _dreamt(world, dreams, window, obs) | _departed(world, dreams, window)
     sums = {name: _weight(name, weights) * masked_sum(*part) for name, part in parts.items()}
     return sums, {name: counts.sum().astype(jnp.float32) for name, (_, counts) in parts.items()}
 
@@ -124,14 +125,24 @@ def _divergences(world: World, expected, e, q, follows) -> dict[str, tuple[Array
 
 
 def _dreamt(world: World, dreams: Imagined, window: Window, obs) -> dict[str, tuple[Array, Array]]:
-    told = jax.vmap(world.read)(dreams.e)
+    """Of imagined latents, whose heads are given: learnt from what was drawn instead of from what
+    came, they would tell the mean of what might have come."""
+    given = lax.stop_gradient(world)
+    told = jax.vmap(given.read)(dreams.e)
     after = jnp.minimum(dreams.moved + 1, len(obs) - 1)
     at = lambda slots: jax.tree.map(lambda x: x[slots], window)
-    shown = jax.vmap(lambda *x: shown_losses(world, *x))(told, at(after), obs[after])
-    moved = jax.vmap(lambda *x: moved_losses(world, *x))(told, at(dreams.moved))
-    parts = {name: (x, dreams.shown) for name, x in shown.items()}
-    parts |= {name: (x, dreams.counts) for name, x in moved.items()}
-    return {f"imagined_{name}": part for name, part in parts.items()}
+    shown = jax.vmap(lambda *x: shown_losses(given, *x))(told, at(after), obs[after])
+    moved = jax.vmap(lambda *x: moved_losses(given, *x))(told, at(dreams.moved))
+    parts = {f"imagined_{name}": (x, dreams.shown) for name, x in shown.items()}
+    return parts | {f"imagined_{name}": (x, dreams.counts) for name, x in moved.items()}
+
+
+def _departed(world: World, dreams: Imagined, window: Window) -> dict[str, tuple[Array, Array]]:
+    """Of what was imagined one move on where I left: there is nothing else for heads to learn."""
+    told = jax.vmap(world.read)(lax.stop_gradient(dreams.e[: len(window.acting)]))
+    losses = jax.vmap(lambda *x: moved_losses(world, *x))(told, window)
+    left = window.acting & ~window.continues[:, 0]
+    return {f"last_{name}": (x, left) for name, x in losses.items()}
 
 
 def _weight(name: str, weights: Weights) -> float:
@@ -145,7 +156,7 @@ def posterior(
     world: World,
     window: Window,
     obs: Float[Array, "W F"],
-    start: Float[Array, " E"],
+    start: Float[Array, " E"] | None,
     key: PRNGKeyArray | None,
 ) -> tuple[Float[Array, "W E"], Float[Array, "W Z C"]]:
     """The latents after each slot was seen, and the posteriors of their draws.
@@ -155,14 +166,16 @@ def posterior(
     looked = jax.vmap(lambda o, seen: world.look(world.inputs(o, seen)))(obs, window.seen)
     keys = jr.split(jr.key(0) if key is None else key, len(obs))
 
+    fresh = window.seen.first | ((jnp.arange(len(obs)) == 0) & (start is None))
+
     def step(e, slot):
-        looked, moved, contact, acting, k = slot
+        looked, moved, fresh, contact, acting, k = slot
         h, _ = world.expect(jnp.where(contact, world.begin(), e), moved)
-        seen, q = world.corrected(None if key is None else k, h, looked)
+        seen, q = world.corrected(None if key is None else k, h, looked, fresh)
         return jnp.where(acting, seen, e), (seen, q)
 
-    slots = looked, window.seen.moved, window.contact, window.acting, keys
-    return lax.scan(step, start, slots)[1]
+    slots = looked, window.seen.moved, fresh, window.contact, window.acting, keys
+    return lax.scan(step, world.begin() if start is None else start, slots)[1]
 
 
 def imagine(
