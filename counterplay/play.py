@@ -57,9 +57,10 @@ class Eval:
     match: int | None = None
     """Episodes a match; memory is carried inside a match only. By default as the run was trained,
     1 without a run."""
-    planner: str = "none"
-    """How the run plans before it moves: none, or PLANNER:setting=value,... such as
-    mcts:sims=50,world=true, a tree search in the true simulator."""
+    planner: str | None = None
+    """How the run plans before it moves, if not as it was trained: none, or
+    PLANNER:setting=value,... such as latent:depth=2 in the world that it learnt, mcts:sims=50 the
+    same with a tree, or mcts:sims=50,world=true in the true simulator."""
     seed: int = 0
     """Seed of start states and moves; never the games of a training."""
     greedy: bool = False
@@ -100,7 +101,9 @@ def evaluate(args: list[str]) -> int:
     from counterplay.runs import split_run
     from counterplay.runs.folder import stamp
 
-    plans, spent = read_planner(chosen.planner) is not None, Spent()
+    plans, spent = chosen.planner is not None, Spent()
+    if chosen.planner is not None:
+        read_planner(chosen.planner)  # what is wrong with it is told before anything is loaded
     with opening(members) as checkpoints:
         focal = with_planner(chosen.planner, f"run:{run}")
         roster, env = seats_of(chosen, envs.make(game), focal)
@@ -194,7 +197,7 @@ def _check_eval(chosen: Eval, run: str) -> None:
         raise ValueError("--against wants a run folder: counterplay eval RUN --against NAME ...")
     if not run and not chosen.seat:
         raise ValueError("who plays? give a run folder with --against, or a --seat for every seat")
-    if chosen.planner != "none" and not run:
+    if chosen.planner is not None and not run:
         raise ValueError(
             f"--planner {chosen.planner} wants a run folder that is to plan: counterplay eval RUN "
             "--planner ...; in a seat it is named as --seat 0=PLANNER+run:FOLDER"

@@ -24,7 +24,7 @@ from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.fitting import fit_reader
 from counterplay.algos.imagining import Stretch, model_loss, stretches
 from counterplay.algos.informed import Sight, System
-from counterplay.algos.thinking import Model, functions, make_model, root_of, rows_of
+from counterplay.algos.thinking import Model, Node, functions, make_model, root_of, rows_of
 from counterplay.maths import (
     chosen,
     masked_log_softmax,
@@ -38,6 +38,7 @@ from counterplay.models.values import Values
 from counterplay.models.world import world_of
 from counterplay.planning import Functions, Plan
 from counterplay.planning.latent import letter, plan
+from counterplay.planning.simulator import Thought
 from counterplay.types import Act, Env, Memory, View
 
 
@@ -68,17 +69,23 @@ class Net(eqx.Module):
     how: Planning = eqx.field(static=True)
 
 
-class Thought(NamedTuple):
-    """What it makes of one slot."""
+class Seeing(NamedTuple):
+    """What it makes of one slot, before it plans."""
 
     sight: Sight
     e: Float[Array, " E"]
     log_pi: Float[Array, " A"]
     """Of the policy alone."""
     value: Float[Array, ""]
+    """By the policy's own critic."""
+    rows: Float[Array, "M R"]
+    """What the value that plans is told of the others."""
     kept: Array
     """The policy's memory."""
-    plan: Plan
+
+    @property
+    def memory(self) -> Memory:
+        return self.kept, self.sight.memory, self.e
 
 
 class Agent(goal_ppo.Agent):
@@ -93,40 +100,38 @@ class Agent(goal_ppo.Agent):
             return jnp.zeros(net.policy.gru), net.reader.begin(None), net.model.world.begin()
         return memory[0], net.reader.begin(memory[1]), memory[2]
 
-    def think(self, key: PRNGKeyArray, memory: Memory, view: View) -> Thought:
-        """Sees, infers, expects, and plans."""
-        see_key, look_key, plan_key = jr.split(key, 3)
+    def see(self, key: PRNGKeyArray, memory: Memory, view: View) -> Seeing:
+        """Sees, infers and expects."""
+        see_key, look_key = jr.split(key)
         sight = self.sight(memory, view, look_key)
-        e = self.seen(see_key, memory, view, sight)
+        world, seen = self.net.model.world, from_record(sight.record)
+        e = world.see(see_key, memory[2], world.inputs(view.obs, seen), seen)
         logits, value, kept = self.net.policy((view.obs, sight.told), memory[0])
         log_pi = masked_log_softmax(logits, view.legal)
-        planned = self.planned(plan_key, e, sight, log_pi, view)
-        return Thought(sight, e, log_pi, value, kept, planned)
+        rows = rows_of(sight.memory[1].log_belief, view.alive[1:])
+        return Seeing(sight, e, log_pi, value, rows, kept)
 
-    def seen(self, key: PRNGKeyArray, memory: Memory, view: View, sight: Sight) -> Array:
-        """The latent of the game after this slot was seen."""
-        world, seen = self.net.model.world, from_record(sight.record)
-        return world.see(key, memory[2], world.inputs(view.obs, seen), seen)
-
-    def planned(
-        self, key: PRNGKeyArray, e: Array, sight: Sight, log_pi: Float[Array, " A"], view: View
-    ) -> Plan:
+    def planned(self, key: PRNGKeyArray, slot: Seeing, view: View) -> Plan:
         """What moves are worth, and how often each is made: as the policy would, tilted by that."""
-        how, net = self.net.how, self.net
-        held, f = sight.memory[1], self.functions()
+        how, net, f = self.net.how, self.net, self.functions()
         if how.form == "none":
-            return Plan(jnp.zeros_like(log_pi), jnp.exp(log_pi))
+            return Plan(jnp.zeros_like(slot.log_pi), jnp.exp(slot.log_pi))
         rates = {"gamma": how.gamma, "reward_weight": 1.0}
         step, actions = f.step, f.actions
         if how.form in ("letter", "arriving"):
             step, actions = letter(step, actions)
             rates = {"gamma": 1.0, "reward_weight": 0.0}
         heat = how.temperature * jnp.maximum(net.spread, 1.0) / jnp.maximum(net.trust, 1e-6)
-        root = root_of(e, held, view.alive)
+        root, log_b = self.root(slot, view)
         return plan(
-            step, actions, f.update, f.value, root, held.log_belief, log_pi, view.legal,
+            step, actions, f.update, f.value, root, log_b, slot.log_pi, view.legal,
             view.alive, key, depth=how.depth, samples=how.samples, temperature=heat, **rates,
         )  # fmt: skip
+
+    def root(self, slot: Seeing, view: View) -> tuple[Node, Float[Array, "M Y G"]]:
+        """Where planning begins, and what is believed there."""
+        held = slot.sight.memory[1]
+        return root_of(slot.e, held, view.alive), held.log_belief
 
     def functions(self) -> Functions:
         """What it plans with."""
@@ -134,46 +139,43 @@ class Agent(goal_ppo.Agent):
         return functions(net.model, net.slow, net.reader, net.policy, net.how.form == "arriving")
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
-        think_key, act_key = jr.split(key)
-        thought = self.think(think_key, memory, view)
-        log_mu = self._log_mu(thought, view)
+        see_key, plan_key, act_key = jr.split(key, 3)
+        slot = self.see(see_key, memory, view)
+        planned = self.planned(plan_key, slot, view)
+        log_mu = self.plays(planned, view)
         best = jnp.argmax(log_mu).astype(jnp.int32)
         action = best if greedy else sample_action(act_key, log_mu)
-        record = {"log_pi": chosen(log_mu, action), "own": chosen(thought.log_pi, action)}
-        record |= {"value": thought.value, "told": thought.sight.told}
-        record |= {"plan": thought.plan.weights, "worth": self._worth(thought, view)}
-        record |= {"rows": rows_of(thought.sight.memory[1].log_belief, view.alive[1:])}
-        record |= {"gain": _gain(thought, action), "pull": self.net.how.distil * self.net.trust}
-        memory = thought.kept, thought.sight.memory, thought.e
-        return Act(action, memory, record | thought.sight.record)
+        record = {"log_pi": chosen(log_mu, action), "own": chosen(slot.log_pi, action)}
+        record |= {"value": slot.value, "told": slot.sight.told, "rows": slot.rows}
+        record |= {"worth": self.net.slow.mean(slot.e, slot.rows), "plan": planned.weights}
+        gain = chosen(planned.q, action) - (jnp.exp(slot.log_pi) * planned.q).sum()
+        record |= {"gain": gain, "pull": self.net.how.distil * self.net.trust}
+        record |= {"simulator_calls": jnp.int32(0)}
+        return Act(action, slot.memory, record | slot.sight.record)
 
-    def _log_mu(self, thought: Thought, view: View) -> Float[Array, " A"]:
-        """What it plays by: the plan, and a share of all legal moves alike."""
+    def plays(self, planned: Plan, view: View) -> Float[Array, " A"]:
+        """Log-probabilities: the plan, and a share of all legal moves alike."""
         even = view.legal / jnp.maximum(view.legal.sum(), 1)
         plans = self.net.how.form != "none"
         share = jnp.where(plans & (self.net.trust > 0), self.net.how.explore, 0.0)
-        mu = (1 - share) * thought.plan.weights + share * even
+        mu = (1 - share) * planned.weights + share * even
         return jnp.where(view.legal, jnp.log(mu), -jnp.inf)
-
-    def _worth(self, thought: Thought, view: View) -> Float[Array, ""]:
-        rows = rows_of(thought.sight.memory[1].log_belief, view.alive[1:])
-        return self.net.slow.mean(thought.e, rows)
 
     def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
         """Of its moves; what is drawn on the way is always the same."""
-        return self._log_mu(self.think(jr.key(0), memory, view), view)
+        slot = self.see(jr.key(0), memory, view)
+        return self.plays(self.planned(jr.key(1), slot, view), view)
 
     def worth(self, memory: Memory, view: View) -> Float[Array, ""]:
         """What playing on from here is worth, by the value that plans."""
-        sight = self.sight(memory, view)
-        e = self.seen(jr.key(0), memory, view, sight)
-        return self.net.slow.mean(e, rows_of(sight.memory[1].log_belief, view.alive[1:]))
+        slot = self.see(jr.key(0), memory, view)
+        return self.net.slow.mean(slot.e, slot.rows)
 
-
-def _gain(thought: Thought, action: Array) -> Float[Array, ""]:
-    """What the plan says the move made is better than the policy's average one."""
-    q, pi = thought.plan.q, jnp.exp(thought.log_pi)
-    return chosen(q, action) - (pi * q).sum()
+    def thought(self, key: PRNGKeyArray, memory: Memory, view: View) -> Thought:
+        """What a search in the true simulator is told: the same value, belief and expectations."""
+        slot = self.see(key, memory, view)
+        moves = jnp.where(view.alive[1:, None], jnp.exp(slot.sight.record["predicted"]), 0.0)
+        return Thought(slot.log_pi, self.net.slow.mean(slot.e, slot.rows), moves, slot.memory)
 
 
 class Learner(NamedTuple):

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.maths import chosen, masked_log_softmax, sample_action
 from counterplay.names import unknown
+from counterplay.planning import Functions
 from counterplay.planning.simulator import Thought, place, simulator
 from counterplay.planning.tree import HOW, search
 from counterplay.types import Act, Env, Memory, View
@@ -72,6 +73,8 @@ class Mcts:
                 f"planner mcts: a run of {name} cannot be searched with: a search wants a policy, "
                 "a value and predictions of the others' moves, as goal_ppo trains them"
             )
+        if not self.world and hasattr(agent, "root"):
+            return InWorld(agent, env, self, about.get("config", {}).get("gamma", 0.99))
         if not self.world:
             raise ValueError(
                 f"planner mcts: a run of {name} has no learned world model, so there is nothing to "
@@ -93,6 +96,8 @@ def can_think(agent: Any) -> bool:
 
 def think(agent: Any, key: PRNGKeyArray, memory: Memory, view: View) -> Thought:
     """Policy, value, expected moves and the next memory of an agent of ``informed``."""
+    if hasattr(agent, "thought"):  # it says itself what it thinks
+        return agent.thought(key, memory, view)
     sight = agent.sight(memory, view, key)
     logits, value, kept = agent.net.policy((view.obs, sight.told), memory[0])
     there = view.alive[1:, None]
@@ -117,13 +122,13 @@ class Searcher(eqx.Module):
         """``record`` has, beside the agent's, the plan, and how often the simulator was stepped."""
         own = self.agent.act(key, memory, view, greedy)
         search_key, move_key, look_key = jr.split(jr.fold_in(key, 2), 3)
-        mind, settings = partial(think, self.agent), self.settings
-        root = place(look_key, mind, memory, view)
+        functions, root, belief, log_pi = self.begun(look_key, memory, view)
+        settings = self.settings
         plan = search(
-            *simulator(self.env, mind),
+            *functions,
             root,
-            (),
-            root.thought.log_pi,
+            belief,
+            log_pi,
             view.legal,
             view.alive,
             search_key,
@@ -141,11 +146,31 @@ class Searcher(eqx.Module):
         best = jnp.argmax(log_w).astype(jnp.int32)
         action = best if greedy else sample_action(move_key, log_w)
         record = {"log_pi": chosen(log_w, action), "q": plan.q, "weights": plan.weights}
-        record |= {"simulator_calls": jnp.int32(settings.sims)}
+        record |= {"simulator_calls": jnp.int32(settings.sims if self.needs_state else 0)}
         return Act(action, own.memory, own.record | record)
+
+    def begun(
+        self, key: PRNGKeyArray, memory: Memory, view: View
+    ) -> tuple[Functions, Any, Any, Float[Array, " A"]]:
+        """What is searched with, where the search begins, what is believed, and the prior there."""
+        mind = partial(think, self.agent)
+        root = place(key, mind, memory, view)
+        return simulator(self.env, mind), root, (), root.thought.log_pi
 
     def __getattr__(self, name: str) -> Any:
         """What metrics may ask of the agent, if it can tell."""
         if name in PASSED_ON and "agent" in self.__dict__:
             return getattr(self.agent, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+
+class InWorld(Searcher):
+    """The same in the world that the agent has learnt; nothing is asked of the game."""
+
+    needs_state: ClassVar[bool] = False
+
+    def begun(
+        self, key: PRNGKeyArray, memory: Memory, view: View
+    ) -> tuple[Functions, Any, Any, Float[Array, " A"]]:
+        slot = self.agent.see(key, memory, view)
+        return self.agent.functions(), *self.agent.root(slot, view), slot.log_pi

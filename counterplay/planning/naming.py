@@ -1,4 +1,5 @@
-"""Planners by name, as they are typed: ``mcts:sims=50,world=true``; ``none`` is the agent alone.
+"""Planners by name, as they are typed: ``latent:depth=2``, ``mcts:sims=50``; ``none`` is a policy
+alone, whatever it was trained to plan.
 
 A planner is a frozen dataclass of settings whose ``seated(agent, env, about)`` gives the policy
 that plans with a frozen agent; ``about`` is what the agent's run says of itself. To add one takes
@@ -12,10 +13,11 @@ from typing import Any, NamedTuple
 from counterplay.names import read_settings, unknown
 
 PLANNERS: dict[str, str] = {
+    "latent": "counterplay.algos.looking:Latent",
     "mcts": "counterplay.algos.searching:Mcts",
+    "none": "counterplay.algos.looking:Alone",
 }
 """Name -> "module:settings"."""
-NONE = "none"
 JOINT = "+run:"
 
 
@@ -28,12 +30,10 @@ class Named(NamedTuple):
 
 
 def read_planner(text: str) -> Any:
-    """The settings that a text names; None for ``none``. ValueError where it names none."""
+    """The settings that a text names. ValueError where it names none."""
     name, _, rest = text.strip().partition(":")
-    if text.strip() == NONE:
-        return None
     if name not in PLANNERS:
-        raise unknown("planner", name, (*PLANNERS, NONE))
+        raise unknown("planner", name, PLANNERS)
     module, settings = PLANNERS[name].split(":")
     kind = getattr(import_module(module), settings)
     # what has no default of its own takes that of the training, which is a number
@@ -41,9 +41,9 @@ def read_planner(text: str) -> Any:
     return kind(**read_settings(rest.split(",") if rest else (), wanted, f"planner {name}"))
 
 
-def with_planner(planner: str, run: str) -> str:
-    """The name of a run that plans; that of the run alone where the planner is ``none``."""
-    return run if planner.strip() == NONE else f"{planner.strip()}{JOINT}{run[len('run:') :]}"
+def with_planner(planner: str | None, run: str) -> str:
+    """The name of a run that plans so; that of the run as it was trained without a planner."""
+    return run if planner is None else f"{planner.strip()}{JOINT}{run[len('run:') :]}"
 
 
 def planned(text: str) -> Named | None:

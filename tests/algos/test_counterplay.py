@@ -14,9 +14,10 @@ from meadow_play import ENV, KINDS, ROSTER, SEATING, SMALL, SPEC, varied
 
 from counterplay.algos import counterplay
 from counterplay.algos.counterplay import Agent, Config
+from counterplay.algos.looking import Alone
 from counterplay.maths import masked_log_softmax
 from counterplay.rollout import Chunk, collect, open_lanes
-from counterplay.views import cut_views
+from counterplay.views import Last, cut_views
 
 TINY: dict[str, Any] = SMALL | {
     "latent": 6, "groups": 2, "classes": 3, "world_width": 12, "world_token": 4, "value_width": 8,
@@ -87,8 +88,6 @@ def views():
 
     def look(key):
         _, shown = ENV.reset(key)
-        from counterplay.views import Last
-
         return cut_views(ENV, shown, Last.nothing(3), jnp.int32(0), jnp.bool_(True))
 
     return jax.vmap(look)(jr.split(jr.key(5), 8))
@@ -102,26 +101,31 @@ def agent(trust: float) -> Agent:
 
 @jax.jit
 def thought(agent: Agent, key: Any) -> Any:
+    """What it makes of the views, plans, and plays by; and what it says that it plays by."""
+
     def one(key, view):
         memory = agent.begin(key, None)
-        own = agent.think(key, memory, view)
-        return own, agent.log_probs(memory, view), agent._log_mu(own, view)
+        slot = agent.see(key, memory, view)
+        planned = agent.planned(key, slot, view)
+        return slot.log_pi, planned.q, agent.plays(planned, view), agent.log_probs(memory, view)
 
     each = jax.vmap(jax.vmap(one, (None, 0)))
     return each(jr.split(key, 8), views())
 
 
 def test_without_trust_it_plays_as_its_policy_alone():
-    own, _, log_mu = thought(agent(0.0), jr.key(0))
-    np.testing.assert_allclose(np.exp(log_mu), np.exp(own.log_pi), atol=1e-5)
+    log_pi, _, log_mu, _ = thought(agent(0.0), jr.key(0))
+    np.testing.assert_allclose(np.exp(log_mu), np.exp(log_pi), atol=1e-5)
+    alone = Alone().seated(agent(1.0), ENV, {})
+    log_pi, _, log_mu, _ = thought(alone, jr.key(0))
+    np.testing.assert_allclose(np.exp(log_mu), np.exp(log_pi), rtol=1e-6)
 
 
 def test_trusted_plans_tilt_the_policy_and_every_legal_move_stays_possible():
-    own, log_probs, log_mu = thought(agent(1.0), jr.key(0))
+    log_pi, q, log_mu, log_probs = thought(agent(1.0), jr.key(0))
     legal = views().legal
-    q = np.where(legal, own.plan.q, 0.0)
-    assert (np.ptp(np.asarray(own.plan.q), axis=-1) > 1e-4).any()
-    wanted = masked_log_softmax(own.log_pi + q / 0.25, legal)
+    assert (np.ptp(np.asarray(q), axis=-1) > 1e-4).any()
+    wanted = masked_log_softmax(log_pi + q / 0.25, legal)
     even = np.asarray(legal) / np.asarray(legal).sum(-1, keepdims=True)
     mu = 0.98 * np.exp(wanted) + 0.02 * even
     np.testing.assert_allclose(np.exp(log_mu), mu, atol=1e-5)

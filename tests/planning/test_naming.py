@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from counterplay import envs
+from counterplay.algos.looking import Alone, Latent
 from counterplay.algos.searching import Mcts
 from counterplay.envs.hosting import host_native
 from counterplay.planning.naming import planned, read_planner, run_of, with_planner
@@ -14,13 +15,14 @@ def test_settings_are_read_as_what_they_are():
     assert read_planner("mcts") == Mcts()
     found = read_planner("mcts:sims=7,world=true,how=puct,temperature=.5,gamma=.9,depth=2")
     assert found == Mcts(7, True, "puct", 2, temperature=0.5, gamma=0.9)
-    assert read_planner("none") is None and read_planner(" none ") is None
+    assert read_planner("none") == read_planner(" none ") == Alone()
+    assert read_planner("latent:depth=2,samples=0,trust=1") == Latent(2, 0, trust=1.0)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("mtcs", "unknown planner 'mtcs' (did you mean 'mcts'?); expected one of: mcts"),
+        ("mtcs", "unknown planner 'mtcs' (did you mean 'mcts'?); expected one of: latent"),
         ("", "unknown planner ''"),
         ("mcts:sim=5", "unknown setting of planner mcts 'sim' (did you mean 'sims'?)"),
         ("mcts:sims", "planner mcts: a setting is written name=value, found 'sims'"),
@@ -35,6 +37,11 @@ def test_settings_are_read_as_what_they_are():
         ("mcts:exploration=nan", "planner mcts: exploration must be positive, found nan"),
         ("mcts:reward_weight=-1", "planner mcts: reward_weight must be 0 or more, found -1.0"),
         ("mcts:gamma=2", "planner mcts: gamma must be 0 to 1, found 2.0"),
+        ("latent:depth=0", "--depth must be at least 1, found 0"),
+        ("latent:form=short", "unknown form of planner latent 'short'"),
+        ("latent:form=letter,depth=2", "form letter looks one move ahead, found depth 2"),
+        ("latent:trust=2", "planner latent: trust must be 0 to 1, found 2.0"),
+        ("none:depth=1", "unknown setting of planner none 'depth'"),
     ],
 )
 def test_what_means_nothing_is_refused(text, words):
@@ -47,7 +54,8 @@ def test_a_run_that_plans_has_a_name_of_its_own():
     name = with_planner("mcts:sims=5,world=true", "run:runs/a#1")
     assert name == "mcts:sims=5,world=true+run:runs/a#1"
     assert planned(name) == ("mcts:sims=5,world=true", "run:runs/a#1")
-    assert with_planner("none", "run:runs/a") == "run:runs/a"
+    assert with_planner(None, "run:runs/a") == "run:runs/a"
+    assert with_planner("none", "run:runs/a") == "none+run:runs/a"
     assert run_of(name) == "runs/a#1" and run_of("run:b") == "b" and run_of("grim") is None
     assert planned("run:a+run:b") is None and run_of("run:a+run:b") == "a+run:b"
 
