@@ -195,7 +195,7 @@ class World(eqx.Module):
         entered = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
         if not self.groups:
             return entered, jnp.zeros((0, 0))
-        h = jnp.where(fresh, entered, h)
+        h = entered
         log_q = categorical.mixed(logits.reshape(self.groups, self.classes))
         return jnp.concatenate([h, categorical.draw(key, log_q).ravel()]), log_q
 

@@ -115,12 +115,12 @@ def _divergences(world: World, expected, e, q, follows) -> dict[str, tuple[Array
     """Between what was expected of the next slot and what it was, at each that has a next one."""
     h, prior = expected
     e, q = jnp.roll(e, -1, axis=0), jnp.roll(q, -1, axis=0)
+    half, came = lambda a, b: 0.5 * jnp.square(a - b).sum(-1), e[:, : world.hidden]
+    dynamics = half(lax.stop_gradient(came), h)
+    representation = half(came, lax.stop_gradient(h))
     if world.groups:
-        dynamics, representation = jax.vmap(categorical.balanced)(q, prior)
-    else:
-        half = lambda a, b: 0.5 * jnp.square(a - b).sum(-1)
-        dynamics = half(lax.stop_gradient(e), h)
-        representation = half(e, lax.stop_gradient(h))
+        drawn, draws = jax.vmap(categorical.balanced)(q, prior)
+        dynamics, representation = dynamics + drawn, representation + draws
     return {"dynamics": (dynamics, follows), "representation": (representation, follows)}
 
 
@@ -139,7 +139,7 @@ def _dreamt(world: World, dreams: Imagined, window: Window, obs) -> dict[str, tu
 
 def _departed(world: World, dreams: Imagined, window: Window) -> dict[str, tuple[Array, Array]]:
     """Of what was imagined one move on where I left: there is nothing else for heads to learn."""
-    told = jax.vmap(world.read)(lax.stop_gradient(dreams.e[: len(window.acting)]))
+    told = jax.vmap(world.read)(dreams.e[: len(window.acting)])
     losses = jax.vmap(lambda *x: moved_losses(world, *x))(told, window)
     left = window.acting & ~window.continues[:, 0]
     return {f"last_{name}": (x, left) for name, x in losses.items()}
