@@ -17,7 +17,7 @@ from counterplay.algos.thinking import Model
 from counterplay.maths import finite, masked_sum
 from counterplay.models import twohot
 from counterplay.models.windows import Window, window_of
-from counterplay.models.world import Outcome, World
+from counterplay.models.world import World
 from counterplay.models.world_loss import Weights, posterior, world_losses
 from counterplay.rollout import Chunk
 from counterplay.seats import Seating
@@ -127,7 +127,7 @@ def _judged(
     world: World, window: Window, e: Array, key: PRNGKeyArray
 ) -> dict[str, tuple[Array, Array]]:
     """How often it is right where it only imagines; without weight in the loss."""
-    told: Outcome = jax.vmap(world.read)(_next(world, e, window, key))
+    told = jax.vmap(lambda x: world.read(x, False))(_next(world, e, window, key))
     told = lax.stop_gradient(told)
     acting, alive = window.acting, window.alive
     right = (told.alive > 0) == window.continues

@@ -84,7 +84,7 @@ def functions(
         joint = jnp.concatenate([jnp.reshape(action, (1,)), others])
         h, prior = world.step(node.e, world.table(node.e), joint)
         e = world.arrive(key, h, prior)
-        told = world.read(e)
+        told = world.read(e, shown=False)
         alive, legal = jax.nn.sigmoid(told.alive), told.legal
         there = node.there & (alive[1:] > 0.5)
         mine = (legal > 0) | (legal == legal.max())  # some move is

@@ -229,14 +229,22 @@ class World(eqx.Module):
         """The latent after a joint move, before anything is seen; without a key the likeliest."""
         return jnp.concatenate([h, categorical.draw(key, prior).ravel()])
 
-    def read(self, e: Float[Array, " E"]) -> Outcome:
-        """What a latent tells. What is not used is not computed inside jit."""
-        made = self.heads(jnp.concatenate([jax.nn.silu(self.reader(e)), e]))
+    def read(self, e: Float[Array, " E"], shown: bool = True) -> Outcome:
+        """What a latent tells; without ``shown`` nothing of what is seen there, which is most."""
+        x, (weight, bias) = jnp.concatenate([jax.nn.silu(self.reader(e)), e]), self.heads_of(shown)
+        made = x @ weight + bias
+        if not shown:
+            made = jnp.concatenate([made, jnp.zeros(self.features)])
         ends = [*accumulate(self._sizes)][:-1]
         reward, alive, events, legal, public, obs = jnp.split(made, ends)
         events = events.reshape(self.seats, self.goals + 1)
         public = public.reshape(self.seats - 1, self.actions * self.public)
         return Outcome(reward, alive, events, legal, public, obs)
+
+    def heads_of(self, shown: bool) -> tuple[Float[Array, "I O"], Float[Array, " O"]]:
+        """Weight and bias of all heads, or of all but the last."""
+        most = None if shown else sum(self._sizes[:-1])
+        return self.heads.weight[:, :most], self.heads.bias[:most]
 
     def earned(self, told: Outcome) -> Float[Array, "*b"]:
         """Mean of the reward that is told."""
