@@ -184,7 +184,7 @@ def rows_of(
                 x = jnp.broadcast_to(x[:, None], (*seats.shape, *x.shape[1:]))
             else:
                 x = x[row, :, seats]
-            return x.reshape(-1, *x.shape[2:])
+            return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])  # -1 fails if empty
 
         weight = drawn.chance**-exponent
         weight = weight / jnp.where(drawn.ok, weight, 0.0).max()
