@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.fitting import fit_reader
-from counterplay.algos.imagining import Stretch, model_loss, stretches
+from counterplay.algos.imagining import model_loss, stretches
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.thinking import Model, Node, functions, make_model, root_of, rows_of
 from counterplay.maths import (
@@ -238,7 +238,8 @@ def learn_more(
         loss, how, spec, net.model, learner.modelling, stretch, progress, key
     )
     bad = info.pop("bad_updates")
-    trust, told = judged(config, record, stretch, info, progress, total)
+    found = record["gain"], stretch.target, stretch.worth, stretch.acting
+    trust, told = judged(config, *found, info, progress, total)
     near = lambda old, new: config.slow * old + (1 - config.slow) * new
     slow = jax.tree.map(near, net.slow, model.values)
     where = lambda n: (n.model, n.slow, n.trust, n.spread)
@@ -248,14 +249,19 @@ def learn_more(
 
 
 def judged(
-    config: Config, record: dict, stretch: Stretch, info: dict, progress: Array, total: Any
-) -> tuple[Float[Array, " K"], dict[str, Array]]:  # fmt: skip
+    config: Config,
+    gain: Float[Array, "K P T"],
+    target: Float[Array, "K P T"],
+    worth: Float[Array, "K P T"],
+    acting: Bool[Array, "K P T"],
+    info: dict[str, Array],
+    progress: Float[Array, ""],
+    total: Any,
+) -> tuple[Float[Array, " K"], dict[str, Array]]:
     """How far plans are to be trusted: none before they have been seen to tell good moves from
     bad, or before the model knows who plays on and what is legal."""
-    acting, target = stretch.acting, stretch.target
-    flat = lambda x: x.reshape(len(x), -1)
-    gained = target - stretch.worth
-    rank = jax.vmap(rank_correlation)(flat(record["gain"]), flat(gained), flat(acting))
+    flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
+    rank = jax.vmap(rank_correlation)(flat(gain), flat(target - worth), flat(acting))
     shards = total(jnp.ones(()))
     rank = total(rank) / shards
     low, high = (
