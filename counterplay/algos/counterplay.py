@@ -240,7 +240,8 @@ def learn_more(
     bad = info.pop("bad_updates")
     found = record["gain"], stretch.target, stretch.worth, stretch.acting
     trust, told = judged(config, *found, info, progress, total)
-    near = lambda old, new: config.slow * old + (1 - config.slow) * new
+    kept = config.slow ** (config.world_epochs * config.world_minibatches)
+    near = lambda old, new: kept * old + (1 - kept) * new
     slow = jax.tree.map(near, net.slow, model.values)
     where = lambda n: (n.model, n.slow, n.trust, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
