@@ -133,10 +133,10 @@ class Agent(goal_ppo.Agent):
         held = slot.sight.memory[1]
         return root_of(slot.e, held, view.alive), held.log_belief
 
-    def functions(self) -> Functions:
+    def functions(self, eager: bool = False) -> Functions:
         """What it plans with."""
-        net = self.net
-        return functions(net.model, net.slow, net.reader, net.policy, net.how.form == "arriving")
+        net, arriving = self.net, self.net.how.form == "arriving"
+        return functions(net.model, net.slow, net.reader, net.policy, arriving, eager)
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
         see_key, plan_key, act_key = jr.split(key, 3)
@@ -200,16 +200,13 @@ def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -
     return Net(parts.policy, parts.reader, model, slow, jnp.float32(0), jnp.float32(1), how)
 
 
-def init_learner(
-    system: System, config: Config, env: Env, members: int, key: PRNGKeyArray
-) -> Learner:
+def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:
     """Fresh networks, one a member."""
     parts_key, key = jr.split(key)
-    net, policy_opt, reader_opt = informed.init_learner(system, config, env, members, parts_key)
-    make = jax.vmap(partial(make_net, config, env))
-    net = make(net, jr.split(key, members))
+    parts = informed.init_learner(system_of(), config, env, members, parts_key)
+    net = jax.vmap(partial(make_net, config, env))(parts.net, jr.split(key, members))
     model_opt = informed.fresh_optimiser(config, net.model)
-    return Learner(net, policy_opt, reader_opt, model_opt)
+    return Learner(net, parts.optimiser, parts.reading, model_opt)
 
 
 def learn_more(
@@ -281,7 +278,7 @@ def system_of(ids: tuple[int, ...] = ()) -> System:
 
 def init(config: Config, spec: Any, key: PRNGKeyArray) -> ppo.State:
     """Fresh networks, the same on every shard."""
-    return informed.init(system_of(), config, spec, key, init_learner)
+    return informed.init(system_of(), config, spec, key, lambda system, *x: init_learner(*x))
 
 
 def policy(config: Config, state: ppo.State) -> tuple[Agent, ...]:
