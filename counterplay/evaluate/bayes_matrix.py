@@ -108,13 +108,7 @@ def lookahead(env: Matrix, rules: Sequence[Rule], depth: int = DEPTH) -> Lookahe
     """
     if env.other_payoffs not in (None, env.payoffs):
         raise ValueError(f"lookahead: expected a symmetric game, found {env}: whose seat is mine?")
-    for rule in rules:
-        leaves = jax.tree.leaves(rule.begin(jax.random.key(0), None))
-        if len(leaves) > 1 or any(x.shape or x.dtype != bool for x in leaves):
-            raise ValueError(
-                f"lookahead: expected rules that remember nothing or one truth, found {rule}"
-            )
-    chances, remembers = (np.stack(x) for x in zip(*(_table(env, r) for r in rules), strict=True))
+    chances, remembers = (np.stack(x) for x in zip(*(asked(env, r) for r in rules), strict=True))
     payoffs = np.array(env.payoffs)
     q = np.stack([_replies(*x, payoffs) for x in zip(chances, remembers, strict=True)])
     each = list(zip(chances, remembers, strict=True))
@@ -176,12 +170,15 @@ def _committed(
     return worth
 
 
-def _table(env: Matrix, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
+def asked(env: Matrix, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
     """What a rule does, [T, J, H, A], and remembers, [T, J, H], asked of the rule itself.
 
     What it does is told by what it remembers once it has seen J, and what it then remembers by
-    what it did before.
+    what it did before. ValueError for a rule that keeps more than a truth.
     """
+    leaves = jax.tree.leaves(rule.begin(jax.random.key(0), None))
+    if len(leaves) > 1 or any(x.shape or x.dtype != bool for x in leaves):
+        raise ValueError(f"matrix: expected rules that remember nothing or one truth, found {rule}")
     with jax.enable_x64(True):
         many = env.num_actions
         rows = [(NO_MOVE, NO_MOVE), *((a, b) for a in range(many) for b in range(many))]
