@@ -126,8 +126,9 @@ def test_tables_earn_in_matches_what_they_say():
                         ("oracle", tabular.oracle(of)[0].mean())):  # fmt: skip
         mean = t_interval(found[f"{name}, greedy"]["report"])
         assert mean.high - mean.low < 0.6
-        # the oracle does not know which episode is the last, and forgoes a little there
-        assert mean.low - 0.1 <= worth / scenario.match <= mean.high + 0.1
+        # the oracle does not know which episode is the last, and may forgo a little there
+        forgone = 0.1 if name == "oracle" else 0.0
+        assert mean.low <= worth / scenario.match <= mean.high + forgone
 
 
 def test_rules_that_remember_more_are_refused():
