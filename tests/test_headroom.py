@@ -21,7 +21,7 @@ from counterplay.seats import Chair, Kind, Roster
 MODES = (0, 1, 2)
 SMALL = {"lanes": 4, "slots": 8, "widths": (4,), "minibatches": 1}
 TINY = Scenario("tiny", "matrix:pd,horizon=4", 1, training=SMALL)
-PAYS = ("matrix:pd", "matrix:chicken", "matrix:stag", "race", "coordination", "pursuit", "scissors")
+PAYS = ("matrix:pd", "matrix:stag", "race", "coordination", "pursuit", "scissors")
 """Scenarios in which knowing the others was measured to pay."""
 FOUND = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
 NAMES = published.NAMES

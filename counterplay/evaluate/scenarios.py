@@ -54,7 +54,6 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("matrix:stag-v1", "matrix:stag", 1, **_REPEATED),
         # many short episodes: whoever forgets between them has to start anew
         Scenario("matrix:pd-v2", "matrix:pd,horizon=5", 20, **_REPEATED),
-        Scenario("matrix:chicken-v2", "matrix:chicken,horizon=4", 25, **_REPEATED),
         Scenario("matrix:stag-v2", "matrix:stag,horizon=2", 50, **_REPEATED),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),

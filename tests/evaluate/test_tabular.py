@@ -109,7 +109,7 @@ def test_each_seat_is_paid_by_its_own_table():
         assert worth == 2 and policy[0, 0].tolist() == best
 
 
-@pytest.mark.parametrize("game", ["matrix:pd-v2", "matrix:chicken-v2", "matrix:stag-v2"])
+@pytest.mark.parametrize("game", ["matrix:pd-v2", "matrix:stag-v2"])
 def test_knowing_the_others_pays_before_anything_is_trained(game):
     scenario = scenario_of(game)
     of = known(scenario.game, scenario.match)
