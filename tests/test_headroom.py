@@ -77,11 +77,11 @@ def test_the_oracle_of_a_matrix_game_earns_what_exact_best_replies_do():
 
 def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(headroom, "use_all_cores", lambda game="": None)
-    words = ["headroom", "matrix:pd", "--seeds", "2", "--steps", "3000", "--matches", "40"]
+    words = ["headroom", "matrix:stag", "--seeds", "2", "--steps", "3000", "--matches", "40"]
     words += ["--out", str(tmp_path / "queue"), "--json"]
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["scenario"] == "matrix:pd-v2" and found["steps"] == 3000
+    assert found["scenario"] == "matrix:stag-v2" and found["steps"] == 3000
     of = found["sets"]["train"]  # so little training is no match for the tables
     assert of["blind"]["seed"] is None and of["oracle"]["seed"] is None
     assert np.mean(of["oracle"]["blocks"]) == of["oracle"]["table"] and "table" not in of["filter"]

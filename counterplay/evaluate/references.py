@@ -165,6 +165,7 @@ def measure(
     return found
 
 
+@lru_cache(maxsize=2)
 def measure_tables(scenario: Scenario, matches: int) -> dict[str, dict[str, Any]]:
     """What the tables of a repeated matrix game earn, set by set as from ``measure``; else nothing.
 
