@@ -71,7 +71,8 @@ def main(args: list[str]) -> int:
     rows = run(jobs, train, folder, title=title, quiet=chosen.json, together=count)
     if None in rows:
         return 1
-    found = collected(scenario, chosen, jobs, rows)
+    tables = references.measure_tables(scenario, jobs[0].config["matches"])
+    found = collected(scenario, chosen, jobs, rows, tables)
     if chosen.publish:
         path = published.path_of(scenario)
         write_whole(path, json.dumps(found, indent=1) + "\n")
@@ -126,9 +127,9 @@ def work(scenario: Scenario, job: Job, seed: int, seeds: int) -> list[dict[str, 
 
 
 def collected(
-    scenario: Scenario, chosen: Headroom, jobs: list[Job], rows: list[Any]
+    scenario: Scenario, chosen: Headroom, jobs: list[Job], rows: list[Any], tables: dict[str, Any]
 ) -> dict[str, Any]:
-    """The best seed of every reference, chosen on other matches than those reported."""
+    """The best seed of every reference, or a table, chosen on other matches than those reported."""
     from counterplay.runs.folder import here
 
     config = {k: v for k, v in jobs[0].config.items() if k != "pool"}
@@ -142,16 +143,27 @@ def collected(
             # blind and filter were trained, and are chosen, on the training pool wherever they play
             by = oracles if name == "oracle" else [row["train"] for row in trained]
             play = oracles if name == "oracle" else [row[pool] for row in trained]
-            i, way = _best(by, name)
-            sets[pool][name] = {
-                "blocks": play[i][way]["report"],
-                "seed": i,
-                "play": way.partition(", ")[2],
-                "all": [float(np.mean(one[way]["report"])) for one in play],
-            }
+            choice = tables.get(pool if name == "oracle" else "train", {})
+            sets[pool][name] = _reference(name, [*by, choice], [*play, tables.get(pool, {})])
     command = f"counterplay headroom {scenario.name} --seeds {chosen.seeds}"
     found = {"scenario": scenario.name, "seeds": chosen.seeds, "command": command, **config}
     return found | {"sets": sets} | here()
+
+
+def _reference(name: str, by: list[Any], play: list[Any]) -> dict[str, Any]:
+    """What is published of one: of seeds, and last of the table, if there is any.
+
+    ``seed`` is None where the table was chosen.
+    """
+    i, way = _best(by, name)
+    mean = lambda row: float(np.mean(row[way]["report"]))
+    found = {
+        "blocks": play[i][way]["report"],
+        "seed": i if i < len(by) - 1 else None,
+        "play": way.partition(", ")[2],
+        "all": [mean(one) for one in play[:-1]],
+    }
+    return found | ({"table": mean(play[-1])} if way in play[-1] else {})
 
 
 def _best(rows: list[dict[str, Any]], name: str) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from counterplay.seats import Chair, Kind, Roster
 MODES = (0, 1, 2)
 SMALL = {"lanes": 4, "slots": 8, "widths": (4,), "minibatches": 1}
 TINY = Scenario("tiny", "matrix:pd,horizon=4", 1, training=SMALL)
-PAYS = ("matrix:pd", "matrix:chicken", "race", "coordination", "pursuit", "scissors")
+PAYS = ("matrix:pd", "matrix:stag", "race", "coordination", "pursuit", "scissors")
 """Scenarios in which knowing the others was measured to pay."""
 FOUND = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
 NAMES = published.NAMES
@@ -51,7 +51,8 @@ def test_what_is_published_says_how_it_was_made(scenario):
         for name in NAMES[1:]:
             row = found["sets"][pool][name]
             assert len(row["all"]) == found["seeds"] and len(row["blocks"]) == 10
-            assert np.mean(row["blocks"]) == pytest.approx(row["all"][row["seed"]])
+            means = row["table"] if row["seed"] is None else row["all"][row["seed"]]
+            assert np.mean(row["blocks"]) == pytest.approx(means)
 
 
 @pytest.mark.parametrize("scenario", FOUND, ids=lambda s: s.name)
@@ -69,21 +70,24 @@ def test_the_oracle_of_a_matrix_game_earns_what_exact_best_replies_do():
     rules = [opponents.make(text, env) for text in members("matrix", "train")]
     exact = np.mean([best_response(env, rule).per_round for rule in rules]) * env.horizon
     found = t_interval(
-        published.read(scenario_of("matrix:pd"))["sets"]["train"]["oracle"]["blocks"]
+        published.read(scenario_of("matrix:pd-v1"))["sets"]["train"]["oracle"]["blocks"]
     )
     assert found.low <= exact <= found.high
 
 
 def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(headroom, "use_all_cores", lambda game="": None)
-    words = ["headroom", "matrix:pd", "--seeds", "2", "--steps", "3000", "--matches", "40"]
+    words = ["headroom", "matrix:stag", "--seeds", "2", "--steps", "3000", "--matches", "40"]
     words += ["--out", str(tmp_path / "queue"), "--json"]
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["scenario"] == "matrix:pd-v1" and found["steps"] == 3000
+    assert found["scenario"] == "matrix:stag-v2" and found["steps"] == 3000
+    of = found["sets"]["train"]  # so little training is no match for the tables
+    assert of["blind"]["seed"] is None and of["oracle"]["seed"] is None
+    assert np.mean(of["oracle"]["blocks"]) == of["oracle"]["table"] and "table" not in of["filter"]
     assert found["sets"]["train"]["random"] != found["sets"]["held-out"]["random"]
     files = sorted(tmp_path.glob("queue/*.json"))
-    assert [f.name.split("-v1-")[1].rpartition("-")[2] for f in files] == ["0.json", "1.json"] * 2
+    assert [f.name.split("-v2-")[1].rpartition("-")[2] for f in files] == ["0.json", "1.json"] * 2
     # a second call reads what is there: nothing is trained, and nothing changes
     before = [f.stat().st_mtime_ns for f in files]
     assert main(words) == 0

@@ -145,7 +145,9 @@ def by_bayes(scenario: Scenario, matches: int) -> dict[str, Any]:
     """What bayes earns an episode, sampled and greedy, in the form of ``references.measure``."""
     env, choosing, rows = envs.make(scenario.game), matches // 2, EpisodeRows()
     seats = dict.fromkeys(range(env.num_seats), "pool:train") | {scenario.seat: "bayes"}
-    bayes = opponents.make("bayes", env)
+    # a matrix game does not say how often it will be played again, and it is planned for
+    known = f"bayes:episodes={scenario.match}" if envs.game_of(env) == "matrix" else "bayes"
+    bayes = opponents.make(known, env)
     roster = both_ways(roster_of(env, seats), scenario.seat, bayes)
     episodes = (choosing + matches) * scenario.match
     evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)

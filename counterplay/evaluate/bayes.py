@@ -140,12 +140,18 @@ def known_rules(env: Env) -> Mixture:
     return Mixture(tuple(opponents.make(m, env) for m in members(game_of(env), "train")))
 
 
-def bayes(env: Any) -> Bayes:
+def bayes(env: Any, episodes: int = 1) -> Bayes:
     """The agent for matrix games of two actions, race, coordination, pursuit or scissors.
 
-    ValueError for a game that it does not know.
+    In a matrix game it plans for a match of so many episodes. ValueError for a game that it does
+    not know.
     """
     game = game_of(env)
+    if episodes < 1 or (episodes > 1 and game != "matrix"):
+        raise ValueError(
+            f"bayes: episodes must be 1 or more, and 1 but in matrix games, found {episodes}: "
+            "elsewhere it replies to one episode at a time"
+        )
     if game in ("race", "coordination"):
         from counterplay.evaluate.bayes_corridors import Corridors
 
@@ -154,7 +160,7 @@ def bayes(env: Any) -> Bayes:
         from counterplay.evaluate.bayes_matrix import lookahead
 
         known = known_rules(env)
-        return Bayes(Watcher(known, env), lookahead(env, known.rules))
+        return Bayes(Watcher(known, env), lookahead(env, known.rules, episodes=episodes))
     if game == "pursuit":
         from counterplay.evaluate.bayes_pursuit import pursuer
 

@@ -5,8 +5,8 @@ To suppose instead that the rule will be known by then, as QMDP does (Littman, C
 Kaelbling, 1995), may put off for ever what it costs to find out, and so never gain what there is to
 gain from always_cooperate in the prisoner's dilemma.
 
-Letters: ``Y`` rules, ``T`` rounds, ``J`` last joint moves (none yet, then mine and the other's),
-``H`` values of what a rule remembers, ``A`` actions, ``P`` joint moves looked ahead.
+Letters: ``Y`` rules, ``T`` rounds of all episodes, ``J`` last joint moves (none yet, then mine and
+the other's), ``H`` values of what a rule remembers, ``A`` actions, ``P`` joint moves looked ahead.
 """
 
 from collections.abc import Sequence
@@ -101,23 +101,22 @@ class Lookahead(eqx.Module):
         return table[policy, rule, time, joint, held[:, None], held[:, :, None]]
 
 
-def lookahead(env: Matrix, rules: Sequence[Rule], depth: int = DEPTH) -> Lookahead:
+def lookahead(
+    env: Matrix, rules: Sequence[Rule], depth: int = DEPTH, episodes: int = 1
+) -> Lookahead:
     """Against these rules, from either seat of a symmetric game.
+
+    It plans for so many episodes to come, this one among them, in every one of which it might be
+    the first of the match: which it is nobody is shown.
 
     ValueError where the two seats are paid by different tables, or a rule keeps more than a truth.
     """
     if env.other_payoffs not in (None, env.payoffs):
         raise ValueError(f"lookahead: expected a symmetric game, found {env}: whose seat is mine?")
-    for rule in rules:
-        leaves = jax.tree.leaves(rule.begin(jax.random.key(0), None))
-        if len(leaves) > 1 or any(x.shape or x.dtype != bool for x in leaves):
-            raise ValueError(
-                f"lookahead: expected rules that remember nothing or one truth, found {rule}"
-            )
-    chances, remembers = (np.stack(x) for x in zip(*(_table(env, r) for r in rules), strict=True))
+    each = [[np.tile(x, (episodes, *[1] * (x.ndim - 1))) for x in asked(env, r)] for r in rules]
+    chances, remembers = (np.stack(x) for x in zip(*each, strict=True))
     payoffs = np.array(env.payoffs)
     q = np.stack([_replies(*x, payoffs) for x in zip(chances, remembers, strict=True)])
-    each = list(zip(chances, remembers, strict=True))
     committed = np.stack([
         np.stack([_committed(rule, q[z].argmax(-1), each[z][1], payoffs) for rule in each])
         for z in range(len(rules))
@@ -176,12 +175,15 @@ def _committed(
     return worth
 
 
-def _table(env: Matrix, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
+def asked(env: Matrix, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
     """What a rule does, [T, J, H, A], and remembers, [T, J, H], asked of the rule itself.
 
     What it does is told by what it remembers once it has seen J, and what it then remembers by
-    what it did before.
+    what it did before. ValueError for a rule that keeps more than a truth.
     """
+    leaves = jax.tree.leaves(rule.begin(jax.random.key(0), None))
+    if len(leaves) > 1 or any(x.shape or x.dtype != bool for x in leaves):
+        raise ValueError(f"matrix: expected rules that remember nothing or one truth, found {rule}")
     with jax.enable_x64(True):
         many = env.num_actions
         rows = [(NO_MOVE, NO_MOVE), *((a, b) for a in range(many) for b in range(many))]

@@ -56,10 +56,12 @@ def scenario_for(game: str, match: int | None = None) -> Scenario:
     """
     if match is not None and match < 1:
         raise ValueError(f"--match must be at least 1 episode, found {match}")
-    found, plain = envs.look_up(game), "," not in game
+    found, settings = envs.look_up(game), game.split(",")[1:]
     latest = list(SCENARIOS.values())[::-1]
-    for scenario in latest if found and plain else ():
-        if envs.look_up(scenario.game) == found and match in (None, scenario.match):
+    latest.sort(key=lambda s: "," in s.game)  # those with settings of their own are like nobody
+    for scenario in latest if found else ():
+        same = envs.look_up(scenario.game) == found and scenario.game.split(",")[1:] == settings
+        if same and match in (None, scenario.match):
             return scenario
     kin = [s for s in latest if found and s.game.partition(":")[0] == found[0]]
     if not kin:

@@ -2,7 +2,7 @@
 
 One network learns all three modes of ``Solo`` on the training pool, several seeds of it; for each
 mode and set the seed and the way to play (sampled or greedy) that earn most in some matches are
-reported with what they earn in others.
+reported with what they earn in others. In repeated matrix games tables stand beside the networks.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay import envs, opponents
 from counterplay.algos import Options, Update, loops, ppo
+from counterplay.envs.matrix import Matrix
+from counterplay.evaluate import tabular
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import Scenario
@@ -161,6 +163,23 @@ def measure(
         name = f"{MODES[mode]}, {PLAYS[greedy]}"
         found[i][name] = parted(rows[k], choosing)
     return found
+
+
+@lru_cache(maxsize=2)
+def measure_tables(scenario: Scenario, matches: int) -> dict[str, dict[str, Any]]:
+    """What the tables of a repeated matrix game earn, set by set as from ``measure``; else nothing.
+
+    The oracle's is made for the training set alone: held-out rules may remember more than a table
+    follows.
+    """
+    env = envs.make(scenario.game)
+    if not isinstance(env, Matrix):
+        return {}
+    rules = game_of(scenario, "train", (), None).pool.rules
+    made = tabular.table(tabular.known(env, rules, scenario.match, scenario.seat))
+    (own,) = measure(scenario, "train", [made], (BLIND, ORACLE), matches)
+    (other,) = measure(scenario, "held-out", [made], (BLIND,), matches, own=False)
+    return {"train": own, "held-out": other}
 
 
 def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> list[float]:

@@ -52,6 +52,9 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("matrix:pd-v1", "matrix:pd", 1, **_REPEATED),
         Scenario("matrix:chicken-v1", "matrix:chicken", 1, **_REPEATED),
         Scenario("matrix:stag-v1", "matrix:stag", 1, **_REPEATED),
+        # many short episodes: whoever forgets between them has to start anew
+        Scenario("matrix:pd-v2", "matrix:pd,horizon=5", 20, **_REPEATED),
+        Scenario("matrix:stag-v2", "matrix:stag,horizon=2", 50, **_REPEATED),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),
         Scenario("race-v2", "race:narrow", 20, training=_MATCH),

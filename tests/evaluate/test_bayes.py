@@ -171,7 +171,7 @@ def test_games_that_it_does_not_know_are_refused(game):
 def test_it_is_no_rule_and_may_share_a_seat_with_rules():
     env: Any = envs.make("coordination")
     assert "bayes" not in opponents.names("coordination")
-    assert opponents.canonical("bayes", "coordination") == "bayes:"
+    assert opponents.canonical("bayes", "coordination") == "bayes:episodes=1"
     assert find("bayes", env, 0).type_of == len(opponents.names("coordination"))
     roster = roster_of(env, {0: "bayes,copy_last,cycle", 1: "pool:train"})
     assert len(roster.kinds) == 3 and len(roster.tables) == 3

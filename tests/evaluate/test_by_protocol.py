@@ -148,6 +148,11 @@ def test_protocols_and_scenarios_by_name():
     other = scenario_for("race:slack2")
     assert (other.name, other.match, other.reader) == ("", 20, SCENARIOS["race-v1"].reader)
     assert scenario_for("matrix:pd", 3).name == "" and scenario_for("matrix:pd", 3).match == 3
+    # versions of a game differ in its settings, too
+    assert scenario_for("matrix:pd") is SCENARIOS["matrix:pd-v1"]
+    assert scenario_for("matrix:pd,horizon=5") is SCENARIOS["matrix:pd-v2"]
+    like = scenario_for("matrix:pd,horizon=6")
+    assert (like.name, like.match) == ("", 1)
     assert scenario_for("jaxmarl:MPE_simple_spread_v3").reader == ""
     assert {s for p in PROTOCOLS.values() for s in p.sets} - {"self"} == {
         "train", "held-out", "near", "switch-known", "switch-unknown",
