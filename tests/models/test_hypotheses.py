@@ -155,7 +155,7 @@ def test_moves_depend_on_each_other_through_types():
 def test_hypotheses_come_in_order_and_are_few():
     assert assignments(2, 3).tolist() == [list(x) for x in product(range(3), repeat=2)]
     assert assignments(3, 4).shape == (MOST, 3) and assignments(0, 5).shape == (1, 0)
-    with pytest.raises(ValueError, match=r"5 types for each of 3 others make 125 joint hypothe.*64"):
+    with pytest.raises(ValueError, match=r"5 types .* 3 others make 125 joint .* 64 are"):
         assignments(3, 5)
     with pytest.raises(ValueError, match="65 joint hypotheses, and 64 are kept"):
         assignments(1, 65)
