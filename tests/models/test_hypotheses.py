@@ -113,11 +113,11 @@ def test_with_an_even_prior_it_is_the_filter_of_each_for_itself():
 
 def test_whoever_is_absent_is_frozen_and_adds_nothing():
     held = step(alike(), view([0, 1, 1]), reading(ONES, ONE_GOAL), PLAIN)
-    gone = {"alive": [True, False, True]}
-    away = step(held, view([0, NO_MOVE, NO_MOVE], **gone), reading(ONES, ONE_GOAL), PLAIN)
+    without = [True, False, True]
+    away = step(held, view([0, NO_MOVE, NO_MOVE], alive=without), reading(ONES, ONE_GOAL), PLAIN)
     near(away.joint, held.joint)
     assert np.array_equal(away.log_belief[0], held.log_belief[0])
-    away = step(away, view([0, NO_MOVE, 0], **gone), reading(ONES, ONE_GOAL), PLAIN)
+    away = step(away, view([0, NO_MOVE, 0], alive=without), reading(ONES, ONE_GOAL), PLAIN)
     assert np.array_equal(away.log_belief[0], held.log_belief[0]), "to the last bit"
     joint = np.array([0.768, 0.064, 0.072, 0.096]) * [0.4, 0.8, 0.4, 0.8]
     joint /= joint.sum()

@@ -1,6 +1,7 @@
 """Goals that were completed and cannot be again in the same episode, by hand."""
 
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,7 @@ SAME = np.full((1, 2, 3), 0.5)
 CONTACT = view([NO_MOVE, NO_MOVE], first=True)
 
 
-def begun(goals=GOALS, vanish: bool = True, rates: Rates = PLAIN) -> Held:
+def begun(goals: Any = GOALS, vanish: bool = True, rates: Rates = PLAIN) -> Held:
     held = beliefs.held_at_first((1, 2, 3, 2), vanish=vanish)
     return step(held, CONTACT, reading(SAME, goals), rates)
 
