@@ -63,6 +63,12 @@ def test_where_no_mass_remains_goals_that_are_left_are_even():
     near(given_type(held), [[0, 0.5, 0.5], [0, 1, 0]])
 
 
+def test_also_where_the_history_gives_all_to_the_goal_that_is_gone():
+    sure = reading(SAME, [[[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]])
+    held = step(begun(), view([0, 0], event=[-1, 1]), sure, PLAIN)
+    near(given_type(held), [[0.5, 0, 0.5], [0.5, 0, 0.5]])
+
+
 def test_where_none_is_left_all_are_even_and_types_stay():
     said = reading([[[0.9] * 3, [0.3] * 3]], GOALS)
     held = step(beliefs.held_at_first((1, 2, 3, 2), vanish=True), CONTACT, said, PLAIN)
