@@ -5,7 +5,7 @@ plays accordingly.
 each other grows by Bayes' rule with the moves it makes, under a learned model of moves given type
 and goal. Types are the opponents of the training; goals what they were seen to complete, with
 hindsight, and where nothing was completed what their moves make likely. Reads top to bottom:
-settings, reader, its loss, the agent.
+reader, its loss, the agent; settings are in ``goal_ppo_settings``.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from counterplay.algos import informed
 from counterplay.algos.goal_settings import GoalSettings, opponent_ids
 from counterplay.algos.informed import Sight, System
-from counterplay.algos.informed_settings import Config as Settings
-from counterplay.algos.labels import goals_of, prepared, types_found, types_of
+from counterplay.algos.labels import goals_of, met_together, prepared, types_found, types_of
 from counterplay.algos.study import Study
 from counterplay.maths import masked_sum
 from counterplay.models.abreast import abreast
@@ -39,9 +38,12 @@ from counterplay.models.beliefs import (
     over_goals,
     over_types,
     predicted,
+    together,
     told_of,
 )
 from counterplay.models.history import as_record, features_of, inputs, seen_in, width
+from counterplay.models.hypotheses import assignments
+from counterplay.planning import Joint
 from counterplay.types import NO_MOVE, Env, Memory, View
 
 
@@ -68,6 +70,9 @@ class GoalReader(eqx.Module):
     amortised: bool = eqx.field(static=True)
     goal_input: str = eqx.field(static=True)
     action_input: str = eqx.field(static=True)
+    prior: Float[Array, "*k H"] | None = None
+    """Logits of all assignments of types to the others, where these are inferred together."""
+    vanish: bool = eqx.field(static=True, default=False)
 
     @property
     def told(self) -> tuple[int, int]:
@@ -76,7 +81,8 @@ class GoalReader(eqx.Module):
 
     def begin(self, memory: Memory | None) -> Memory:
         if memory is None:
-            return jnp.zeros(self.model.trunk.gru), held_at_first(self.model.sizes)
+            held = held_at_first(self.model.sizes, self.prior, self.vanish)
+            return jnp.zeros(self.model.trunk.gru), held
         return memory
 
     def held(self, memory: Memory, view: View) -> tuple[Array, Held]:
@@ -129,7 +135,13 @@ def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
     speeds = config.mix, config.drift, config.type_drift, config.habit, config.decay
     rates = Rates(*speeds, window, told)
     how = config.belief == "amortised", config.goal_input, config.action_input
-    return GoalReader(model, env.num_goals, named and env.num_goals == goals, rates, *how)
+    joint = config.belief == "joint"
+    prior = jnp.zeros(len(assignments(n - 1, config.types or 1))) if joint else None
+    if config.vanish and not (env.public_events and env.num_goals):
+        raise ValueError("goal_ppo: vanish wants a game in which everybody sees whose goal was "
+                         f"completed, found {env}")  # fmt: skip
+    own = named and env.num_goals == goals
+    return GoalReader(model, env.num_goals, own, rates, *how, prior, config.vanish)
 
 
 def reader_loss(
@@ -164,7 +176,10 @@ def reader_loss(
         "types_loss": -(kind * reading.types).sum(-1),
     }
     number = dict.fromkeys(parts, counts.sum().astype(jnp.float32))
-    return {name: masked_sum(x, counts) for name, x in parts.items()}, number
+    sums = {name: masked_sum(x, counts) for name, x in parts.items()}
+    if reader.prior is not None:
+        sums["joint_loss"], number["joint_loss"] = met_together(reader.prior, study, kind, typed)
+    return sums, number
 
 
 class Agent(informed.Agent):
@@ -183,6 +198,11 @@ class Agent(informed.Agent):
         held = self.net.reader.held(memory[1], view)[1]
         goals = jax.nn.softmax(held.log_belief)  # given the type
         return log_of((goals[..., None] * held.moves).sum(2))
+
+    def joint(self, memory: Memory, view: View) -> Joint:
+        """What the others do in this slot under each hypothesis of their types, and how likely
+        that is: a single one where each is inferred for itself."""
+        return Joint(*together(self.net.reader.held(memory[1], view)[1]))
 
     @property
     def belief(self) -> Callable[[Memory, View], Float[Array, "M G"]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeVar
 
+from counterplay.models.hypotheses import assignments
 from counterplay.seats import Roster
 
 MOST_TYPES = 64
@@ -34,8 +35,12 @@ class GoalSettings:
     """The same as a quantile of what slots with events pay, 0 to 1."""
     reward_of: Literal["other", "mine"] = "other"
     """Whose pay that is; the other's own is known while training only."""
-    belief: Literal["filter", "amortised"] = "filter"
-    """Bayes' rule over predicted moves, or what the recurrent layer says of types and goals."""
+    belief: Literal["filter", "joint", "amortised"] = "filter"
+    """Bayes' rule over predicted moves, of each other for itself or of the types of all together;
+    or what the recurrent layer says of types and goals."""
+    vanish: bool = False
+    """A goal that anybody completed is nobody's for the rest of the episode: for games in which
+    each can be completed once."""
     goal_input: Literal["belief", "map", "sample", "none"] = "belief"
     """What the policy is told of types and goals: all of the belief, the likeliest, a draw, or
     nothing."""
@@ -75,6 +80,13 @@ class GoalSettings:
         if self.goals in ("codes", "none") and self.habit:
             raise ValueError(f"{me}: habit counts goals that were reached, found goals "
                              f"{self.goals}")  # fmt: skip
+        if self.belief == "joint" and self.types_from == "moves":
+            raise ValueError(f"{me}: belief joint learns which opponents sit together, found "
+                             "types_from moves")  # fmt: skip
+        if self.vanish and (self.goals in ("codes", "none") or bounds != (None, None)):
+            raise ValueError(f"{me}: vanish wants goals that are seen to be completed, events "
+                             f"of any reward or declared ones, found goals {self.goals}, "
+                             f"goal_reward {bounds[0]}, goal_quantile {bounds[1]}")  # fmt: skip
         for name in ("mix", "drift", "type_drift", "habit", "decay"):
             least = 1e-6 if name == "mix" else 0
             if not least <= getattr(self, name) <= 1 - 1e-6:
@@ -93,7 +105,10 @@ class GoalSettings:
         if self.types is None and known > MOST_TYPES:
             raise ValueError(f"{me}: there are {known} opponents, and types are {MOST_TYPES} "
                              "at most: --types 1 infers none")  # fmt: skip
-        return replace(self, types=max(known, 1)) if self.types is None else self
+        found = replace(self, types=max(known, 1)) if self.types is None else self
+        if found.belief == "joint":
+            assignments(roster.num_seats - 1, found.types or 1)  # or there are too many
+        return found
 
 
 def opponent_ids(kinds: tuple) -> list[int]:

@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.algos.study import Study
+from counterplay.maths import masked_sum
 from counterplay.models.actions import Reading
 from counterplay.models.events import hindsight, quantile_of, rewarded, segments, soft_labels
 from counterplay.types import NO_EVENT
@@ -58,6 +59,25 @@ def types_of(
     hot = opponent[..., None] == numbers[None, None]
     known = hot.any(-1)
     return jnp.where(known[..., None], hot, 1 / types).astype(jnp.float32), known
+
+
+def met_together(
+    logits: Float[Array, " H"],
+    study: Study,
+    kind: Float[Array, "T M Y"],
+    known: Bool[Array, "T M"],
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Cross-entropy in nats of who sits together, and of how many matches it is the sum.
+
+    Of the matches whose first slot the study holds and in which the type of everybody is known.
+    ``logits`` are of the hypotheses in the order of ``hypotheses.assignments``.
+    """
+    true = jnp.ones((len(kind), 1))
+    for j in range(kind.shape[1]):
+        true = (true[:, :, None] * kind[:, j][:, None]).reshape(len(kind), -1)
+    counts = study.contact & study.acting & known.all(1)
+    log_p = jax.nn.log_softmax(logits)[None]
+    return masked_sum(-(true * log_p).sum(1), counts), counts.sum().astype(jnp.float32)
 
 
 def types_found(

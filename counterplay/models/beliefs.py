@@ -1,8 +1,9 @@
 """Beliefs over what each other player is (a type, for a match) and wants (a goal, until reached).
 
 Bayes' rule over moves with a learned likelihood: b(k, g) grows with pi(a_j | e, x_j, k, g) of what
-was seen done. Others are inferred each for themselves. Goals begin anew, from what the history says
-of them, at first slots and after every event; types stay. Whoever is absent is frozen.
+was seen done. Others are inferred each for themselves, or their types together, where what one does
+tells of another. Goals begin anew, from what the history says of them, at first slots and after
+every event; types stay. Whoever is absent is frozen.
 Axes are counted from the front, so all that is carried may have batch axes *b behind them.
 """
 
@@ -12,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from counterplay.maths import bayes_update
+from counterplay.maths import LEAST_LOG, bayes_update, masked_log_softmax
 from counterplay.models.actions import Reading
 from counterplay.models.history import one_hot
+from counterplay.models.hypotheses import chances_of, marginals, redrawn, weighed
 from counterplay.types import NO_EVENT, NO_MOVE, View
 
 
@@ -27,6 +29,11 @@ class Held(NamedTuple):
     """Probabilities of that move under each of them, with a uniform share of the legal ones."""
     habit: Float[Array, "M G *b"]
     """How often each goal was reached of late in this match."""
+    joint: Float[Array, "H *b"] | None = None
+    """Log-weights of all assignments of types to the others (``hypotheses.assignments``), where
+    they are inferred together: types in ``log_belief`` follow from them."""
+    gone: Bool[Array, "G *b"] | None = None
+    """Goals that somebody completed in this episode, where each is there to be completed once."""
 
 
 class Rates(NamedTuple):
@@ -48,12 +55,25 @@ class Rates(NamedTuple):
     """Goals are what events tell of."""
 
 
-def held_at_first(sizes: tuple[int, int, int, int]) -> Held:
-    """Nothing is known: every type and goal as likely as another."""
+def held_at_first(
+    sizes: tuple[int, int, int, int],
+    prior: Float[Array, " H"] | None = None,
+    vanish: bool = False,
+) -> Held:
+    """Nothing is known: every type and goal as likely as another.
+
+    With ``prior``, logits of the hypotheses, types are inferred together and as likely as it says;
+    with ``vanish`` completed goals are gone for the rest of an episode.
+    """
     others, types, goals, actions = sizes
     even = jnp.full((others, types, goals), -jnp.log(float(types * goals)))
     share = jnp.full((others, goals), 1.0 / goals)
-    return Held(even, jnp.zeros((others, types, goals, actions)), share)
+    held = Held(even, jnp.zeros((others, types, goals, actions)), share)
+    if prior is not None:
+        joint = jax.nn.log_softmax(prior)
+        each = marginals(joint, others, types)[:, :, None] - jnp.log(float(goals))
+        held = held._replace(log_belief=jnp.broadcast_to(each, even.shape), joint=joint)
+    return held._replace(gone=jnp.zeros(goals, bool)) if vanish else held
 
 
 def heard(held: Held, view: View, rates: Rates) -> Held:
@@ -71,12 +91,36 @@ def heard(held: Held, view: View, rates: Rates) -> Held:
     told += jnp.where(reached[:, None, None], jnp.log(hot + 0.01)[:, None], 0.0)
     sizes = told.shape[0], told.shape[1] * told.shape[2], *told.shape[3:]
     flat = lambda x: x.reshape(sizes)  # -1 cannot be told of nobody
-    after = bayes_update(flat(held.log_belief), flat(told), axis=1).reshape(told.shape)
+    joint, gone = held.joint, held.gone
+    if joint is None:
+        after = bayes_update(flat(held.log_belief), flat(told), axis=1).reshape(told.shape)
+    else:
+        joint, after = _together(joint, held.log_belief, told, counts | reached)
+    if gone is not None:
+        done = one_hot(view.event, len(gone)).any(0)
+        gone = (gone | done) & ~view.first[None]  # a first slot shows events of another episode
     lately = rates.decay * held.habit + (1 - rates.decay) * hot
     return held._replace(
         log_belief=jnp.where((counts | reached)[:, None, None], after, held.log_belief),
         habit=jnp.where(reached[:, None], lately, held.habit),
+        joint=joint,
+        gone=gone,
     )
+
+
+def _together(
+    joint: Float[Array, "H *b"],
+    log_belief: Float[Array, "M Y G *b"],
+    told: Float[Array, "M Y G *b"],
+    counts: Bool[Array, "M *b"],
+) -> tuple[Float[Array, "H *b"], Float[Array, "M Y G *b"]]:
+    """Bayes' rule for hypotheses, to which each other that counts adds
+    log sum_g b_j(g | k_j) exp(told); and what follows for each type and goal."""
+    goals = jax.nn.log_softmax(log_belief, axis=2)
+    each = jax.nn.logsumexp(goals + told, axis=2)
+    joint = weighed(joint, jnp.where(counts[:, None], each, 0.0))
+    types = marginals(joint, *told.shape[:2])
+    return joint, types[:, :, None] + bayes_update(goals, told, axis=2)
 
 
 def _log_chosen(
@@ -94,30 +138,50 @@ def looked(held: Held, view: View, reading: Reading, rates: Rates, amortised: bo
 
     With ``amortised`` the belief is what the history says of types and goals, and no filter.
     """
-    now = reading.types[:, :, None] + reading.goals
+    types, goals, joint = reading.types[:, :, None], reading.goals, held.joint
+    if joint is not None:
+        joint = redrawn(joint, view.alive[1:], goals.shape[1], rates.type_drift)
     if not amortised:
-        now = _filtered(held, view, reading, rates)
-    there = view.alive[1:][:, None, None]
+        types, goals = _filtered(held, joint, view, reading, rates)
+    if held.gone is not None:
+        goals = _left(goals, held.gone)
+    now, there = types + goals, view.alive[1:][:, None, None]
     legal = view.public_legal[1:].astype(jnp.float32)
     even = legal / jnp.maximum(legal.sum(1, keepdims=True), 1)
     chances = (1 - rates.mix) * jnp.exp(reading.moves) + rates.mix * even[:, None, None]
     return held._replace(
         log_belief=jnp.where(there, now, held.log_belief),
         moves=jnp.where(there[:, :, :, None], chances, 0.0),
+        joint=joint,
     )
 
 
-def _filtered(held: Held, view: View, reading: Reading, rates: Rates) -> Float[Array, "M Y G *b"]:
-    """The filter's belief, with goals begun anew and drift."""
-    types = jax.nn.logsumexp(held.log_belief, axis=2, keepdims=True)
-    types = _towards(types, jnp.full_like(types, -jnp.log(float(types.shape[1]))), rates.type_drift)
+def _filtered(
+    held: Held, joint: Float[Array, "H *b"] | None, view: View, reading: Reading, rates: Rates
+) -> tuple[Float[Array, "M Y 1 *b"], Float[Array, "M Y G *b"]]:
+    """The filter's belief over types, and over goals given these, begun anew and with drift."""
+    if joint is None:
+        types = jax.nn.logsumexp(held.log_belief, axis=2, keepdims=True)
+        even = jnp.full_like(types, -jnp.log(float(types.shape[1])))
+        types = _towards(types, even, rates.type_drift)
+    else:
+        types = marginals(joint, *held.log_belief.shape[:2])[:, :, None]
     said = _towards(reading.goals, jnp.log(held.habit)[:, None], rates.habit)
     fresh = view.first[None] | ((view.event[1:] != NO_EVENT) & rates.events)
     if rates.window:
         fresh |= view.time[None] % rates.window == 0
     fresh = fresh[:, None, None]
     goals = jax.nn.log_softmax(held.log_belief, axis=2)
-    return types + jnp.where(fresh, said, _towards(goals, said, rates.drift))
+    return types, jnp.where(fresh, said, _towards(goals, said, rates.drift))
+
+
+def _left(goals: Float[Array, "M Y G *b"], gone: Bool[Array, "G *b"]) -> Float[Array, "M Y G *b"]:
+    """Log-probabilities of goals without those that are gone (Huang et al., 2024): even ones over
+    the goals left where these had none, and over all where none is left."""
+    left = jnp.broadcast_to(~gone[None, None], goals.shape)
+    none = ~left.any(2, keepdims=True)
+    weight = jnp.where(left, jnp.maximum(goals, LEAST_LOG), 0.0)
+    return masked_log_softmax(weight, left | none, 2)
 
 
 def _towards(log_p: Array, log_q: Array, share: float) -> Array:
@@ -130,6 +194,15 @@ def _towards(log_p: Array, log_q: Array, share: float) -> Array:
 def predicted(held: Held) -> Float[Array, "M A *b"]:
     """Probabilities of each other's next move; 0 for whoever is absent."""
     return (jnp.exp(held.log_belief)[:, :, :, None] * held.moves).sum((1, 2))
+
+
+def together(held: Held) -> tuple[Float[Array, "H *b"], Float[Array, "H M A *b"]]:
+    """How likely each hypothesis of the others' types is, and each other's next move under it, 0
+    for the absent. Others who are inferred each for themselves need one hypothesis only."""
+    if held.joint is None:
+        return jnp.ones((1, *held.log_belief.shape[3:])), predicted(held)[None]
+    goals = jax.nn.softmax(held.log_belief, axis=2)[:, :, :, None]
+    return jnp.exp(held.joint), chances_of((goals * held.moves).sum(2))
 
 
 def over_goals(held: Held) -> Float[Array, "M G *b"]:

@@ -1,13 +1,15 @@
 """A lone stag hunter that never succeeds is recognised, by a reader that was trained on rules."""
 
+from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import pytest
 from jaxtyping import PRNGKeyArray
 
 from counterplay.algos import goal_ppo
@@ -24,7 +26,8 @@ from counterplay.opponents.rule import Mixture, Rule
 from counterplay.opponents.stag_hunt import nearest_hare, nearest_stag, stay
 from counterplay.rollout import collect, open_lanes
 from counterplay.seats import Chair, Kind, Roster
-from counterplay.types import Act, Memory, View
+from counterplay.types import NO_MOVE, Act, Memory, View
+from counterplay.views import view_shapes
 
 LANES, ROUNDS = 64, 24
 GAME = StagHunt(players=2)
@@ -98,8 +101,34 @@ def trained() -> GoalReader:
     return jax.tree.map(lambda x: x[0], reader)
 
 
-def believed(other: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """How likely a stag was held to be, [P, T], beside one who stays; and who was there."""
+class Believed(NamedTuple):
+    """How likely a stag was held to be before each slot, [P, T], beside one who stays."""
+
+    stag: np.ndarray
+    exact: np.ndarray
+    """The same by Bayes' rule, float64, from what both rules would have done."""
+    there: np.ndarray
+
+
+def exactly(study: Any) -> np.ndarray:
+    rules = nearest_stag(GAME, 0.1), nearest_hare(GAME, 0.1)
+    blank = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), view_shapes(GAME))
+
+    def chances(obs, legal):
+        view = replace(blank, obs=GAME.encode(obs), legal=legal)
+        return jnp.stack([rule.log_probs((), view) for rule in rules])
+
+    shown = study.theirs[0, :, :, 0], study.seen.legal[0, :, :, 0]
+    each = jax.jit(jax.vmap(jax.vmap(chances)))(*shown)
+    moves = np.asarray(study.moves)[0, :, :, 0, None, None]
+    told = np.take_along_axis(np.asarray(each, float), np.maximum(moves, 0), -1)[..., 0]
+    told = np.where(moves[..., 0] == NO_MOVE, 0.0, told)
+    before = np.cumsum(told, 1) - told
+    return 1 / (1 + np.exp(before[..., 1] - before[..., 0]))
+
+
+@cache
+def believed(other: Rule) -> Believed:
     watcher = Watching(stay(GAME), trained())
     seating, policies = seating_of(watcher, other), (many(watcher), many(other))
 
@@ -109,23 +138,36 @@ def believed(other: Rule) -> tuple[np.ndarray, np.ndarray]:
         return collect(GAME, seating, policies, lanes, jr.key(6), slots=GAME.horizon)[1]
 
     chunk = play(policies)
-    there = studies(seating, 0, chunk).there
-    return np.asarray(chunk.records[0]["belief"][0, :, :, 0, CAUGHT_STAG]), np.asarray(
-        there[0, ..., 0]
-    )
+    study = studies(seating, 0, chunk)
+    stag = np.asarray(chunk.records[0]["belief"][0, :, :, 0, CAUGHT_STAG])
+    return Believed(stag, exactly(study), np.asarray(study.there[0, ..., 0]))
 
 
 def test_a_lone_stag_hunter_that_never_succeeds_is_recognised():
     """By most, when five of its moves were seen, and by few taken for the other kind."""
-    stag, there = believed(nearest_stag(GAME, 0.1))
+    stag, _, there = believed(nearest_stag(GAME, 0.1))
     assert there.all(), "it catches nothing and never leaves"
     assert np.median(stag[:, 5]) > 0.9
     assert (stag[:, 5] > 0.5).mean() > 0.8
     assert np.median(stag[:, -1]) > 0.9, "and it stays so"
 
 
+def test_five_moves_tell_who_knows_the_rules_in_every_lane():
+    """So a start from which both kinds of prey lie the same way is no excuse, nor are trembles."""
+    _, exact, _ = believed(nearest_stag(GAME, 0.1))
+    assert (exact[:, 0] == 0.5).all() and (exact[:, 5] > 0.9).all()
+
+
+@pytest.mark.xfail(strict=True, reason="hunting a stag alone is learnt as if hare hunters did it")
+def test_and_five_moves_tell_the_reader_in_every_lane():
+    """Where the way to the stag told little, nothing tells more: a stretch without event is
+    labelled by what the way made likely, so whoever hunts the stag alone teaches that a hare hunter
+    would as well, and a hunt is no surprise under either goal."""
+    assert (believed(nearest_stag(GAME, 0.1)).stag[:, 5] > 0.9).all()
+
+
 def test_and_a_hare_hunter_is_taken_for_none():
-    stag, there = believed(nearest_hare(GAME, 0.1))
+    stag, _, there = believed(nearest_hare(GAME, 0.1))
     late = there[:, 2]
     assert late.sum() > 5
     assert np.median(stag[:, 2][late]) < 0.4
