@@ -132,7 +132,8 @@ class Seating:
 
     def put(self, parts: list) -> Any:
         """The inverse of ``take`` over all kinds: arrays [K, P, ...] -> [L, N, ...]."""
-        flat = jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])
+        spread = lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])  # -1 fails if empty
+        flat = jnp.concatenate([spread(part) for part in parts])
         if not np.array_equal(self._order, np.arange(len(self._order))):
             flat = flat[self._order]
         return flat.reshape(self.lanes, self.num_seats, *flat.shape[1:])

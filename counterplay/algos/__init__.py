@@ -12,6 +12,7 @@ ALGORITHMS: dict[str, str] = {
     "liam": "counterplay.algos.liam",
     "moa": "counterplay.algos.moa",
     "goal_ppo": "counterplay.algos.goal_ppo",
+    "goal_dqn": "counterplay.algos.goal_dqn",
     "counterplay": "counterplay.algos.counterplay",
 }
 """Name -> module with ``Config``, ``init``, ``learn``, ``policy`` and ``train``."""

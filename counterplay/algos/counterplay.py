@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.fitting import fit_reader
-from counterplay.algos.imagining import Stretch, model_loss, stretches
+from counterplay.algos.imagining import model_loss, stretches
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.thinking import Model, Node, functions, make_model, root_of, rows_of
 from counterplay.maths import (
@@ -135,10 +135,10 @@ class Agent(goal_ppo.Agent):
         held = slot.sight.memory[1]
         return root_of(slot.e, held, view.alive), held.log_belief
 
-    def functions(self) -> Functions:
+    def functions(self, eager: bool = False) -> Functions:
         """What it plans with."""
-        net = self.net
-        return functions(net.model, net.slow, net.reader, net.policy, net.how.form == "arriving")
+        net, arriving = self.net, self.net.how.form == "arriving"
+        return functions(net.model, net.slow, net.reader, net.policy, arriving, eager)
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
         see_key, plan_key, act_key = jr.split(key, 3)
@@ -202,16 +202,13 @@ def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -
     return Net(parts.policy, parts.reader, model, slow, jnp.float32(0), jnp.float32(1), how)
 
 
-def init_learner(
-    system: System, config: Config, env: Env, members: int, key: PRNGKeyArray
-) -> Learner:
+def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:
     """Fresh networks, one a member."""
     parts_key, key = jr.split(key)
-    net, policy_opt, reader_opt = informed.init_learner(system, config, env, members, parts_key)
-    make = jax.vmap(partial(make_net, config, env))
-    net = make(net, jr.split(key, members))
+    parts = informed.init_learner(system_of(), config, env, members, parts_key)
+    net = jax.vmap(partial(make_net, config, env))(parts.net, jr.split(key, members))
     model_opt = informed.fresh_optimiser(config, net.model)
-    return Learner(net, policy_opt, reader_opt, model_opt)
+    return Learner(net, parts.optimiser, parts.reading, model_opt)
 
 
 def learn_more(
@@ -240,8 +237,10 @@ def learn_more(
         loss, how, spec, net.model, learner.modelling, stretch, progress, key
     )
     bad = info.pop("bad_updates")
-    trust, told = judged(config, record, stretch, info, progress, total)
-    near = lambda old, new: config.slow * old + (1 - config.slow) * new
+    found = record["gain"], stretch.target, stretch.worth, stretch.acting
+    trust, told = judged(config, *found, info, progress, total)
+    kept = config.slow ** (config.world_epochs * config.world_minibatches)
+    near = lambda old, new: kept * old + (1 - kept) * new
     slow = jax.tree.map(near, net.slow, model.values)
     where = lambda n: (n.model, n.slow, n.trust, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
@@ -250,14 +249,19 @@ def learn_more(
 
 
 def judged(
-    config: Config, record: dict, stretch: Stretch, info: dict, progress: Array, total: Any
-) -> tuple[Float[Array, " K"], dict[str, Array]]:  # fmt: skip
+    config: Config,
+    gain: Float[Array, "K P T"],
+    target: Float[Array, "K P T"],
+    worth: Float[Array, "K P T"],
+    acting: Bool[Array, "K P T"],
+    info: dict[str, Array],
+    progress: Float[Array, ""],
+    total: Any,
+) -> tuple[Float[Array, " K"], dict[str, Array]]:
     """How far plans are to be trusted: none before they have been seen to tell good moves from
     bad, or before the model knows who plays on and what is legal."""
-    acting, target = stretch.acting, stretch.target
-    flat = lambda x: x.reshape(len(x), -1)
-    gained = target - stretch.worth
-    rank = jax.vmap(rank_correlation)(flat(record["gain"]), flat(gained), flat(acting))
+    flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
+    rank = jax.vmap(rank_correlation)(flat(gain), flat(target - worth), flat(acting))
     shards = total(jnp.ones(()))
     rank = total(rank) / shards
     low, high = (
@@ -276,7 +280,7 @@ def system_of(ids: tuple[int, ...] = ()) -> System:
 
 def init(config: Config, spec: Any, key: PRNGKeyArray) -> ppo.State:
     """Fresh networks, the same on every shard."""
-    return informed.init(system_of(), config, spec, key, init_learner)
+    return informed.init(system_of(), config, spec, key, lambda system, *x: init_learner(*x))
 
 
 def policy(config: Config, state: ppo.State) -> tuple[Agent, ...]:

@@ -17,7 +17,7 @@ class Config(goal_ppo.Config):
     what is there, whoever has left; or no planning."""
     depth: int = 1
     """Moves of mine that are planned."""
-    samples: int = 4
+    samples: int = 2
     """Draws of the others' moves for each of mine, 0 for all there are."""
     temperature: float = 0.25
     """How much better a move must be, in spreads of what moves are worth, to be made e times as
@@ -28,30 +28,30 @@ class Config(goal_ppo.Config):
     """Share of the training before anything planned is trusted."""
     distil: float = 1.0
     """Weight of the divergence of the policy from what was planned, times the trust in it."""
-    latent: int = 64
+    latent: int = 128
     """Numbers of the latent that are carried on."""
-    groups: int = 8
-    """Groups of classes that are drawn; 0 for a latent without chance."""
+    groups: int = 0
+    """Groups of classes that are drawn beside them; 0 for a latent without chance."""
     classes: int = 8
     """Classes in each group."""
-    world_width: int = 128
+    world_width: int = 96
     """Units of each layer of the world model."""
-    world_token: int = 32
+    world_token: int = 64
     """Numbers that are picked out of the latent for each player."""
     world_steps: int = 5
     """Moves that the world model is trained to imagine in a row."""
-    world_rate: float = 1e-3
+    world_rate: float = 2e-3
     """Step size of Adam for the world model, what is expected in it, and the value; falls to 0."""
     world_epochs: int = 1
     """Passes over the places of an iteration."""
-    world_minibatches: int = 8
+    world_minibatches: int = 16
     """Parts of such a pass."""
-    world_places: int = 512
+    world_places: int = 1024
     """Places from which each pass learns."""
     value_width: int = 64
     """Units of each layer of the value of latents."""
     slow: float = 0.98
-    """What the value that plans keeps of itself an iteration, when it follows the one that
+    """What the value that plans keeps of itself for each step of Adam, when it follows the one that
     learns."""
 
     def __post_init__(self):

@@ -25,16 +25,16 @@ from counterplay.algos.dqn_settings import Config
 from counterplay.algos.loops import Spec
 from counterplay.algos.offpolicy import (
     Rows,
-    Store,
     draw,
+    encoded,
     reprioritised,
     rows_of,
-    scheme_of,
-    store_of,
+    store,
+    window_of,
 )
 from counterplay.episodes import Replay, from_rollout, memory
 from counterplay.maths import chosen, epsilon_soft, huber, masked_sum, sample_action
-from counterplay.models.q import QNetwork, unroll
+from counterplay.models.q import QNetwork, Rater, unroll
 from counterplay.rollout import Chunk, summary
 from counterplay.seats import Kind, Roster, Seating
 from counterplay.spread import shard_key
@@ -42,6 +42,7 @@ from counterplay.types import Act, Env, View
 from counterplay.views import select
 
 DEFAULTS = Options()
+Told = tuple[int, int] | None
 
 
 class Agent(eqx.Module):
@@ -66,15 +67,16 @@ class Agent(eqx.Module):
 class Learner(NamedTuple):
     """What one kind of learner keeps, leaves [K, ...]: K = 1 shared, else one net a seat."""
 
-    net: QNetwork
-    target: QNetwork
+    net: Rater
+    target: Rater
     optimiser: Any
 
 
 class State(eqx.Module):
     """What learning carries. Replay and key differ between shards that learn together."""
 
-    learners: tuple[Learner, ...]
+    learners: tuple[Any, ...]
+    """One entry a kind of learner: ``Learner``, or what agents keep that learn more."""
     replay: Replay
     steps: Float[Array, "*seeds"]
     """Environment steps so far, over all shards."""
@@ -90,50 +92,29 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
     return Learner(net, jax.tree.map(jnp.copy, net), opt)
 
 
-def store(config: Config, env: Env, lanes: int, shards: int = 1) -> Store:
-    """The replay of one of so many shards, each with so many lanes.
-
-    ValueError where all of them together never hold the slots after which learning starts.
-    """
-    scheme, window = scheme_of(env, config.priority > 0), window_of(config)
-    asked, wanted = config.sized("replay"), config.sized("start")
-    found = store_of(scheme, env, lanes, config.sized("slots"), -(-asked // shards), window)
-    if (most := shards * found.lanes * found.slots) < wanted:
-        raise ValueError(
-            f"dqn: replay must hold start, {wanted:,} slots, or nothing is ever learnt; found "
-            f"{most:,}, of the {asked:,} asked for in whole chunks: a larger replay or a smaller "
-            "start will do"
-        )
-    return found
-
-
-def window_of(config: Config) -> int:
-    """Slots that are drawn together: for nets without memory those of one decision's target."""
-    return config.window if config.gru else config.n_step + 1
-
-
 def values(
-    config: Config, env: Env, net: QNetwork, target: QNetwork, rows: Rows
+    config: Config, env: Env, net: Rater, target: Rater, rows: Rows
 ) -> tuple[Float[Array, "R V A"], Float[Array, "R U"]]:
     """What the net says of decisions, and of the slots after them what playing on is worth.
 
     U is W, or 1 for nets without memory: the slot of the bootstrap.
     """
-    obs = jax.vmap(jax.vmap(env.encode))(rows.obs)
+    obs = jax.vmap(jax.vmap(partial(encoded, env)))(rows.obs)
     if config.gru:
         along = jax.vmap(partial(unroll, burn_in=config.burn_in), (None, 0, 0, 0))
         q, later = (along(n, obs, rows.contact, rows.alive) for n in (net, target))
         picks, legal = lax.stop_gradient(q), rows.legal
     else:
         rate = jax.vmap(jax.vmap(lambda net, o: net(o, jnp.zeros(0))[0], (None, 0)), (None, 0))
-        q, later = rate(net, obs[:, :1]), rate(target, obs[:, 1:])
-        picks, legal = rate(lax.stop_gradient(net), obs[:, 1:]), rows.legal[:, 1:]
+        now, then = (jax.tree.map(lambda x, at=at: x[:, at], obs) for at in (slice(1), slice(1, 2)))
+        q, later = rate(net, now), rate(target, then)
+        picks, legal = rate(lax.stop_gradient(net), then), rows.legal[:, 1:]
     best = jnp.argmax(jnp.where(legal, picks if config.double else later, -jnp.inf), axis=-1)
     return q, chosen(later, best)
 
 
 def loss(
-    config: Config, env: Env, count: Float[Array, ""], net: QNetwork, target: QNetwork, rows: Rows
+    config: Config, env: Env, count: Float[Array, ""], net: Rater, target: Rater, rows: Rows
 ) -> tuple[Float[Array, ""], tuple[dict[str, Array], Float[Array, "R V"]]]:
     """Sum of the Huber loss over valid decisions, divided by ``count``, which spans all shards.
 
@@ -178,13 +159,18 @@ def improve(
     return jax.vmap(member)(learner, rows, counts)
 
 
-def init(config: Config, spec: Spec, key: PRNGKeyArray) -> State:
-    """Fresh networks, the same on every shard, and an empty replay."""
+def init(
+    config: Config, spec: Spec, key: PRNGKeyArray, make: Any = init_learner, told: Told = None
+) -> State:
+    """Fresh networks, the same on every shard, and an empty replay.
+
+    ``make`` makes those of one kind of learner, ``told`` is what they are told; see ``scheme_of``.
+    """
     net_key, key = jr.split(key)
     kinds = [kind for _, kind in learning(spec.seating)]
-    make, keys = partial(init_learner, config, spec.env), jr.split(net_key, len(kinds))
+    make, keys = partial(make, config, spec.env), jr.split(net_key, len(kinds))
     learners = tuple(make(kind.members, k) for kind, k in zip(kinds, keys, strict=True))
-    replay = store(config, spec.env, spec.seating.lanes, shards_of(spec)).empty()
+    replay = store(config, spec.env, spec.seating.lanes, shards_of(spec), told).empty()
     none = jnp.float32(0), jnp.int32(0)
     return State(learners, replay, *none, shard_key(key, spec.axis), spec)
 
@@ -210,12 +196,12 @@ def epsilon_of(config: Config, state: State) -> Float[Array, "*seeds"]:
     return jnp.maximum(1 - (1 - config.epsilon) * gone, config.epsilon)
 
 
-def policy(config: Config, state: State) -> tuple[Agent, ...]:
+def policy(config: Config, state: State, agent: Any = Agent) -> tuple[Any, ...]:
     """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
     epsilon = epsilon_of(config, state)[..., None]
     each = zip(state.learners, learning(state.spec.seating), strict=True)
     alike = lambda kind: jnp.broadcast_to(epsilon, (*epsilon.shape[:-1], kind.members))
-    return tuple(Agent(learner.net, alike(kind)) for learner, (_, kind) in each)
+    return tuple(agent(learner.net, alike(kind)) for learner, (_, kind) in each)
 
 
 def pass_of(
@@ -241,11 +227,16 @@ def pass_of(
     return learner, replay, info
 
 
-def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, Array]]:
-    """Stores a chunk; every learner draws for itself, and learns from its own seats there."""
+def learn(
+    config: Config, state: State, chunk: Chunk, **more: Array
+) -> tuple[State, dict[str, Array]]:
+    """Stores a chunk; every learner draws for itself, and learns from its own seats there.
+
+    ``more`` are fields of the replay [L, T, ...] that are not among the slots.
+    """
     spec, (key, draw_key) = state.spec, jr.split(state.key)
     shards, length, progress = shards_of(spec), window_of(config), progress_of(config, state)
-    replay = state.replay.write(from_rollout(state.replay.scheme, chunk.slots))
+    replay = state.replay.write(from_rollout(state.replay.scheme, chunk.slots, **more))
     ready = (replay.held * replay.lanes * shards >= config.sized("start")) & (replay.held >= length)
     passes = jnp.where(ready, config.sized("passes"), 0)
     rate = config.learning_rate * (1 - progress * config.anneal)
@@ -279,14 +270,16 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
     return State(learners, replay, steps, state.updates + passes, key, spec), metrics
 
 
-def describe(config: Config, env: Env, roster: Roster, lent: bool = False) -> str:
+def describe(
+    config: Config, env: Env, roster: Roster, lent: bool = False, told: Told = None
+) -> str:
     """What a training keeps in memory, in words; ValueError where it is not to be had.
 
     ``lent`` says that it begins with episodes of others, so that it may learn at once.
     """
     if not lent:
         config.check_start()
-    whole = store(config, env, roster.lanes_for(config.sized("lanes")))
+    whole = store(config, env, roster.lanes_for(config.sized("lanes")), told=told)
     memory.check(whole.nbytes * config.seeds, whole.describe(config.seeds))
     return whole.describe(config.seeds)
 

@@ -270,7 +270,7 @@ def _learn_one(
         system.loss, config, spec, net.reader, learner.reading, study, progress, reader_key
     )
     info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
-    info |= told | _judged(study, record)
+    info |= told | judged(study, record)
     if more is not None:
         info["added_reward"] = masked_mean(more, study.acting)
     net = eqx.tree_at(lambda n: (n.policy, n.reader), net, (fitted.net, reader))
@@ -299,7 +299,7 @@ def _paid_more(seating: Seating, index: int, chunk: Chunk, more: Float[Array, "K
     return chunk._replace(slots=chunk.slots | {"reward": reward})
 
 
-def _judged(study: Study, record: dict[str, Array]) -> dict[str, Array]:
+def judged(study: Study, record: dict[str, Array]) -> dict[str, Array]:
     """How well the moves were predicted while playing, before anything was learnt from them."""
     if "predicted" not in record:
         return {}

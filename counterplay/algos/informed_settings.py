@@ -1,4 +1,4 @@
-"""Settings that all PPO agents share that read the others."""
+"""Settings that all agents share that read the others, and those of PPO among them."""
 
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_origin
@@ -8,8 +8,8 @@ from counterplay.names import unknown
 
 
 @dataclass(frozen=True)
-class Config(ppo.Config):
-    """Settings of PPO, and of a reader of the others."""
+class ReaderSettings:
+    """Settings of a reader of the others, whatever its policy learns by."""
 
     told_width: int = 32
     """Units that read what is held of each other player, before they are added up."""
@@ -27,8 +27,9 @@ class Config(ppo.Config):
     """Places from which the reader learns in each pass, drawn anew every time; where there are
     fewer, from all. A place is a seat of one lane for an iteration."""
 
-    def __post_init__(self):
-        super().__post_init__()
+    def check_reader(self) -> None:
+        """ValueError for the first of all settings that is none of its choices, or of these that
+        means nothing."""
         for field in fields(self):
             known, found = get_args(field.type), getattr(self, field.name)
             if get_origin(field.type) is Literal and found not in known:
@@ -42,3 +43,12 @@ class Config(ppo.Config):
             raise ValueError(f"reader_gru must be 0 or more units, found {self.reader_gru}")
         if not 0 < self.reader_rate < float("inf"):
             raise ValueError(f"reader_rate must be positive, found {self.reader_rate}")
+
+
+@dataclass(frozen=True)
+class Config(ReaderSettings, ppo.Config):
+    """Settings of PPO, and of a reader of the others."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_reader()

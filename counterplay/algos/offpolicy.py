@@ -1,15 +1,17 @@
 """What learners from a replay share: what is stored, and rows of decisions cut out of it."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from counterplay.algos.dqn_settings import Config
 from counterplay.episodes import Field, Replay, Scheme, default_scheme, memory, ring
 from counterplay.episodes.batch import Where
+from counterplay.episodes.default import AGENTS
 from counterplay.maths import n_step_returns
 from counterplay.seats import Seating
 from counterplay.types import Env
@@ -18,13 +20,18 @@ from counterplay.views import select
 FIELDS = (
     "obs", "actions", "avail_actions", "reward", "terminated", "closing", "continues", "alive",
 )  # fmt: skip
-READ = (*FIELDS, "contact", "filled")
-PRIORITY, LEAST = "priority", 1e-3
+PRIORITY, TOLD, LEAST = "priority", "told", 1e-3
+READ = (*FIELDS, "contact", "filled", TOLD)
 
 
-def scheme_of(env: Env, priority: bool = False) -> Scheme:
-    """What a learner of action values reads, and no more."""
+def scheme_of(env: Env, priority: bool = False, told: tuple[int, int] | None = None) -> Scheme:
+    """What a learner of action values reads, and no more.
+
+    ``told`` are rows and numbers a row of what every player is told beside the observation.
+    """
     scheme = default_scheme(env).only(*FIELDS).with_field("contact", Field((), np.bool_))
+    if told is not None:
+        scheme = scheme.with_field(TOLD, Field(told, group=AGENTS))
     return scheme.with_field(PRIORITY, Field(fill=-1.0)) if priority else scheme
 
 
@@ -64,6 +71,30 @@ def store_of(scheme: Scheme, env: Env, lanes: int, chunk: int, slots: int, windo
     return Store(scheme, lanes, each, chunk, max(min(env.horizon, each - chunk), 1))
 
 
+def store(
+    config: Config, env: Env, lanes: int, shards: int = 1, told: tuple[int, int] | None = None
+) -> Store:
+    """The replay of one of so many shards, each with so many lanes; ``told`` as in ``scheme_of``.
+
+    ValueError where all of them together never hold the slots after which learning starts.
+    """
+    scheme, window = scheme_of(env, config.priority > 0, told), window_of(config)
+    asked, wanted = config.sized("replay"), config.sized("start")
+    found = store_of(scheme, env, lanes, config.sized("slots"), -(-asked // shards), window)
+    if (most := shards * found.lanes * found.slots) < wanted:
+        raise ValueError(
+            f"dqn: replay must hold start, {wanted:,} slots, or nothing is ever learnt; found "
+            f"{most:,}, of the {asked:,} asked for in whole chunks: a larger replay or a smaller "
+            "start will do"
+        )
+    return found
+
+
+def window_of(config: Config) -> int:
+    """Slots that are drawn together: for nets without memory those of one decision's target."""
+    return config.window if config.gru else config.n_step + 1
+
+
 class Drawn(NamedTuple):
     """Windows of W slots of B lanes, as they were stored; of several members [K, B, ...]."""
 
@@ -87,13 +118,19 @@ def draw(replay: Replay, key: PRNGKeyArray, n: int, length: int, alpha: float = 
     return Drawn(data, pairs.where, pairs.ok, pairs.chance)
 
 
+def encoded(env: Env, obs: Any) -> Any:
+    """What a net reads in one slot, of what is stored of it; see ``Rows.obs``."""
+    return (env.encode(obs[0]), obs[1]) if isinstance(obs, tuple) else env.encode(obs)
+
+
 class Rows(NamedTuple):
     """Windows as one kind of learner sees them: R rows of W slots, one a seat of its own.
 
     A net without memory reads two slots only, that of the decision and that of its bootstrap.
     """
 
-    obs: Array
+    obs: Any
+    """As it is stored; with what else the net is told, a pair."""
     legal: Bool[Array, "*k R W A"]
     contact: Bool[Array, "*k R W"]
     alive: Bool[Array, "*k R W"]
@@ -147,7 +184,7 @@ def rows_of(
                 x = jnp.broadcast_to(x[:, None], (*seats.shape, *x.shape[1:]))
             else:
                 x = x[row, :, seats]
-            return x.reshape(-1, *x.shape[2:])
+            return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])  # -1 fails if empty
 
         weight = drawn.chance**-exponent
         weight = weight / jnp.where(drawn.ok, weight, 0.0).max()
@@ -177,7 +214,8 @@ def _row(
     paid, weight, at, valid = n_step_returns(reward, discount, alive & ~cut, closing, n)
     # what an absent player's slots hold is never read: not even a NaN there can spread
     seen = alive | (closing & jnp.append(False, goes[:-1]))
-    obs = select(seen, slots["obs"], jnp.zeros_like(slots["obs"]))
+    obs = (slots["obs"], slots[TOLD]) if TOLD in slots else slots["obs"]
+    obs = select(seen, obs, jax.tree.map(jnp.zeros_like, obs))
     legal = slots["avail_actions"] & seen[:, None]
     valid &= (weight == 0) | legal[at].any(-1)  # where no move is legal, none has a value
     valid &= jnp.arange(len(valid)) >= burn_in
@@ -185,8 +223,11 @@ def _row(
     rows = Rows(obs, legal, contact, alive, action, paid, weight, at, valid, importance)
     if whole:
         return rows
-    two = lambda x: jnp.stack([x[0], x[at[0]]])
-    both = {name: two(getattr(rows, name)) for name in ("obs", "legal", "contact", "alive")}
+    two = partial(jax.tree.map, lambda x: jnp.stack([x[0], x[at[0]]]))
+    both = {
+        name: jax.tree.map(two, getattr(rows, name))
+        for name in ("obs", "legal", "contact", "alive")
+    }
     first = {name: getattr(rows, name)[:1] for name in ("action", "paid", "weight", "valid")}
     return rows._replace(at=jnp.zeros_like(at[:1]), **both, **first)
 

@@ -173,4 +173,4 @@ class InWorld(Searcher):
         self, key: PRNGKeyArray, memory: Memory, view: View
     ) -> tuple[Functions, Any, Any, Float[Array, " A"]]:
         slot = self.agent.see(key, memory, view)
-        return self.agent.functions(), *self.agent.root(slot, view), slot.log_pi
+        return self.agent.functions(eager=True), *self.agent.root(slot, view), slot.log_pi

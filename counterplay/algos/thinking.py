@@ -52,12 +52,18 @@ def root_of(e: Float[Array, " E"], held: Held, alive: Bool[Array, " N"]) -> Node
 
 
 def functions(
-    model: Model, slow: Values, reader: GoalReader, policy: Conditioned, arriving: bool = False
+    model: Model,
+    slow: Values,
+    reader: GoalReader,
+    policy: Conditioned,
+    arriving: bool = False,
+    eager: bool = False,
 ) -> Functions:
     """``slow`` rates where one comes to; with ``arriving`` also what coming there has earned.
 
     The policy is told what ``reader`` would tell it, the likeliest where that is drawn, and shown
-    what the model of the game says would be seen; if it is recurrent, it remembers nothing.
+    what the model of the game says would be seen; if it is recurrent, it remembers nothing. With
+    ``eager`` imagined situations hold the others' chances, too, as those that were seen do.
     """
     world, mix = model.world, reader.rates.mix
 
@@ -90,7 +96,9 @@ def functions(
         mine = (legal > 0) | (legal == legal.max())  # some move is
         public = told.public_legal > 0 if world.public else jnp.ones_like(node.legal)
         public |= ~public.any(-1, keepdims=True)
-        return Arrival(Node(e, there, public, None), world.earned(told), alive[0], mine, there)
+        after = Node(e, there, public, None)
+        after = after._replace(moves=chances(after)) if eager else after
+        return Arrival(after, world.earned(told), alive[0], mine, there)
 
     def value(node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, ""]:
         rate = slow.arriving if arriving else slow.mean

@@ -41,6 +41,7 @@ PLAYERS: Players = {
     "ppo": ("ppo", {}),
     "ppo-gru": ("ppo", {"gru": 64}),
     "dqn": ("dqn", {}),
+    "goal_dqn": ("goal_dqn", {}),
 }
 POOLS = ("train", "held-out")
 FORESEEN = ("others_nll", "others_top1")

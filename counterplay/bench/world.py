@@ -28,7 +28,7 @@ from counterplay.types import Env
 
 WARM = 0.05
 """Share of the training over which the step size rises; it falls to 0 along a cosine."""
-CLIP = 100.0
+CLIP = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class World:
     """The game."""
     seat: tuple[str, ...] = ("0..3=random,nearest_stag,nearest_hare,adaptive",)
     """Who plays; all seats are learnt from."""
-    updates: int = 4096
+    updates: int = 8192
     """Steps of Adam, each on windows never seen before."""
-    batch: int = 32
+    batch: int = 64
     """Windows in each."""
     window: int = 8
     """Slots of a window."""
@@ -53,11 +53,11 @@ class World:
     """Moves looked ahead, in training and when it is measured."""
     held_out: int = 8192
     """Windows by which it is measured."""
-    hidden: int = 128
+    hidden: int = 192
     """Units that are carried on."""
-    groups: int = 16
+    groups: int = 8
     """Groups of the discrete latent; 0 for none."""
-    classes: int = 16
+    classes: int = 8
     """Classes of each."""
     width: int = 128
     """Units of a layer."""

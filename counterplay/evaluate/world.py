@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
@@ -19,7 +18,7 @@ from counterplay.models.nets import Dense
 from counterplay.models.twohot import symlog
 from counterplay.models.windows import Window
 from counterplay.models.world import World
-from counterplay.models.world_loss import Imagined, Weights, imagine, posterior
+from counterplay.models.world_loss import Imagined, Weights, imagine, posterior, shown_loss
 from counterplay.types import Env
 
 AHEAD = 5
@@ -83,10 +82,7 @@ def probe_loss(
         jnp.concatenate([window.shown, dreams.shown]),
     )
     logits = jax.vmap(probe.logits)(latents)
-    if probe.binary:
-        loss = optax.sigmoid_binary_cross_entropy(logits, truth).sum(-1)
-    else:
-        loss = 0.5 * jnp.square(logits - symlog(truth)).sum(-1)
+    loss = shown_loss(logits, truth, probe.binary).sum(-1)
     return masked_sum(loss, counts), counts.sum().astype(jnp.float32)
 
 

@@ -51,6 +51,8 @@ class Weights:
 
 
 DEFAULTS = Weights()
+PRECISION = 0.03
+"""To which numbers between 0 and 1 are told, such as a time over a horizon."""
 
 
 class Imagined(NamedTuple):
@@ -215,17 +217,25 @@ def shown_losses(
 ) -> dict[str, Float[Array, ""]]:
     """Of what is shown in a slot, in nats: the observation, my legal moves, the others'."""
     binary = optax.sigmoid_binary_cross_entropy
-    if world.binary:
-        reconstruction = binary(told.obs, obs).sum()
-    else:
-        reconstruction = 0.5 * jnp.square(told.obs - twohot.symlog(obs)).sum()
-    losses = {"reconstruction": reconstruction}
+    losses = {"reconstruction": shown_loss(told.obs, obs, world.binary).sum()}
     losses["legal"] = binary(told.legal, slot.legal.astype(jnp.float32)).sum()
     if world.public:
         others = binary(told.public_legal, slot.seen.legal.astype(jnp.float32))
         there = jnp.broadcast_to(slot.seen.alive[1:, None], others.shape)
         losses["public_legal"] = masked_sum(others, there)
     return losses
+
+
+def shown_loss(
+    logits: Float[Array, "*b F"], obs: Float[Array, "*b F"], binary: bool
+) -> Float[Array, "*b F"]:
+    """Of what is seen, in nats. Where it lies in 0..1: of ones; a number in between is normally
+    distributed with a deviation of PRECISION. Elsewhere of symlog, with a deviation of 1."""
+    if not binary:
+        return 0.5 * jnp.square(logits - twohot.symlog(obs))
+    between = (obs > 0) & (obs < 1)
+    off = (jax.nn.sigmoid(logits) - obs) / PRECISION
+    return jnp.where(between, 0.5 * off**2, optax.sigmoid_binary_cross_entropy(logits, obs))
 
 
 def moved_losses(world: World, told: Outcome, slot: Window) -> dict[str, Float[Array, ""]]:

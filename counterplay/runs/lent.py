@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from counterplay.algos.offpolicy import PRIORITY
+from counterplay.algos.offpolicy import PRIORITY, TOLD
 from counterplay.episodes import EpisodeBatch, Replay, Scheme
 from counterplay.episodes.export import batch_of, joined
 from counterplay.episodes.insert import fitting
@@ -115,6 +115,12 @@ def check(held: Held, state: Any, algorithm: str, opponents: list[str]) -> None:
                 f"({', '.join(there)}), found {len(seed)}"
             )
         for store, batch in zip(there.values(), _for(seed, len(there)), strict=True):
+            if TOLD in store.scheme.fields and TOLD not in batch.scheme.fields:
+                raise ValueError(
+                    f"--buffer-from {held.path}: {algorithm} learns from what players were told of "
+                    f"each other, field {TOLD!r}, found episodes without it; a run of {algorithm} "
+                    "with as many types and goals has some to lend"
+                )
             try:
                 fitting(store, suited(batch, store.scheme))
             except ValueError as error:
@@ -128,15 +134,17 @@ def check(held: Held, state: Any, algorithm: str, opponents: list[str]) -> None:
 
 
 def suited(batch: EpisodeBatch, scheme: Scheme) -> EpisodeBatch:
-    """The episodes for a store of this scheme: priorities stay behind where nobody asks for them.
+    """The episodes for a store of this scheme: priorities, and what players were told of each
+    other, stay behind where nobody asks for them.
 
-    They say how wrong another learner was. A store that asks for them where there are none fills
-    them in itself.
+    Priorities say how wrong another learner was. A store that asks for them where there are none
+    fills them in itself.
     """
-    if PRIORITY in scheme.fields or PRIORITY not in batch.scheme.fields:
+    behind = {PRIORITY, TOLD} & {*batch.scheme.fields} - {*scheme.fields}
+    if not behind:
         return batch
-    data = {name: x for name, x in batch.data.items() if name != PRIORITY}
-    names = [name for name in batch.scheme.fields if name != PRIORITY]
+    data = {name: x for name, x in batch.data.items() if name not in behind}
+    names = [name for name in batch.scheme.fields if name not in behind]
     return replace(batch, data=data, scheme=batch.scheme.only(*names))
 
 

@@ -141,15 +141,14 @@ def test_a_greedy_move_is_the_likeliest():
 
 def test_trust_follows_what_plans_were_worth():
     """Gains that rank as they were planned are trusted once the model knows the rules."""
-    acting = jnp.ones((1, 2, 5), bool)
-    gain = jr.normal(jr.key(0), acting.shape)
-    window = NamedTuple("Window", [("acting", Any)])(acting)
-    stretch: Any = NamedTuple("S", [("acting", Any), ("target", Any), ("worth", Any)])
+    shape = 1, 2, 5
+    acting, gain = jnp.ones(shape, bool), jr.normal(jr.key(0), shape)
     right = {"legal_right": jnp.ones(1), "alive_right": jnp.ones(1)}
-    tell = lambda target, info, progress: counterplay.judged(
-        CONFIG, {"gain": gain}, stretch(window.acting, target, jnp.zeros(acting.shape)), info,
-        jnp.float32(progress), lambda x: x,
-    )[0]  # fmt: skip
+
+    def tell(target: jax.Array, info: dict, progress: float) -> float:
+        told = gain, target, jnp.zeros(shape), acting, info, jnp.float32(progress)
+        return float(counterplay.judged(CONFIG, *told, lambda x: x)[0][0])
+
     late = 0.5
     assert tell(gain, right, late) == 1.0
     assert tell(-gain, right, late) == 0.0

@@ -1,0 +1,101 @@
+"""Settings of inferring types and goals of the others, and of what a policy is told of them."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeVar
+
+from counterplay.seats import Roster
+
+MOST_TYPES = 64
+S = TypeVar("S", bound="GoalSettings")
+
+
+@dataclass(frozen=True)
+class GoalSettings:
+    """Settings of a reader of types and goals, whatever its policy learns by."""
+
+    NAME: ClassVar[str]
+    """Of the algorithm, for errors."""
+
+    types: int | None = None
+    """Types that others may be of: by default as many as there are opponents in the training; 1
+    infers none."""
+    types_from: Literal["opponents", "moves"] = "opponents"
+    """What types are: who sits there, as a training knows, or whatever tells moves apart."""
+    goals: Literal["events", "codes", "declared", "none"] = "events"
+    """What goals are: what the others were seen to complete; codes that tell stretches of moves
+    apart; what they declare, which no learner should be told but in a study; or nothing."""
+    codes: int = 4
+    """Goals, where they are codes."""
+    window: int = 8
+    """Slots of an episode for which a code holds."""
+    goal_reward: float | None = None
+    """What a slot must pay for its event to be a goal; by default all events are."""
+    goal_quantile: float | None = None
+    """The same as a quantile of what slots with events pay, 0 to 1."""
+    reward_of: Literal["other", "mine"] = "other"
+    """Whose pay that is; the other's own is known while training only."""
+    belief: Literal["filter", "amortised"] = "filter"
+    """Bayes' rule over predicted moves, or what the recurrent layer says of types and goals."""
+    goal_input: Literal["belief", "map", "sample", "none"] = "belief"
+    """What the policy is told of types and goals: all of the belief, the likeliest, a draw, or
+    nothing."""
+    action_input: Literal["distribution", "argmax", "sample", "none"] = "distribution"
+    """What the policy is told of each other's next move, given that."""
+    mix: float = 0.01
+    """Share of every predicted move that is uniform, so that no belief dies."""
+    drift: float = 0.01
+    """Share of a belief over goals that a slot replaces by what the history says of them."""
+    type_drift: float = 0.0
+    """Share of a belief over types that a slot replaces by an even one, for who may change."""
+    habit: float = 0.0
+    """Weight, when goals begin anew, of how often each was reached in earlier episodes."""
+    decay: float = 0.98
+    """Weight of what was reached before, when another goal is."""
+
+    def check_goals(self) -> None:
+        """ValueError for the first of these that means nothing."""
+        me = self.NAME
+        if self.types is not None and not 1 <= self.types <= MOST_TYPES:
+            raise ValueError(f"{me}: types must be 1 to {MOST_TYPES}, found {self.types}")
+        for name, least in (("codes", 2), ("window", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{me}: {name} must be at least {least}, found "
+                                 f"{getattr(self, name)}")  # fmt: skip
+        if self.goal_reward is not None and self.goal_quantile is not None:
+            raise ValueError(f"{me}: give goal_reward or goal_quantile, not both")
+        if self.goal_quantile is not None and not 0 <= self.goal_quantile <= 1:
+            raise ValueError(f"{me}: goal_quantile must be 0 to 1, found {self.goal_quantile}")
+        if self.types_from == "moves" and (self.types or 1) < 2:
+            raise ValueError(f"{me}: types_from moves wants types, 2 or more, found "
+                             f"{self.types}")  # fmt: skip
+        bounds = self.goal_reward, self.goal_quantile
+        if self.goals != "events" and bounds != (None, None):
+            raise ValueError(f"{me}: goal_reward and goal_quantile pick among events, found "
+                             f"goals {self.goals}")  # fmt: skip
+        if self.goals in ("codes", "none") and self.habit:
+            raise ValueError(f"{me}: habit counts goals that were reached, found goals "
+                             f"{self.goals}")  # fmt: skip
+        for name in ("mix", "drift", "type_drift", "habit", "decay"):
+            least = 1e-6 if name == "mix" else 0
+            if not least <= getattr(self, name) <= 1 - 1e-6:
+                raise ValueError(
+                    f"{me}: {name} must be {least:g} to below 1, found {getattr(self, name)}"
+                )
+
+    def among(self: S, roster: Roster) -> S:
+        """The same, with as many types as there are opponents."""
+        if self.types_from == "moves":
+            return self
+        me, known = self.NAME, len(opponent_ids(roster.kinds))
+        if self.types is not None and 1 < self.types < known:
+            raise ValueError(f"{me}: types must be 1, or at least {known} for all opponents "
+                             f"here, found {self.types}")  # fmt: skip
+        if self.types is None and known > MOST_TYPES:
+            raise ValueError(f"{me}: there are {known} opponents, and types are {MOST_TYPES} "
+                             "at most: --types 1 infers none")  # fmt: skip
+        return replace(self, types=max(known, 1)) if self.types is None else self
+
+
+def opponent_ids(kinds: tuple) -> list[int]:
+    """Of all who do not learn, in order: the i-th of them is type i."""
+    return sorted({i for kind in kinds if not kind.learner for i in kind.ids})
