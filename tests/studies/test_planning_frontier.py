@@ -4,10 +4,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import jax
+import jax.random as jr
 import numpy as np
 import pytest
 
 from counterplay import studies
+from counterplay.algos import loops
 from counterplay.bench import agents, study_tables
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import scenario_of
@@ -102,7 +105,17 @@ def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
     assert study_tables.planning_frontier(found)[1]["steps of its own world"] == "9"
 
 
+def fresh(about: Any, env: Any, seed: int, seeds: int) -> Any:
+    """Agents as if they had been trained."""
+    module, config, roster = agents.training(about, env, seed, seeds)
+    config = loops.resolved(config, env, roster)
+    learner = module.init_learner(config, env, 1, jr.key(seed))
+    agent = module.Agent(jax.tree.map(lambda x: x[0], learner.net))
+    return [agent] * seeds, [[]] * seeds
+
+
 def test_trainings_are_runs_that_are_kept_and_plan_as_they_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(frontier, "learnt", fresh)
     chosen = frontier.PlanningFrontier(places=("race",), planners=("none",), seeds=1)
     (job,) = frontier.jobs_of(replace(chosen, steps=128, matches=20))
     about = job.config["training"]
