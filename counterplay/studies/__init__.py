@@ -13,11 +13,11 @@ STUDIES: dict[str, tuple[str, str]] = {
     ),
     "goal-timing": (
         "counterplay.studies.goal_timing:main",
-        "when goals should be inferred: at every event, or where it paid; rewards sparse or dense",
+        "when goals should be inferred: at every event, or only where it paid enough",
     ),
     "planning-frontier": (
         "counterplay.studies.planning_frontier:main",
-        "what planning earns and costs: none, a few moves ahead, a tree, learned or true simulator",
+        "what planning earns and costs: none, a few moves ahead, or a tree, in either world",
     ),
     "action-in-planning": (
         "counterplay.studies.action_in_planning:main",

@@ -100,7 +100,8 @@ def watched(reward: Any, moves: Any, predict: Any, goal: Any, belief: Any) -> Wa
         type_id=seats(two), mode=seats(two), opponent_id=seats(two), time=two, episode=two,
         contact=two == 1, ended=two == 1, seat=np.zeros(2, int), predict=predict, belief=belief,
     )  # fmt: skip
-    return Watching(*(x if x is None else np.repeat(x, 10, 0) for x in once))
+    each: Any = [x if x is None else np.repeat(x, 10, 0) for x in once]
+    return Watching(*each)
 
 
 def test_settings_are_those_that_there_are_and_quick_has_fewer():
