@@ -161,8 +161,8 @@ def measured(job: Job, out: Path, count: int, first: int) -> dict[str, Any]:
     folder = trained(about, job.seed, out, count, first)
     scenario, env = scenario_of(about["scenario"]), envs.make(about["game"])
     mine = with_planner(config["planner"], f"run:{folder}")
-    seats: dict[int, str] = dict.fromkeys(range(env.num_seats), about["against"])
-    seats[scenario.seat] = mine
+    them: str = about["against"]
+    seats = dict.fromkeys(range(env.num_seats), them) | {scenario.seat: mine}
     roster = roster_of(env, seats, "it")
     roster = replace(roster, focal=(scenario.seat,) * len(roster.tables))
     rows, spent = EpisodeRows(), Spent()
