@@ -55,7 +55,7 @@ Planner = Callable[..., Any]
 """(functions, *decision, key) -> Plan, for one decision."""
 
 
-def networks(chosen: Planning) -> Subject:
+def networks(chosen: Planning, players: int = PLAYERS) -> Subject:
     """A latent world in which everything is a network of 64-64 units, untrained."""
     import jax
     import jax.numpy as jnp
@@ -64,9 +64,9 @@ def networks(chosen: Planning) -> Subject:
     from counterplay.models.nets import Dense, Trunk
     from counterplay.planning import Arrival, Functions
 
-    others, nothing = PLAYERS - 1, jnp.zeros(0)
+    others, nothing = players - 1, jnp.zeros(0)
     keys = jr.split(jr.key(chosen.seed), 7)
-    moves = PLAYERS * ACTIONS
+    moves = players * ACTIONS
     body = Trunk(WIDTH + moves, (WIDTH, WIDTH), keys[0])
     judge = Trunk(WIDTH, (WIDTH, WIDTH), keys[1])
     them = Trunk(WIDTH, (WIDTH, WIDTH), keys[2])
@@ -76,7 +76,7 @@ def networks(chosen: Planning) -> Subject:
     def step(key, e, action, other_moves) -> Arrival:
         joint = jnp.concatenate([action[None], other_moves])
         hot = (joint[:, None] == jnp.arange(ACTIONS)[None]).astype(jnp.float32).ravel()
-        after = body(jnp.concatenate([e, hot]), nothing)[0]
+        after = body((e, hot), nothing)[0]
         yes = jnp.ones(ACTIONS, bool), jnp.ones(others, bool)
         return Arrival(after, after[0], jnp.ones(()), *yes)
 
@@ -92,7 +92,7 @@ def networks(chosen: Planning) -> Subject:
     )
     e = jr.normal(keys[6], (chosen.batch, WIDTH))
     prior = jax.vmap(functions.prior_of, (0, None))(e, ())
-    there = jnp.ones((chosen.batch, ACTIONS), bool), jnp.ones((chosen.batch, PLAYERS), bool)
+    there = jnp.ones((chosen.batch, ACTIONS), bool), jnp.ones((chosen.batch, players), bool)
     return Subject(functions, (e, (), prior, *there))
 
 
@@ -145,10 +145,34 @@ def searching(how: str) -> Callable[[Planning], Planner]:
     return of
 
 
+def latent(samples: int, depth: int = 1) -> Callable[[Planning], Planner]:
+    """A few moves ahead without a tree, so many draws of the others' moves for each of mine."""
+
+    def of(chosen: Planning) -> Planner:
+        from counterplay.planning.latent import plan
+
+        def planner(functions: Any, *at: Any) -> Any:
+            four = functions[:4]
+            return plan(*four, *at, depth=depth, samples=samples)
+
+        return planner
+
+    return of
+
+
+def two_players(chosen: Planning) -> Subject:
+    """The same with one other, whose moves can be summed over."""
+    return networks(chosen, 2)
+
+
 ROWS: dict[str, tuple[Callable[[Planning], Subject], Callable[[Planning], Planner]]] = {
     "gumbel": (networks, searching("gumbel")),
     "muzero": (networks, searching("muzero")),
     "puct": (networks, searching("puct")),
+    "latent, one other, exact": (two_players, latent(0)),
+    "latent, 4 draws": (networks, latent(4)),
+    "latent, 8 draws": (networks, latent(8)),
+    "latent, 4 draws, depth 2": (networks, latent(4, depth=2)),
     "gumbel, true simulator": (game, searching("gumbel")),
 }
 """Name -> what is planned with, and the planner."""

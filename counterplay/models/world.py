@@ -111,8 +111,9 @@ class World(eqx.Module):
         bins: int = 63,
         reach: float = 5.0,
     ):
-        """Of observations of ``features`` numbers. ``width`` is that of every layer, ``token`` that
-        of what is picked out of the latent a player; rewards beyond symexp(reach) are cut."""
+        """Of observations of ``features`` numbers. ``width`` is that of every layer, but for the
+        last before the heads, which has twice as many units; ``token`` that of what is picked out
+        of the latent a player. Rewards beyond symexp(reach) are cut."""
         twohot.bins(bins, reach)  # ValueError for what cannot be
         least = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
         _check(groups, classes, **least, token=token)
@@ -139,8 +140,9 @@ class World(eqx.Module):
         self.judge = Dense(hidden, width, 1.0, next(keys))
         self.posterior = _gated(Dense(width, corrects, 1.0, next(keys)), hidden, 2.0)
         self.glance = Dense(inputs, corrects, 4.0, next(keys))
-        self.reader = Dense(size, width, 2**0.5, next(keys))
-        self.heads = Dense(width + size, sum(self._sizes), 1.0, next(keys))
+        # wide: that somebody stands on something takes a unit for every place
+        self.reader = Dense(size, 2 * width, 2**0.5, next(keys))
+        self.heads = Dense(2 * width + size, sum(self._sizes), 1.0, next(keys))
 
     @property
     def size(self) -> int:
