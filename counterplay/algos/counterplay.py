@@ -37,7 +37,7 @@ from counterplay.models.history import from_record
 from counterplay.models.values import Values
 from counterplay.models.world import world_of
 from counterplay.planning import Functions, Plan
-from counterplay.planning.latent import letter, plan
+from counterplay.planning.latent import ignoring, letter, plan
 from counterplay.planning.simulator import Thought
 from counterplay.types import Act, Env, Memory, View
 
@@ -117,14 +117,16 @@ class Agent(goal_ppo.Agent):
         if how.form == "none":
             return Plan(jnp.zeros_like(slot.log_pi), jnp.exp(slot.log_pi))
         rates = {"gamma": how.gamma, "reward_weight": 1.0}
-        step, actions = f.step, f.actions
+        step, actions, update = f.step, f.actions, f.update
+        if how.form == "even":
+            actions, update = ignoring(actions, update)
         if how.form in ("letter", "arriving"):
             step, actions = letter(step, actions)
             rates = {"gamma": 1.0, "reward_weight": 0.0}
         heat = how.temperature * jnp.maximum(net.spread, 1.0) / jnp.maximum(net.trust, 1e-6)
         root, log_b = self.root(slot, view)
         return plan(
-            step, actions, f.update, f.value, root, log_b, slot.log_pi, view.legal,
+            step, actions, update, f.value, root, log_b, slot.log_pi, view.legal,
             view.alive, key, depth=how.depth, samples=how.samples, temperature=heat, **rates,
         )  # fmt: skip
 

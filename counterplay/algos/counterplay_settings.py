@@ -11,9 +11,10 @@ from counterplay.settings import check_least
 class Config(goal_ppo.Config):
     """Settings of PPO that infers goals, predicts moves, learns the game, and plans in it."""
 
-    plan: Literal["full", "arriving", "letter", "none"] = "full"
-    """What a move is worth: reward and value of what it leads to; the value of arriving there; to
-    the letter, the value of what is there, whoever has left; or no planning."""
+    plan: Literal["full", "even", "arriving", "letter", "none"] = "full"
+    """What a move is worth: reward and value of what it leads to; the same, had the others no
+    preference among their legal moves; the value of arriving there; to the letter, the value of
+    what is there, whoever has left; or no planning."""
     depth: int = 1
     """Moves of mine that are planned."""
     samples: int = 2

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from counterplay.names import unknown
 from counterplay.settings import check_least
 
-FORMS = ("full", "arriving", "letter")
+FORMS = ("full", "even", "arriving", "letter")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Latent:
     samples: int = 8
     """Draws of the others' moves for each of mine, 0 for all there are."""
     form: str = "full"
-    """full; arriving: the value of arriving alone; letter: to the letter, the value of what is
-    there, whoever has left."""
+    """full; even: full, had the others no preference among their moves; arriving: the value of
+    arriving alone; letter: to the letter, the value of what is there, whoever has left."""
     trust: float | None = None
     """How much of a say plans have, 0 to 1; by default as the training came to trust them."""
     temperature: float | None = None
@@ -33,7 +33,7 @@ class Latent:
         check_least(self, depth=1, samples=0)
         if self.form not in FORMS:
             raise unknown("form of planner latent", self.form, FORMS)
-        if self.form != "full" and self.depth > 1:
+        if self.form in ("arriving", "letter") and self.depth > 1:
             raise ValueError(f"planner latent: form {self.form} looks one move ahead, found depth "
                              f"{self.depth}")  # fmt: skip
         if self.trust is not None and not 0 <= self.trust <= 1:

@@ -150,26 +150,40 @@ def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
     """What so many seeds from one on earn in each way to play, against either set."""
     about = job.config
     scenario, env = scenario_of(about["scenario"]), envs.make(about["game"])
+    agents, foreseen = learnt(about, env, seed, seeds)
+    found = [play(scenario, env, pool, agents, about["matches"]) for pool in POOLS]
+    told = [{"foreseen": each} for each in foreseen]
+    sets = [dict(zip(POOLS, each, strict=True)) for each in zip(*found, strict=True)]
+    return [one | more for one, more in zip(sets, told, strict=True)]
+
+
+def training(about: dict[str, Any], env: Any, seed: int, seeds: int) -> tuple[Any, Any, Roster]:
+    """Module, settings and seats of a training; all but the learner are ``against``, by default
+    the training set. ``env`` is the game of the scenario."""
     module: Any = import_module(algos.module_of(about["algorithm"]))
     chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
     sizes = {"seed": seed, "seeds": seeds, "steps": about["steps"], "match": about["match"]}
-    config = module.Config(**sizes, **chosen)
-    entries = [
-        f"{i}={'self' if i == about['seat'] else 'pool:train'}" for i in range(env.num_seats)
-    ]
+    them = about.get("against", "pool:train")
+    entries = [f"{i}={'self' if i == about['seat'] else them}" for i in range(env.num_seats)]
     roster = roster_of(env, read_seats(tuple(entries), env.num_seats))
+    return module, module.Config(**sizes, **chosen), roster
+
+
+def learnt(
+    about: dict[str, Any], env: Any, seed: int, seeds: int, inside: Any = None
+) -> tuple[list[Any], list[list[float]]]:
+    """Agents of so many seeds from one on, and FORESEEN of each; ``inside`` a game that is shown
+    and pays in another way, where there is one."""
+    module, config, roster = training(about, env, seed, seeds)
     foreseen, nets = [], None
-    for update in module.train(config, env, roster):
+    for update in module.train(config, env if inside is None else inside, roster):
         told, nets = update.metrics, update.nets[0]
         foreseen.append([np.asarray(told[n]) for n in FORESEEN if n in told])
     nets = jax.tree.map(np.asarray, nets)
-    agents = [module.Agent(jax.tree.map(itemgetter((i, 0)), nets)) for i in range(seeds)]
-    found = [play(scenario, env, pool, agents, about["matches"]) for pool in POOLS]
     late = np.mean(foreseen[-max(len(foreseen) // 10, 1) :], axis=0)  # [FORESEEN or none, seeds]
     of = lambda i: [float(x) for x in late[..., i]] if late.size else []
-    told = [{"foreseen": of(i)} for i in range(seeds)]
-    sets = [dict(zip(POOLS, each, strict=True)) for each in zip(*found, strict=True)]
-    return [one | more for one, more in zip(sets, told, strict=True)]
+    agents = [module.Agent(jax.tree.map(itemgetter((i, 0)), nets)) for i in range(seeds)]
+    return agents, [of(i) for i in range(seeds)]
 
 
 def play(
@@ -178,7 +192,9 @@ def play(
     """What each agent earns an episode, sampled and greedy, in the form of
     ``references.measure``."""
     seats = dict.fromkeys(range(env.num_seats), f"pool:{pool}") | {scenario.seat: "random"}
-    roster = seated(roster_of(env, seats), scenario.seat, agents)
+    ways = [Way(agent, jnp.asarray(greedy)) for agent in agents for greedy in (False, True)]
+    labels = tuple(f"{i}, {way}" for i in range(len(agents)) for way in references.PLAYS)
+    roster = seated(roster_of(env, seats), scenario.seat, ways, labels)
     choosing, rows = matches // 2, EpisodeRows()
     episodes = (choosing + matches) * scenario.match
     evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)
@@ -189,18 +205,15 @@ def play(
     ]
 
 
-def seated(roster: Roster, seat: int, agents: list[Any]) -> Roster:
-    """The one table of a roster for every agent in that seat, twice: sampled, then greedy."""
+def seated(roster: Roster, seat: int, policies: list[Any], labels: tuple[str, ...]) -> Roster:
+    """The one table of a roster for every policy in that seat; all are of one kind."""
     (chairs,) = roster.tables
     at = chairs[seat].kind
-    ways = [Way(agent, jnp.asarray(greedy)) for agent in agents for greedy in (False, True)]
-    kind = Kind("agents", len(ways), policy=bank(ways), first_id=max(roster.ids) + 1)
+    count = len(policies)
+    kind = Kind("agents", count, policy=bank(policies), first_id=max(roster.ids) + 1)
     kinds = tuple(kind if i == at else k for i, k in enumerate(roster.kinds))
-    tables = tuple(
-        tuple(Chair(at, w) if c.kind == at else c for c in chairs) for w in range(len(ways))
-    )
-    labels = tuple(f"{i}, {way}" for i in range(len(agents)) for way in references.PLAYS)
-    return replace(roster, kinds=kinds, tables=tables, labels=labels, focal=(seat,) * len(ways))
+    tables = tuple(tuple(Chair(at, w) if c.kind == at else c for c in chairs) for w in range(count))
+    return replace(roster, kinds=kinds, tables=tables, labels=labels, focal=(seat,) * count)
 
 
 def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:

@@ -86,6 +86,45 @@ def agents(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def goal_timing(found: Any) -> list[dict[str, Any]]:
+    """What an agent earns and knows by what it takes for a goal."""
+    told = lambda row, name: f"{row[name]:.3f}" if name in row else "-"
+    return [
+        {
+            "scenario": row["scenario"],
+            "rewards": row["version"],
+            "goals": row["goals"],
+            "set": row["set"],
+            "seeds": str(len(row["per_seed"])),
+            "goal, nats": told(row, "goal_nll"),
+            "goal, top-1": told(row, "goal_top1"),
+            "next move, nats": told(row, "others_nll"),
+            "return an episode": f"{row['mean']:.3f}",
+            "adaptation score, 95%": _interval(row["score"]),
+        }
+        for row in found["rows"]
+    ]
+
+
+def planning_frontier(found: Any) -> list[dict[str, Any]]:
+    """What a frozen agent earns by how it plans, and what that costs."""
+    several = lambda row: len(row["per_seed"]) > 1
+    return [
+        {
+            "scenario": row["place"],
+            "planner": row["planner"],
+            "seeds": str(len(row["per_seed"])),
+            "return an episode": f"{row['mean']:.3f}"
+            + (f" ± {row['error']:.3f}" if several(row) else ""),
+            "decisions/s": "-" if row["speed"] is None else f"{row['speed']:,.0f}",
+            "simulator calls a decision": f"{row['simulator_calls']:,.0f}",
+            "steps of its own world": f"{row['world_steps']:,}",
+            "adaptation score, 95%": _interval(row["score"]),
+        }
+        for row in found["rows"]
+    ]
+
+
 def adaptation(found: Any) -> list[dict[str, Any]]:
     """Where each player lies between the references of each scenario."""
     return [

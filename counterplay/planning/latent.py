@@ -89,6 +89,20 @@ def letter(
     return stays, likeliest
 
 
+def ignoring(
+    actions: Callable[..., Any], update: Callable[..., Any]
+) -> tuple[Callable[..., Float[Array, "M A"]], Callable[..., Any]]:
+    """The same functions for one who ignores the others: whatever may be expected of them at all
+    is as likely as anything else, and what they do tells nothing."""
+
+    def alike(e: Any, belief: Any) -> Float[Array, "M A"]:
+        joint = _as_joint(actions(e, belief))
+        some = ((joint.chances > 0) & (joint.weight > 0)[:, None, None]).any(0)
+        return some / jnp.maximum(some.sum(-1, keepdims=True), 1)
+
+    return alike, lambda belief, e, others: belief
+
+
 def _rated(
     functions: tuple,
     rates: tuple[float, float, int],

@@ -11,6 +11,18 @@ STUDIES: dict[str, tuple[str, str]] = {
         "counterplay.studies.goal_choice:main",
         "what a goal should be: events, declared intents, codes of moves, or nothing",
     ),
+    "goal-timing": (
+        "counterplay.studies.goal_timing:main",
+        "when goals should be inferred: at every event, or only where it paid enough",
+    ),
+    "planning-frontier": (
+        "counterplay.studies.planning_frontier:main",
+        "what planning earns and costs: none, a few moves ahead, or a tree, in either world",
+    ),
+    "action-in-planning": (
+        "counterplay.studies.action_in_planning:main",
+        "how predicted moves enter: told to the policy, planned with, both or neither",
+    ),
     "types": (
         "counterplay.studies.types:main",
         "what a type should be: the opponents of the training, codes of moves, or none",

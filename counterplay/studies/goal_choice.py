@@ -51,10 +51,16 @@ def main(args: list[str]) -> int:
     return study(read(GoalChoice, args, "study goal-choice"), VARIANTS, QUICK, "study goal-choice")
 
 
-def study(chosen: Any, variants: Players, quick: tuple[str, ...], title: str) -> int:
-    """Every variant in every scenario, or few of them, as a queue that goes on; prints a table."""
+def study(
+    chosen: Any, variants: Players, quick: tuple[str, ...], title: str, steps: int | None = None
+) -> int:
+    """Every variant in every scenario, or few of them, as a queue that goes on; prints a table.
+
+    ``steps`` are those of a training where it is to be quick, by default the scenario's budget.
+    """
     if chosen.quick:
         short = {"scenarios": chosen.scenarios[:1], "seeds": min(chosen.seeds, 2)}
+        short |= {"steps": chosen.steps or steps}
         chosen = type(chosen)(**(vars(chosen) | short))
         variants = {name: variants[name] for name in quick}
     found = met(chosen, variants, title)

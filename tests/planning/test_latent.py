@@ -8,7 +8,7 @@ import pytest
 
 from counterplay.maths import bayes_update
 from counterplay.planning import Arrival, Joint
-from counterplay.planning.latent import letter, plan
+from counterplay.planning.latent import ignoring, letter, plan
 from counterplay.types import NO_MOVE
 
 KEY = jr.key(0)
@@ -56,6 +56,22 @@ def test_a_seventy_thirty_other_is_planned_for_as_both():
     step, point = letter(matrix(pays), lambda e, b: mixed)
     surely = planned(step, point)  # who plans for his likeliest move alone falls for it
     np.testing.assert_allclose(surely.q, [10.0, 1.0])
+
+
+def test_who_ignores_the_other_plans_for_all_it_may_do_alike():
+    """It does the first nine times in ten, and never the third, which would be the worst."""
+    step, expected = matrix([[10.0, 0.0, -30.0], [6.0, 6.0, 0.0]]), jnp.array([[0.9, 0.1, 0.0]])
+    believed = planned(step, expected)
+    np.testing.assert_allclose(believed.q, [9.0, 6.0], rtol=1e-6)
+    actions, update = ignoring(lambda e, b: expected, lambda *_: pytest.fail("it learns nothing"))
+    found = planned(step, actions)
+    np.testing.assert_allclose(found.q, [5.0, 6.0], rtol=1e-6)
+    joint = Joint(jnp.array([1.0, 0.0]), jnp.array([[[0.9, 0.1, 0.0]], [[0.0, 0.0, 1.0]]]))
+    actions, _ = ignoring(lambda e, b: joint, frozen)
+    np.testing.assert_allclose(actions(0, 0), [[0.5, 0.5, 0.0]])
+    nobody, _ = ignoring(lambda e, b: jnp.zeros((2, 3)), frozen)
+    np.testing.assert_array_equal(nobody(0, 0), np.zeros((2, 3)))
+    assert update("what was held", 0, 0) == "what was held"
 
 
 def test_weights_are_prior_times_exponential_of_q():

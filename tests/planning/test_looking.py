@@ -24,6 +24,7 @@ PLANNERS = (
     "latent:trust=1,samples=0",
     "latent:depth=2,samples=2,trust=1",
     "latent:form=letter,trust=1",
+    "latent:depth=2,samples=2,form=even,trust=1",
     "none",
     "mcts:sims=4,draws=2",
     "mcts:sims=4,draws=2,world=true",

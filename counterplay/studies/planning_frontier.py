@@ -1,0 +1,234 @@
+"""``counterplay study planning-frontier``: what planning earns, and what it costs.
+
+One training a seed, frozen: every planner has its policy, value, belief and action model, so what
+differs is how far it looks and in what.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from counterplay import envs, opponents, runs
+from counterplay.algos import loops
+from counterplay.algos.looking import Latent
+from counterplay.algos.searching import Mcts
+from counterplay.bench import study_tables
+from counterplay.bench.adaptation import SEED
+from counterplay.bench.agents import learnt, settings, training
+from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.evaluate import published, references
+from counterplay.evaluate.returns import evaluate
+from counterplay.evaluate.rows import EpisodeRows
+from counterplay.evaluate.scenarios import scenario_of
+from counterplay.evaluate.spent import Spent
+from counterplay.jobs import Job, digest, run
+from counterplay.opponents.sets import members
+from counterplay.planning.naming import read_planner, with_planner
+from counterplay.pools import roster_of
+from counterplay.settings import check_least
+
+_TRUE = ",world=true"
+PLANNERS = (
+    "none",
+    "latent:depth=1,trust=1",
+    "latent:depth=2,samples=4,trust=1",
+    "latent:depth=3,samples=2,trust=1",
+    *(f"mcts:sims={sims}{world}" for world in ("", _TRUE) for sims in (10, 50, 200)),
+)
+"""Plans are trusted wholly, or a training that came to trust them little would hide them."""
+QUICK = (
+    "none", "latent:depth=1,trust=1", "latent:depth=2,samples=4,trust=1", "mcts:sims=10",
+    "mcts:sims=50", f"mcts:sims=10{_TRUE}",
+)  # fmt: skip
+LANES = 64
+"""Games side by side, the same for every planner, of which decisions/s are told."""
+QUICK_STEPS, MATCHES, QUICK_MATCHES = 100_000, 320, 64
+
+
+@dataclass(frozen=True)
+class PlanningFrontier:
+    """Return, decisions/s and simulator calls of one frozen agent a seed, planning in many ways."""
+
+    places: tuple[str, ...] = ("stag_hunt:4x4=nearest_stag", "race", "coordination")
+    """Scenarios, against their training sets; or SCENARIO=RULE, against that one."""
+    planners: tuple[str, ...] = ()
+    """As eval --planner takes them; by default none, latent and mcts, in either world."""
+    quick: bool = False
+    """One seed, the first place, six planners and 100,000 steps: minutes instead of hours."""
+    seed: int = 600
+    """First seed of training."""
+    seeds: int = 10
+    """Trainings of each place."""
+    steps: int | None = None
+    """Environment steps of each training; by default the scenario's budget."""
+    matches: int | None = None
+    """Matches of each planner, 320 by default."""
+    greedy: bool = False
+    """The likeliest move in place of a drawn one."""
+    out: str = "runs/planning-frontier"
+    """Folder of the queue and of the trainings, which are run folders; a second call goes on where
+    the first was stopped."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        check_least(self, seeds=1, steps=1, matches=20)
+        for planner in self.planners:
+            world_steps(planner, 1)  # refuses what no planner is, and what cannot be counted
+
+
+def main(args: list[str]) -> int:
+    """``counterplay study planning-frontier``"""
+    title = "study planning-frontier"
+    chosen = short(read(PlanningFrontier, args, title))
+    jobs = jobs_of(chosen)
+    set_threads()
+    use_all_cores()
+    out = Path(chosen.out)
+    count = references.together(chosen.seeds)
+    results = run(
+        jobs, lambda job: measured(job, out, count, chosen.seed), out, title=title,
+        quiet=chosen.json,
+    )  # fmt: skip
+    if None in results:
+        return 1
+    found = {"seed": chosen.seed, "greedy": chosen.greedy, "rows": scored(jobs, results)}
+    if chosen.json:
+        print(json.dumps(found))
+        return 0
+    shown = study_tables.planning_frontier(found)
+    title += f", {'greedy' if chosen.greedy else 'sampled'} play"
+    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
+    return 0
+
+
+def short(chosen: PlanningFrontier) -> PlanningFrontier:
+    """The same, with less of everything where it is to be quick."""
+    if not chosen.quick:
+        return replace(chosen, planners=chosen.planners or PLANNERS)
+    return replace(
+        chosen,
+        places=chosen.places[:1],
+        planners=chosen.planners or QUICK,
+        seeds=1,
+        steps=chosen.steps or QUICK_STEPS,
+        matches=chosen.matches or QUICK_MATCHES,
+    )
+
+
+def jobs_of(chosen: PlanningFrontier) -> list[Job]:
+    """One a place, seed and planner; what is wrong with a place is told before any is done."""
+    seeds, jobs = range(chosen.seed, chosen.seed + chosen.seeds), []
+    for place in chosen.places:
+        about = place_of(place, chosen.steps)
+        more = {"matches": chosen.matches or MATCHES, "lanes": LANES, "greedy": chosen.greedy}
+        for planner in chosen.planners:
+            for seed in seeds:
+                config = {"training": about, "planner": planner} | more
+                jobs.append(Job(f"{file_of(place)}-{file_of(planner)}", config, seed))
+    return jobs
+
+
+def file_of(text: str) -> str:
+    """Of a place or a planner, as a file may be called."""
+    for mark in ":=,":
+        text = text.replace(mark, "-")
+    return text.strip()
+
+
+def place_of(text: str, steps: int | None) -> dict[str, Any]:
+    """All that a training depends on besides the seed. ValueError for a rule that is not there."""
+    name, mark, rule = text.partition("=")
+    scenario = scenario_of(name)
+    env, game = envs.make(scenario.game), scenario.game.partition(":")[0]
+    if mark:
+        opponents.make(rule, env)
+    about: dict[str, Any] = {"place": text, "scenario": scenario.name, "game": scenario.game}
+    about |= {"match": scenario.match, "seat": scenario.seat, "algorithm": "counterplay"}
+    about |= {"against": rule if mark else "pool:train"}
+    about |= {"train": [rule] if mark else list(members(game, "train"))}
+    about |= {"settings": settings(scenario, "counterplay", {})}
+    return about | {"steps": steps or scenario.budget}
+
+
+def measured(job: Job, out: Path, count: int, first: int) -> dict[str, Any]:
+    """What the frozen agent of a seed earns with a planner, and what it spends."""
+    about, config = job.config["training"], job.config
+    folder = trained(about, job.seed, out, count, first)
+    scenario, env = scenario_of(about["scenario"]), envs.make(about["game"])
+    mine = with_planner(config["planner"], f"run:{folder}")
+    them: str = about["against"]
+    seats = dict.fromkeys(range(env.num_seats), them) | {scenario.seat: mine}
+    roster = roster_of(env, seats, "it")
+    roster = replace(roster, focal=(scenario.seat,) * len(roster.tables))
+    rows, spent = EpisodeRows(), Spent()
+    evaluate(
+        env, roster, config["matches"] * scenario.match, seed=SEED, greedy=config["greedy"],
+        match=scenario.match, rows=rows, spent=spent, most_lanes=config["lanes"],
+    )  # fmt: skip
+    told = {"report": references.blocks(rows.match_returns()["it"]), "marks": rows.marks}
+    return told | spent.told() | {"world_steps": world_steps(config["planner"], env.num_actions)}
+
+
+def trained(about: dict[str, Any], seed: int, out: Path, count: int, first: int) -> Path:
+    """The run folder of a seed, trained with those beside it if it is not there yet."""
+    name = f"{file_of(about['place'])}-{digest(Job('training', about, 0))}"
+    folder_of = lambda seed: out / "trained" / f"{name}-{seed}"
+    if (folder_of(seed) / DONE).is_file():
+        return folder_of(seed)
+    begin, env = seed - (seed - first) % count, envs.make(about["game"])
+    agents, _ = learnt(about, env, begin, count)
+    for i, agent in enumerate(agents):
+        folder = folder_of(begin + i)
+        folder.mkdir(parents=True, exist_ok=True)
+        _, config, roster = training(about, env, begin + i, 1)
+        config = loops.resolved(config, env, roster)
+        kinds = [{"name": "self", "members": 1, "seats": [about["seat"]]}]
+        runs.save_config(folder, about["algorithm"], about["game"], kinds, config)
+        nets = (jax.tree.map(lambda x: x[None, None], agent.net),)
+        runs.save_policy(folder, nets, about["steps"])
+        (folder / DONE).touch()  # last: a folder without it was cut short
+    return folder_of(seed)
+
+
+DONE = "trained"
+"""A file in the folder of a training that is whole."""
+
+
+def world_steps(planner: str, moves: int) -> int:
+    """Steps of the learned world that one decision takes, among so many moves."""
+    how = read_planner(planner)
+    if isinstance(how, Latent):
+        if not how.samples:
+            raise ValueError(f"planner {planner}: with samples=0 steps depend on who is there")
+        return sum((moves * how.samples) ** depth for depth in range(1, how.depth + 1))
+    return how.sims if isinstance(how, Mcts) and not how.world else 0
+
+
+def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
+    """One row a place and planner, over all its seeds."""
+    groups: dict[str, list[Any]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        groups.setdefault(job.name, [job]).append(result)
+    return [_row(job, rows) for job, *rows in groups.values()]
+
+
+def _row(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    about, returns = job.config["training"], np.array([row["report"] for row in rows])
+    scenario, each = scenario_of(about["scenario"]), returns.mean(1)
+    row = {"place": about["place"], "planner": job.config["planner"], "steps": about["steps"]}
+    row |= {"matches": job.config["matches"], "score": None, "error": None}
+    if about["against"] == "pool:train" and published.path_of(scenario).is_file():
+        score = published.references(scenario).score(returns).score
+        row["score"] = score and [float(x) for x in score[:3]]
+    if len(rows) > 1:
+        row["error"] = float(each.std(ddof=1) / np.sqrt(len(rows)))
+    speeds = [row["decisions_a_second"] for row in rows]
+    row["speed"] = None if None in speeds else float(np.median(speeds))
+    row["simulator_calls"] = float(np.mean([one["calls_a_decision"] for one in rows]))
+    row["world_steps"] = rows[0]["world_steps"]
+    return row | {"mean": float(each.mean()), "per_seed": each.tolist()}
