@@ -5,7 +5,7 @@ plays accordingly.
 each other grows by Bayes' rule with the moves it makes, under a learned model of moves given type
 and goal. Types are the opponents of the training; goals what they were seen to complete, with
 hindsight, and where nothing was completed what their moves make likely. Reads top to bottom:
-reader, its loss, the agent; settings are in ``goal_ppo_settings``.
+reader, its loss, the agent; settings are in ``goal_settings``.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from counterplay.algos import informed
 from counterplay.algos.goal_settings import GoalSettings, opponent_ids
 from counterplay.algos.informed import Sight, System
+from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.labels import goals_of, met_together, prepared, types_found, types_of
 from counterplay.algos.study import Study
 from counterplay.maths import masked_sum
