@@ -102,8 +102,7 @@ def evaluate(args: list[str]) -> int:
     from counterplay.runs.folder import stamp
 
     plans, spent = chosen.planner is not None, Spent()
-    if chosen.planner is not None:
-        read_planner(chosen.planner)  # what is wrong with it is told before anything is loaded
+    read_planner(chosen.planner or "none")  # before anything is loaded
     with opening(members) as checkpoints:
         focal = with_planner(chosen.planner, f"run:{run}")
         roster, env = seats_of(chosen, envs.make(game), focal)

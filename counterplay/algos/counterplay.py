@@ -24,7 +24,7 @@ from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.fitting import fit_reader
 from counterplay.algos.imagining import model_loss, stretches
 from counterplay.algos.informed import Sight, System
-from counterplay.algos.thinking import Model, Node, functions, make_model, root_of, rows_of
+from counterplay.algos.thinking import Mind, Model, Node, make_model, root_of, rows_of
 from counterplay.maths import (
     chosen,
     masked_log_softmax,
@@ -138,7 +138,7 @@ class Agent(goal_ppo.Agent):
     def functions(self, eager: bool = False) -> Functions:
         """What it plans with."""
         net, arriving = self.net, self.net.how.form == "arriving"
-        return functions(net.model, net.slow, net.reader, net.policy, arriving, eager)
+        return Mind(net.model, net.slow, net.reader, net.policy, arriving, eager).functions
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
         see_key, plan_key, act_key = jr.split(key, 3)

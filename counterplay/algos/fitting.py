@@ -29,8 +29,7 @@ def fit_reader(
 ) -> tuple[Any, Any, dict[str, Float[Array, " K"]]]:
     """Several passes over the places, arrays [K, P, T, ...]; every part of the loss is a mean.
 
-    ``loss_of`` is that of an algorithm; see ``informed.Loss``. ``study`` is a ``Study``, or another
-    tree of arrays with an ``acting``.
+    ``loss_of`` is that of an algorithm; see ``informed.Loss``; ``study`` any tree with ``acting``.
     """
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members, places = study.acting.shape[:2]

@@ -23,12 +23,11 @@ from counterplay.algos.adam import optimiser
 from counterplay.algos.fitting import fit_reader
 from counterplay.algos.goal_ppo import GoalReader, make_reader, reader_loss
 from counterplay.algos.goal_settings import GoalSettings, opponent_ids
-from counterplay.algos.informed import judged
 from counterplay.algos.informed_settings import ReaderSettings
 from counterplay.algos.labels import prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.offpolicy import TOLD
-from counterplay.algos.study import studies
+from counterplay.algos.study import judged, studies
 from counterplay.maths import epsilon_soft, sample_action
 from counterplay.models.history import features_of
 from counterplay.models.q import ConditionedQ

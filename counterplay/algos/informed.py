@@ -24,14 +24,14 @@ from counterplay.algos.folding import Reading
 from counterplay.algos.informed_settings import Config
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import rows_of
-from counterplay.algos.study import Study, studies
+from counterplay.algos.study import Study, judged, paid_more, studies
 from counterplay.maths import chosen, masked_log_softmax, masked_mean, sample_action
 from counterplay.models.conditioned import Conditioned
 from counterplay.models.history import features_of
 from counterplay.rollout import Chunk, summary
-from counterplay.seats import Roster, Seating
+from counterplay.seats import Roster
 from counterplay.spread import shard_key
-from counterplay.types import NO_MOVE, Act, Env, Memory, View
+from counterplay.types import Act, Env, Memory, View
 
 DEFAULTS = Options()
 
@@ -244,7 +244,7 @@ def _learn_one(
     study = system.prepare(config, studies(spec.seating, index, chunk))
     more = system.reward and system.reward(config, env, net.reader, study)
     if more is not None:
-        chunk = _paid_more(spec.seating, index, chunk, more)
+        chunk = paid_more(spec.seating, index, chunk, more)
     value = jax.vmap(jax.vmap(lambda n, *x: system.agent(n).value(*x), (None, 0, 0)))
     last = value(net, chunk.next_memories[index], chunk.next_views[index])
     own = chunk._replace(memories=_first_of(chunk.memories, index))
@@ -286,27 +286,3 @@ def _learn_one(
 def _first_of(memories: tuple, index: int) -> tuple:
     """The policy's own memory, in place of the policy's and the reader's."""
     return tuple(m[0] if i == index else m for i, m in enumerate(memories))
-
-
-def _paid_more(seating: Seating, index: int, chunk: Chunk, more: Float[Array, "K P T"]) -> Chunk:
-    """The chunk with something added to the reward of one kind of learner."""
-    parts = [
-        more if i == index else jnp.zeros((*p.shape, more.shape[2]))
-        for i, p in enumerate(seating.places)
-    ]
-    added = jnp.moveaxis(seating.put(parts), 1, 2)  # [L, N, T] -> [L, T, N]
-    reward = jnp.where(chunk.slots["alive"], chunk.slots["reward"] + added, 0.0)
-    return chunk._replace(slots=chunk.slots | {"reward": reward})
-
-
-def judged(study: Study, record: dict[str, Array]) -> dict[str, Array]:
-    """How well the moves were predicted while playing, before anything was learnt from them."""
-    if "predicted" not in record:
-        return {}
-    log_p, counts = record["predicted"], study.moves != NO_MOVE
-    right = jnp.argmax(log_p, -1) == study.moves
-    nll = -jnp.maximum(chosen(log_p, study.moves), -50.0)
-    return {
-        "others_nll": masked_mean(nll, counts),
-        "others_top1": masked_mean(right.astype(jnp.float32), counts),
-    }

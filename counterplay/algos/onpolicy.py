@@ -87,8 +87,7 @@ def rows_of(
 
     ``last_value`` is what the slot after it is worth, ``told`` what the nets read beside the
     observation, ``gru`` the width of their memory, ``plan`` and ``pull`` what draws them to other
-    moves. ``total`` sums over shards. Advantages are
-    normalised over the live decisions of each member.
+    moves. ``total`` sums over shards; advantages are normalised over live decisions of a member.
     """
     slots, record = chunk.slots, chunk.records[index]
 
@@ -112,8 +111,7 @@ def rows_of(
         target=target,
         alive=alive,
         contact=alive,
-        plan=plan,
-        pull=pull,
+        **{"plan": plan, "pull": pull},
     )
     # what an absent player's slots hold is never read: not even a NaN there can spread
     rows = select(alive, rows, jax.tree.map(jnp.zeros_like, rows))

@@ -41,6 +41,8 @@ from counterplay.types import Act, Env, View
 from counterplay.views import select
 
 DEFAULTS = Options()
+TOLD = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped", "bad_updates")
+"""Metrics of learning; ``plan_loss``, too, where the policy is drawn to plans."""
 
 
 @dataclass(frozen=True)
@@ -243,8 +245,7 @@ def fit(
         counts = jnp.maximum(total(whole.sum(2).astype(jnp.float32)), 1.0)
         return lax.fori_loop(0, parts, lambda i, c: minibatch(order, counts, i, c), carry), None
 
-    names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped", "bad_updates")
-    names += () if rows.plan is None else ("plan_loss",)
+    names = [*TOLD, *([] if rows.plan is None else ["plan_loss"])]
     nothing = {name: jnp.zeros(some.shape[0]) for name in names}
     carry, _ = lax.scan(epoch, (*learner, nothing), jr.split(key, config.epochs))
     net, opt, info = carry

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from counterplay.maths import chosen, masked_mean
 from counterplay.models.history import Seen, from_record
 from counterplay.rollout import Chunk
 from counterplay.seats import Seating
@@ -94,3 +95,27 @@ def studies(seating: Seating, index: int, chunk: Chunk) -> Study:
         memory=chunk.memories[index][1],
         record=record,
     )
+
+
+def paid_more(seating: Seating, index: int, chunk: Chunk, more: Float[Array, "K P T"]) -> Chunk:
+    """The chunk with something added to the reward of one kind of learner."""
+    parts = [
+        more if i == index else jnp.zeros((*p.shape, more.shape[2]))
+        for i, p in enumerate(seating.places)
+    ]
+    added = jnp.moveaxis(seating.put(parts), 1, 2)  # [L, N, T] -> [L, T, N]
+    reward = jnp.where(chunk.slots["alive"], chunk.slots["reward"] + added, 0.0)
+    return chunk._replace(slots=chunk.slots | {"reward": reward})
+
+
+def judged(study: Study, record: dict[str, Array]) -> dict[str, Array]:
+    """How well the moves were predicted while playing, before anything was learnt from them."""
+    if "predicted" not in record:
+        return {}
+    log_p, counts = record["predicted"], study.moves != NO_MOVE
+    right = jnp.argmax(log_p, -1) == study.moves
+    nll = -jnp.maximum(chosen(log_p, study.moves), -50.0)
+    return {
+        "others_nll": masked_mean(nll, counts),
+        "others_top1": masked_mean(right.astype(jnp.float32), counts),
+    }

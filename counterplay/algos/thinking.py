@@ -51,43 +51,47 @@ def root_of(e: Float[Array, " E"], held: Held, alive: Bool[Array, " N"]) -> Node
     return Node(e, alive[1:], held.moves.any((1, 2)), held.moves)
 
 
-def functions(
-    model: Model,
-    slow: Values,
-    reader: GoalReader,
-    policy: Conditioned,
-    arriving: bool = False,
-    eager: bool = False,
-) -> Functions:
-    """``slow`` rates where one comes to; with ``arriving`` also what coming there has earned.
+class Mind(NamedTuple):
+    """All that planning in a learned world takes, its methods the functions of planners."""
 
-    The policy is told what ``reader`` would tell it, the likeliest where that is drawn, and shown
-    what the model of the game says would be seen; if it is recurrent, it remembers nothing. With
-    ``eager`` imagined situations hold the others' chances, too, as those that were seen do.
-    """
-    world, mix = model.world, reader.rates.mix
+    model: Model
+    slow: Values
+    """Rates where one comes to."""
+    reader: GoalReader
+    policy: Conditioned
+    arriving: bool = False
+    """What coming there has earned counts, too."""
+    eager: bool = False
+    """Imagined situations hold the others' chances, as those that were seen do."""
 
-    def chances(node: Node) -> Float[Array, "M Y G A"]:
+    @property
+    def functions(self) -> Functions:
+        return Functions(self.step, self.actions, self.update, self.value, self.prior_of)
+
+    def chances(self, node: Node) -> Float[Array, "M Y G A"]:
+        """Of the others' moves, given type and goal; zeros for the absent."""
         if node.moves is not None:
             return node.moves
-        even = node.legal / jnp.maximum(node.legal.sum(-1, keepdims=True), 1)
-        made = (1 - mix) * jnp.exp(model.ahead(node.e, node.legal)) + mix * even[:, None, None]
+        mix, legal = self.reader.rates.mix, node.legal
+        even = legal / jnp.maximum(legal.sum(-1, keepdims=True), 1)
+        log_pi = self.model.ahead(node.e, legal)
+        made = (1 - mix) * jnp.exp(log_pi) + mix * even[:, None, None]
         return jnp.where(node.there[:, None, None, None], made, 0.0)
 
-    def actions(node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, "M A"]:
-        return (jnp.exp(log_b)[..., None] * chances(node)).sum((1, 2))
+    def actions(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, "M A"]:
+        return (jnp.exp(log_b)[..., None] * self.chances(node)).sum((1, 2))
 
-    def update(log_b: Float[Array, "M Y G"], node: Node, others: Int[Array, " M"]) -> Array:
+    def update(self, log_b: Float[Array, "M Y G"], node: Node, others: Int[Array, " M"]) -> Array:
         made = others[:, None] == jnp.arange(node.legal.shape[-1])[None]
-        told = jnp.where(made[:, None, None], chances(node), 0.0).sum(-1)
+        told = jnp.where(made[:, None, None], self.chances(node), 0.0).sum(-1)
         told = jnp.where(made.any(-1)[:, None, None], jnp.log(told + 1e-9), 0.0)
         flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
         return bayes_update(flat(log_b), flat(told)).reshape(log_b.shape)
 
     def step(
-        key: PRNGKeyArray, node: Node, action: Int[Array, ""], others: Int[Array, " M"]
+        self, key: PRNGKeyArray, node: Node, action: Int[Array, ""], others: Int[Array, " M"]
     ) -> Arrival:
-        joint = jnp.concatenate([jnp.reshape(action, (1,)), others])
+        world, joint = self.model.world, jnp.concatenate([jnp.reshape(action, (1,)), others])
         h, prior = world.step(node.e, world.table(node.e), joint)
         e = world.arrive(key, h, prior)
         told = world.read(e, shown=False)
@@ -97,24 +101,24 @@ def functions(
         public = told.public_legal > 0 if world.public else jnp.ones_like(node.legal)
         public |= ~public.any(-1, keepdims=True)
         after = Node(e, there, public, None)
-        after = after._replace(moves=chances(after)) if eager else after
+        after = after._replace(moves=self.chances(after)) if self.eager else after
         return Arrival(after, world.earned(told), alive[0], mine, there)
 
-    def value(node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, ""]:
-        rate = slow.arriving if arriving else slow.mean
+    def value(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, ""]:
+        rate = self.slow.arriving if self.arriving else self.slow.mean
         return rate(node.e, rows_of(log_b, node.there))
 
-    def prior_of(node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, " A"]:
+    def prior_of(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, " A"]:
+        """The policy's moves, told what the reader would tell it, the likeliest where that is
+        drawn, and shown what the world says would be seen; a recurrent one remembers nothing."""
+        world, reader, there = self.model.world, self.reader, node.there[:, None]
         told = world.read(node.e)
         shown = jax.nn.sigmoid(told.obs) if world.binary else symexp(told.obs)
-        held = Held(log_b, chances(node), jnp.zeros_like(log_b[:, 0]))
+        held = Held(log_b, self.chances(node), jnp.zeros_like(log_b[:, 0]))
         none = [jnp.zeros((len(log_b), log_b[0].size)), jnp.zeros(node.legal.shape)]
-        told = told_of(held, none, reader.goal_input, reader.action_input)
-        told = jnp.concatenate([node.there[:, None], *told], 1)
-        told = jnp.where(node.there[:, None], told, 0.0)
-        return jax.nn.log_softmax(policy((shown, told), jnp.zeros(policy.gru))[0])
-
-    return Functions(step, actions, update, value, prior_of)
+        parts = told_of(held, none, reader.goal_input, reader.action_input)
+        rows = jnp.where(there, jnp.concatenate([there, *parts], 1), 0.0)
+        return jax.nn.log_softmax(self.policy((shown, rows), jnp.zeros(self.policy.gru))[0])
 
 
 def make_model(config: Any, world: World, sizes: tuple, key: PRNGKeyArray) -> Model:

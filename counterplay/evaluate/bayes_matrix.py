@@ -113,7 +113,8 @@ def lookahead(
     """
     if env.other_payoffs not in (None, env.payoffs):
         raise ValueError(f"lookahead: expected a symmetric game, found {env}: whose seat is mine?")
-    each = [[np.tile(x, (episodes, *[1] * (x.ndim - 1))) for x in asked(env, r)] for r in rules]
+    again = lambda x: np.tile(x, (episodes, *[1] * (x.ndim - 1)))
+    each = [(again(x), again(y)) for x, y in (asked(env, rule) for rule in rules)]
     chances, remembers = (np.stack(x) for x in zip(*each, strict=True))
     payoffs = np.array(env.payoffs)
     q = np.stack([_replies(*x, payoffs) for x in zip(chances, remembers, strict=True)])
