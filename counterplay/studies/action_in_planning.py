@@ -31,7 +31,7 @@ class ActionInPlanning(GoalChoice):
     scenarios: tuple[str, ...] = ("race", "coordination")
     """Scenarios, with references that are published."""
     quick: bool = False
-    """Two seeds, the first scenario, four variants and 100,000 steps: minutes instead of hours."""
+    """Two seeds, the first scenario, four variants and 100,000 steps: a part of the time."""
     seed: int = 700
     """First seed of training."""
     out: str = "runs/action-in-planning"

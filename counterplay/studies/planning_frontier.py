@@ -58,7 +58,7 @@ class PlanningFrontier:
     planners: tuple[str, ...] = ()
     """As eval --planner takes them; by default none, latent and mcts, in either world."""
     quick: bool = False
-    """One seed, the first place, six planners and 100,000 steps: minutes instead of hours."""
+    """One seed, the first place, six planners and 100,000 steps: a part of the time."""
     seed: int = 600
     """First seed of training."""
     seeds: int = 10
