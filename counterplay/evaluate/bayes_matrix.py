@@ -113,10 +113,12 @@ def lookahead(
     """
     if env.other_payoffs not in (None, env.payoffs):
         raise ValueError(f"lookahead: expected a symmetric game, found {env}: whose seat is mine?")
-    each = [[np.tile(x, (episodes, *[1] * (x.ndim - 1))) for x in asked(env, r)] for r in rules]
-    chances, remembers = (np.stack(x) for x in zip(*each, strict=True))
+    again = lambda x: np.tile(x, (episodes, *[1] * (x.ndim - 1)))
+    asked_of = zip(*(asked(env, rule) for rule in rules), strict=True)
+    chances, remembers = (np.stack([again(x) for x in part]) for part in asked_of)
     payoffs = np.array(env.payoffs)
     q = np.stack([_replies(*x, payoffs) for x in zip(chances, remembers, strict=True)])
+    each = list(zip(chances, remembers, strict=True))
     committed = np.stack([
         np.stack([_committed(rule, q[z].argmax(-1), each[z][1], payoffs) for rule in each])
         for z in range(len(rules))
