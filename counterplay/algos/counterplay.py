@@ -17,18 +17,17 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
-from counterplay.algos.fitting import fit_reader
-from counterplay.algos.imagining import model_loss, stretches
+from counterplay.algos.fitting import fit_reader, minibatches_of
+from counterplay.algos.imagining import judged, model_loss, stretches
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.thinking import Mind, Model, Node, make_model, root_of, rows_of
 from counterplay.maths import (
     chosen,
     masked_log_softmax,
-    rank_correlation,
     sample_action,
     v_trace,
 )
@@ -93,6 +92,10 @@ class Agent(goal_ppo.Agent):
     the latent of the game."""
 
     net: Net
+    learning: bool = eqx.field(static=True, default=False)
+    """It explores."""
+    counted: bool = eqx.field(static=True, default=False)
+    """Its decisions are, as of somebody who was asked to plan."""
 
     def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:
         net = self.net
@@ -113,7 +116,8 @@ class Agent(goal_ppo.Agent):
 
     def planned(self, key: PRNGKeyArray, slot: Seeing, view: View) -> Plan:
         """What moves are worth, and how often each is made: as the policy would, tilted by that."""
-        how, net, f = self.net.how, self.net, self.functions()
+        how, net = self.net.how, self.net
+        f = self.functions(arriving=how.form == "arriving")
         if how.form == "none":
             return Plan(jnp.zeros_like(slot.log_pi), jnp.exp(slot.log_pi))
         rates = {"gamma": how.gamma, "reward_weight": 1.0}
@@ -135,9 +139,9 @@ class Agent(goal_ppo.Agent):
         held = slot.sight.memory[1]
         return root_of(slot.e, held, view.alive), held.log_belief
 
-    def functions(self, eager: bool = False) -> Functions:
-        """What it plans with."""
-        net, arriving = self.net, self.net.how.form == "arriving"
+    def functions(self, eager: bool = False, arriving: bool = False) -> Functions:
+        """What it plans with; see ``Mind``."""
+        net = self.net
         return Mind(net.model, net.slow, net.reader, net.policy, arriving, eager).functions
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
@@ -152,14 +156,14 @@ class Agent(goal_ppo.Agent):
         record |= {"worth": self.net.slow.mean(slot.e, slot.rows), "plan": planned.weights}
         gain = chosen(planned.q, action) - (jnp.exp(slot.log_pi) * planned.q).sum()
         record |= {"gain": gain, "pull": self.net.how.distil * self.net.trust}
-        record |= {"simulator_calls": jnp.int32(0)}
+        record |= {"simulator_calls": jnp.int32(0)} if self.counted else {}
         return Act(action, slot.memory, record | slot.sight.record)
 
     def plays(self, planned: Plan, view: View) -> Float[Array, " A"]:
-        """Log-probabilities: the plan, and a share of all legal moves alike."""
+        """Log-probabilities: the plan, and while learning a share of all legal moves alike."""
         even = view.legal / jnp.maximum(view.legal.sum(), 1)
-        plans = self.net.how.form != "none"
-        share = jnp.where(plans & (self.net.trust > 0), self.net.how.explore, 0.0)
+        explores = self.learning and self.net.how.form != "none"
+        share = jnp.where(explores & (self.net.trust > 0), self.net.how.explore, 0.0)
         mu = (1 - share) * planned.weights + share * even
         return jnp.where(view.legal, jnp.log(mu), -jnp.inf)
 
@@ -220,11 +224,13 @@ def learn_more(
     net, total = learner.net, (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     each = jax.vmap(jax.vmap(lambda n, *x: Agent(n).worth(*x), (None, 0, 0)))
     last = each(net, chunk.next_memories[index], chunk.next_views[index])
+    key, fit_key = jr.split(key)
     stretch = stretches(spec.env, seating, index, chunk, study, key)
     ratio = jnp.exp(record["own"] - record["log_pi"])
     window, each = stretch.window, jax.vmap(jax.vmap(partial(v_trace, lam=config.lam)))
     discount = config.gamma * window.continues[..., 0]
-    target = each(window.reward, discount, record["worth"], last, stretch.closing, ratio)
+    told = window.reward, discount, record["worth"], last, stretch.closing
+    target, happened = each(*told, ratio), each(*told, jnp.ones_like(ratio))
     keep = lambda x: jnp.where(window.shown, x, 0.0)  # not even a NaN of the absent can spread
     stretch = stretch._replace(target=keep(target), worth=keep(record["worth"]))
     ids = tuple(goal_ppo.opponent_ids(seating.kinds))
@@ -234,43 +240,23 @@ def learn_more(
     )  # fmt: skip
     loss = partial(model_loss, ids)
     model, opt, info = fit_reader(
-        loss, how, spec, net.model, learner.modelling, stretch, progress, key
+        loss, how, spec, net.model, learner.modelling, stretch, progress, fit_key
     )
     bad = info.pop("bad_updates")
-    found = record["gain"], stretch.target, stretch.worth, stretch.acting
+    wrong = {name: info.pop(f"{name}_wrong") for name in ("legal", "alive")}
+    info |= {f"{name}_right": 1 - x for name, x in wrong.items()}
+    found = record["gain"], keep(happened), stretch.worth, stretch.acting
     trust, told = judged(config, *found, info, progress, total)
-    kept = config.slow ** (config.world_epochs * config.world_minibatches)
+    places = stretch.acting.shape[1], config.world_places
+    kept = config.slow ** (
+        config.world_epochs * minibatches_of(*places, config.world_minibatches)[1]
+    )
     near = lambda old, new: kept * old + (1 - kept) * new
     slow = jax.tree.map(near, net.slow, model.values)
     where = lambda n: (n.model, n.slow, n.trust, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
     net = eqx.tree_at(where, net, (model, slow, trust, spread))
     return learner._replace(net=net, modelling=opt), info | told | {"bad_updates": bad}
-
-
-def judged(
-    config: Config,
-    gain: Float[Array, "K P T"],
-    target: Float[Array, "K P T"],
-    worth: Float[Array, "K P T"],
-    acting: Bool[Array, "K P T"],
-    info: dict[str, Array],
-    progress: Float[Array, ""],
-    total: Any,
-) -> tuple[Float[Array, " K"], dict[str, Array]]:
-    """How far plans are to be trusted: none before they have been seen to tell good moves from
-    bad, or before the model knows who plays on and what is legal."""
-    flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
-    rank = jax.vmap(rank_correlation)(flat(gain), flat(target - worth), flat(acting))
-    shards = total(jnp.ones(()))
-    rank = total(rank) / shards
-    low, high = (
-        jnp.nanpercentile(jnp.where(acting, target, jnp.nan), p, axis=(1, 2)) for p in (5, 95)
-    )
-    spread = total(jnp.nan_to_num(high - low)) / shards
-    sound = (info["legal_right"] >= 0.99) & (info["alive_right"] >= 0.99)
-    trust = jnp.clip(2 * rank, 0, 1) * (sound & (progress >= config.warm))
-    return trust, {"plan_rank": rank, "trust": trust, "spread": spread}
 
 
 def system_of(ids: tuple[int, ...] = ()) -> System:
@@ -285,7 +271,7 @@ def init(config: Config, spec: Any, key: PRNGKeyArray) -> ppo.State:
 
 def policy(config: Config, state: ppo.State) -> tuple[Agent, ...]:
     """What plays while learning: one policy a kind of learner, leaves [K, ...]."""
-    return tuple(Agent(learner.net) for learner in state.learners)
+    return tuple(Agent(learner.net, learning=True) for learner in state.learners)
 
 
 def learn(config: Config, state: Any, chunk: Any) -> tuple[Any, dict[str, Array]]:

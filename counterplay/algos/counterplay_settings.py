@@ -60,6 +60,9 @@ class Config(goal_ppo.Config):
             self, depth=1, samples=0, latent=1, groups=0, classes=2, world_width=1, world_token=1,
             world_steps=1, world_epochs=1, world_minibatches=1, world_places=1, value_width=1,
         )  # fmt: skip
+        if self.types_from == "moves":
+            raise ValueError("counterplay: types are who sits there, in what is imagined, too; "
+                             "found types_from moves")  # fmt: skip
         for name in ("temperature", "world_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")

@@ -33,8 +33,7 @@ def fit_reader(
     """
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members, places = study.acting.shape[:2]
-    size = max(min(places, config.reader_places) // config.reader_minibatches, 1)
-    number = min(config.reader_minibatches, places // size)
+    size, number = minibatches_of(places, config.reader_places, config.reader_minibatches)
     rate = config.reader_rate * (1 - progress)
 
     def loss(reader, batch: Any):
@@ -67,3 +66,9 @@ def fit_reader(
     parts = jnp.moveaxis(parts, 2, 1).reshape(-1, members, size)
     (reader, opt), infos = lax.scan(minibatch, (reader, opt), parts)
     return reader, opt, jax.tree.map(lambda x: x.mean(0), infos)
+
+
+def minibatches_of(places: int, most: int, minibatches: int) -> tuple[int, int]:
+    """Places in each minibatch of a pass over so many at most, and how many minibatches it has."""
+    size = max(min(places, most) // minibatches, 1)
+    return size, min(minibatches, places // size)

@@ -14,14 +14,16 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from counterplay.algos.labels import goals_of, types_of
 from counterplay.algos.study import Study
 from counterplay.algos.thinking import Model
-from counterplay.maths import finite, masked_sum
+from counterplay.maths import finite, masked_sum, rank_correlation
 from counterplay.models import twohot
+from counterplay.models.history import from_record
 from counterplay.models.windows import Window, window_of
 from counterplay.models.world import World
 from counterplay.models.world_loss import Weights, posterior, world_losses
 from counterplay.rollout import Chunk
 from counterplay.seats import Seating
 from counterplay.types import NO_MOVE, Env
+from counterplay.views import select
 
 
 class Stretch(NamedTuple):
@@ -54,13 +56,15 @@ def stretches(
     lane, seat = places // seating.num_seats, places % seating.num_seats
     cut = lambda lane, seat: window_of(env, {n: x[lane] for n, x in chunk.slots.items()}, seat)
     window = jax.vmap(jax.vmap(cut))(lane, seat)
-    window = window._replace(seen=study.seen)
+    seen = from_record(chunk.records[index])
+    nothing: Any = jax.tree.map(jnp.zeros_like, seen)
+    window = window._replace(seen=select(window.shown, seen, nothing))
     closing = chunk.slots["closing"][lane]
     keys = jr.bits(key, (*closing.shape, 2), jnp.uint32)
-    nothing, start = jnp.zeros(closing.shape), chunk.memories[index][2]
+    none, start = jnp.zeros(closing.shape), chunk.memories[index][2]
     rows = chunk.records[index]["rows"]
     rows = jnp.where(window.shown[..., None, None], rows, 0.0)
-    return Stretch(window, study, start, closing, keys, nothing, nothing, rows)
+    return Stretch(window, study, start, closing, keys, none, none, rows)
 
 
 def model_loss(
@@ -75,7 +79,7 @@ def model_loss(
         world, s.window, obs, e, q, keys[1], Weights(steps=config.world_steps)
     )
     e = lax.stop_gradient(e)
-    parts = _expected(ids, model, s, e) | _valued(model, s, e, keys[2])
+    parts = _expected(ids, model, s, e) | _valued(config.gamma, model, s, e, keys[2])
     parts |= _judged(world, s.window, e, keys[2])
     sums |= {name: masked_sum(x, mask) for name, (x, mask) in parts.items()}
     counts |= {name: mask.sum().astype(jnp.float32) for name, (_, mask) in parts.items()}
@@ -100,7 +104,7 @@ def _expected(
 
 
 def _valued(
-    model: Model, s: Stretch, e: Float[Array, "T E"], key: PRNGKeyArray
+    gamma: float, model: Model, s: Stretch, e: Float[Array, "T E"], key: PRNGKeyArray
 ) -> dict[str, tuple[Array, Array]]:
     """Of what playing on is worth, and what arriving is: where I came, and where I left to."""
     values, window = model.values, s.window
@@ -109,11 +113,12 @@ def _valued(
     loss = jax.vmap(lambda logits, x: twohot.two_hot_loss(logits, x, bins))
     both = loss(told.later[:, 0], s.target) + loss(told.later[:, 1], s.target)
     came = jnp.roll(window.follows, 1).at[0].set(False)
-    arrived = jnp.roll(window.reward, 1) + s.worth
+    arrived = jnp.roll(window.reward, 1) + gamma * s.worth
     parts = {"value_loss": (both, acting)}
     parts |= {"arriving_loss": (loss(told.arriving, arrived), came)}
     left = lax.stop_gradient(_next(model.world, e, window, key))
-    leaving = loss(jax.vmap(values)(left, s.rows).arriving, window.reward)
+    staying = jnp.where(window.continues[:, 1:, None], s.rows, 0.0)
+    leaving = loss(jax.vmap(values)(left, staying).arriving, window.reward)
     return parts | {"leaving_loss": (leaving, acting & ~window.continues[:, 0])}
 
 
@@ -126,14 +131,39 @@ def _next(world: World, e: Array, window: Window, key: PRNGKeyArray) -> Float[Ar
 def _judged(
     world: World, window: Window, e: Array, key: PRNGKeyArray
 ) -> dict[str, tuple[Array, Array]]:
-    """How often it is right where it only imagines; without weight in the loss."""
+    """How often it is wrong where it only imagines; without weight in the loss."""
     told = jax.vmap(lambda x: world.read(x, False))(_next(world, e, window, key))
     told = lax.stop_gradient(told)
     acting, alive = window.acting, window.alive
-    right = (told.alive > 0) == window.continues
-    legal = (told.legal > 0) == jnp.roll(window.legal, -1, axis=0)
+    wrong = (told.alive > 0) != window.continues
+    legal = (told.legal > 0) != jnp.roll(window.legal, -1, axis=0)
     share = lambda x: x.astype(jnp.float32)
     return {
-        "alive_right": (share(right), alive & acting[:, None]),
-        "legal_right": (share(legal).mean(-1), window.follows),
+        "alive_wrong": (share(wrong), alive & acting[:, None]),
+        "legal_wrong": (share(legal).mean(-1), window.follows),
     }
+
+
+def judged(
+    config: Any,
+    gain: Float[Array, "K P T"],
+    happened: Float[Array, "K P T"],
+    worth: Float[Array, "K P T"],
+    acting: Bool[Array, "K P T"],
+    info: dict[str, Array],
+    progress: Float[Array, ""],
+    total: Any,
+) -> tuple[Float[Array, " K"], dict[str, Array]]:
+    """How far plans are to be trusted: none before they have been seen to tell good moves from
+    bad, or before the model knows who plays on and what is legal."""
+    flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
+    rank = jax.vmap(rank_correlation)(flat(gain), flat(happened - worth), flat(acting))
+    shards = total(jnp.ones(()))
+    rank = total(rank) / shards
+    low, high = (
+        jnp.nanpercentile(jnp.where(acting, happened, jnp.nan), p, axis=(1, 2)) for p in (5, 95)
+    )
+    spread = total(jnp.nan_to_num(high - low)) / shards
+    sound = (info["legal_right"] >= 0.99) & (info["alive_right"] >= 0.99)
+    trust = jnp.clip(2 * rank, 0, 1) * (sound & (progress >= config.warm))
+    return trust, {"plan_rank": rank, "trust": trust, "spread": spread}

@@ -57,7 +57,7 @@ class Latent:
         net = replace(agent.net, how=how)
         if self.trust is not None:
             net = replace(net, trust=jnp.full_like(net.trust, self.trust))
-        return type(agent)(net)
+        return type(agent)(net, counted=True)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Alone:
         """The policy without what it plans; whatever never plans stays as it is."""
         if not plans(agent):
             return agent
-        return type(agent)(replace(agent.net, how=agent.net.how._replace(form="none")))
+        net = replace(agent.net, how=agent.net.how._replace(form="none"))
+        return type(agent)(net, counted=True)
 
 
 def plans(agent: Any) -> bool:

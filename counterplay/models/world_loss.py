@@ -172,7 +172,8 @@ def posterior(
 
     def step(e, slot):
         looked, moved, fresh, contact, acting, k = slot
-        h, _ = world.expect(jnp.where(contact, world.begin(), e), moved)
+        e = jnp.where(contact, world.begin(), e)
+        h, _ = world.expect(e, moved)
         seen, q = world.corrected(None if key is None else k, h, looked, fresh)
         return jnp.where(acting, seen, e), (seen, q)
 

@@ -1,5 +1,6 @@
 """The agent that plans: what has a say in its moves, and what nobody may learn from."""
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -14,13 +15,17 @@ from meadow_play import ENV, KINDS, ROSTER, SEATING, SMALL, SPEC, varied
 
 from counterplay.algos import counterplay
 from counterplay.algos.counterplay import Agent, Config
+from counterplay.algos.imagining import judged, stretches
+from counterplay.algos.labels import prepared
 from counterplay.algos.looking import Alone
+from counterplay.algos.study import studies
 from counterplay.maths import masked_log_softmax
+from counterplay.models.world_loss import posterior
 from counterplay.rollout import Chunk, collect, open_lanes
 from counterplay.views import Last, cut_views
 
 TINY: dict[str, Any] = SMALL | {
-    "latent": 6, "groups": 2, "classes": 3, "world_width": 12, "world_token": 4, "value_width": 8,
+    "latent": 6, "world_width": 12, "world_token": 4, "value_width": 8,
     "world_minibatches": 2, "samples": 2,
 }  # fmt: skip
 CONFIG = Config(**TINY).among(ROSTER)
@@ -83,6 +88,31 @@ def test_what_the_absent_hold_changes_nothing_that_is_learnt():
     assert told["bad_updates"].sum() == also["bad_updates"].sum() == 0
 
 
+def test_what_is_learnt_from_are_the_latents_that_play_kept():
+    """Through departures, matches that begin and episodes that are cut short."""
+    state, chunk = played()
+    learner = state.learners[0].net
+
+    @jax.jit
+    def relived(world):
+        study = prepared(CONFIG, studies(SEATING, 0, chunk))
+        s = stretches(ENV, SEATING, 0, chunk, study, jr.key(0))
+        obs = jax.vmap(jax.vmap(jax.vmap(ENV.encode)))(jnp.nan_to_num(s.window.obs))
+        one = lambda window, obs, start: posterior(world, window, obs, start, None)[0]
+        e = jax.vmap(jax.vmap(one))(s.window, obs, s.start)
+        return e, s.window.acting
+
+    e, acting = relived(jax.tree.map(lambda x: x[0], learner.model.world))
+    last = SLOTS - 1 - jnp.argmax(acting[..., ::-1], -1)  # where each acted last
+    ended = jnp.take_along_axis(e, last[..., None, None], axis=2)[:, :, 0]
+    began = played().chunk.slots["contact"][jnp.asarray(SEATING.places[0]) // 3]
+    since = jnp.arange(SLOTS)[None, None] > last[..., None]
+    whole = ~(began & since).any(-1) & acting.any(-1)
+    assert whole.sum() > 3
+    kept = chunk.next_memories[0][2]
+    np.testing.assert_allclose(ended[whole], kept[whole], atol=1e-5)
+
+
 def views():
     """What seats are shown in fresh games, leaves [L, N, ...]."""
 
@@ -127,9 +157,11 @@ def test_trusted_plans_tilt_the_policy_and_every_legal_move_stays_possible():
     assert (np.ptp(np.asarray(q), axis=-1) > 1e-4).any()
     wanted = masked_log_softmax(log_pi + q / 0.25, legal)
     even = np.asarray(legal) / np.asarray(legal).sum(-1, keepdims=True)
-    mu = 0.98 * np.exp(wanted) + 0.02 * even
-    np.testing.assert_allclose(np.exp(log_mu), mu, atol=1e-5)
+    np.testing.assert_allclose(np.exp(log_mu), np.exp(wanted), atol=1e-5)
     np.testing.assert_allclose(np.exp(log_probs).sum(-1), 1.0, rtol=1e-5)
+    learning = replace(agent(1.0), learning=True)  # who is frozen explores no more
+    log_mu = thought(learning, jr.key(0))[2]
+    np.testing.assert_allclose(np.exp(log_mu), 0.98 * np.exp(wanted) + 0.02 * even, atol=1e-5)
 
 
 def test_a_greedy_move_is_the_likeliest():
@@ -147,7 +179,7 @@ def test_trust_follows_what_plans_were_worth():
 
     def tell(target: jax.Array, info: dict, progress: float) -> float:
         told = gain, target, jnp.zeros(shape), acting, info, jnp.float32(progress)
-        return float(counterplay.judged(CONFIG, *told, lambda x: x)[0][0])
+        return float(judged(CONFIG, *told, lambda x: x)[0][0])
 
     late = 0.5
     assert tell(gain, right, late) == 1.0
@@ -165,6 +197,7 @@ def test_trust_follows_what_plans_were_worth():
         ({"temperature": 0.0}, "temperature must be positive, found 0.0"),
         ({"warm": 1.0}, "warm must be 0 to below 1, found 1.0"),
         ({"distil": -0.5}, "distil must be 0 or more, found -0.5"),
+        ({"types_from": "moves", "types": 2}, "counterplay: types are who sits there"),
         ({"plan": "tree"}, "unknown plan 'tree'"),
     ],
 )
