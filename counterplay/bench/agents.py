@@ -117,7 +117,7 @@ def met(bench: Any, players: Players, title: str) -> dict[str, Any] | None:
 
 def latest() -> list[Scenario]:
     """Of every game the scenario of the highest version whose references are published."""
-    there = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
+    there = [s for s in SCENARIOS.values() if published.path_of(s).is_file() and not s.weak]
     return list({s.name.rpartition("-v")[0]: s for s in there}.values())
 
 

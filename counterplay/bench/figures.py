@@ -44,8 +44,7 @@ SUITE: dict[str, str] = {
     "faults": "bench faults",
     "references": "headroom",
     "adaptation": "bench adaptation --seeds 4",
-    "agents": "bench agents --scenarios race coordination matrix:pd --players goal_ppo ppo ppo-gru "
-    "--seeds 2",
+    "agents": "bench agents --scenarios race coordination --players goal_ppo ppo ppo-gru --seeds 2",
     "overhead": "bench overhead",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",

@@ -63,9 +63,10 @@ def adaptation(
     count = len(np.atleast_1d(np.asarray(returns)))
     room = at["oracle"] - at["random"]
     headroom = (at["filter"] - at["blind"]) / room if room > 0 else np.nan
+    sound = at["blind"] >= at["random"]  # or random play would have a score
     ratio = lambda low, high: _ratio(at, drawn, low, high, level, count)
     return Adaptation(
-        ratio("blind", "filter") if headroom >= least and headroom > 0 else None,
+        ratio("blind", "filter") if headroom >= least and headroom > 0 and sound else None,
         ratio("random", "oracle") if room > 0 else None,
         float(headroom),
     )

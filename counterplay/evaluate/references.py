@@ -173,8 +173,10 @@ def measure_tables(scenario: Scenario, matches: int) -> dict[str, dict[str, Any]
     follows.
     """
     env = envs.make(scenario.game)
-    if not isinstance(env, Matrix):
+    if not scenario.tables:
         return {}
+    if not isinstance(env, Matrix):
+        raise ValueError(f"{scenario.name}: tables are of repeated matrix games, found {env}")
     rules = game_of(scenario, "train", (), None).pool.rules
     made = tabular.table(tabular.known(env, rules, scenario.match, scenario.seat))
     (own,) = measure(scenario, "train", [made], (BLIND, ORACLE), matches)

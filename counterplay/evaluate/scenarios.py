@@ -28,6 +28,10 @@ class Scenario:
     """Settings of PPO for the references."""
     reader: str = "counterplay.evaluate.reading:public"
     """What makes the exact inference over the others: ``module:function(env, rules, seat)``."""
+    tables: bool = False
+    """Tables stand beside networks among its references, as the repeated matrix games have them."""
+    weak: bool = False
+    """Its published blind player is known to be too weak: no adaptation score is told."""
 
     @property
     def file(self) -> str:
@@ -49,12 +53,12 @@ _HIDDEN = "counterplay.evaluate.reading_hidden:"
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("matrix:pd-v1", "matrix:pd", 1, **_REPEATED),
-        Scenario("matrix:chicken-v1", "matrix:chicken", 1, **_REPEATED),
-        Scenario("matrix:stag-v1", "matrix:stag", 1, **_REPEATED),
+        Scenario("matrix:pd-v1", "matrix:pd", 1, **_REPEATED, weak=True),
+        Scenario("matrix:chicken-v1", "matrix:chicken", 1, **_REPEATED, weak=True),
+        Scenario("matrix:stag-v1", "matrix:stag", 1, **_REPEATED, weak=True),
         # many short episodes: whoever forgets between them has to start anew
-        Scenario("matrix:pd-v2", "matrix:pd,horizon=5", 20, **_REPEATED),
-        Scenario("matrix:stag-v2", "matrix:stag,horizon=2", 50, **_REPEATED),
+        Scenario("matrix:pd-v2", "matrix:pd,horizon=5", 20, **_REPEATED, tables=True),
+        Scenario("matrix:stag-v2", "matrix:stag,horizon=2", 50, **_REPEATED, tables=True),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),
         Scenario("race-v2", "race:narrow", 20, training=_MATCH),

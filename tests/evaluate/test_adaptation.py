@@ -37,6 +37,13 @@ def test_too_little_headroom_is_a_dash(filter, printed):
     assert found.share is not None and (printed or str(found) == "-")
 
 
+def test_where_random_moves_would_score_nothing_does():
+    """As against opponents of whom who knows nothing thinks wrongly."""
+    assert scored([3.0], random=[2.0]).score is not None
+    found = scored([3.0], random=[2.1])
+    assert found.score is None and found.share is not None
+
+
 def test_no_room_at_all_has_no_share_either():
     found = scored([3.0], oracle=[0.0])
     assert found.score is None and found.share is None and np.isnan(found.headroom)

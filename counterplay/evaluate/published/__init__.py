@@ -21,11 +21,14 @@ class References(NamedTuple):
     blind: Float[np.ndarray, " B"]
     filter: Float[np.ndarray, " B"]
     oracle: Float[np.ndarray, " B"]
+    weak: bool = False
+    """The blind player is known to be too weak: no score is told."""
 
     def score(self, returns: Any) -> Adaptation:
         """Where an agent lies between them; ``returns`` as in ``adaptation``."""
         fixed = {name: getattr(self, name)[None] for name in NAMES}  # one seed, chosen; its blocks
-        return adaptation(returns, **fixed)
+        found = adaptation(returns, **fixed)
+        return found._replace(score=None) if self.weak else found
 
 
 def path_of(scenario: Scenario) -> Path:
@@ -48,4 +51,5 @@ def references(scenario: Scenario, pool: str = "train") -> References:
     rows = read(scenario)["sets"]
     if pool not in rows:
         raise ValueError(f"{scenario.name} has references for {', '.join(rows)}, not for {pool}")
-    return References(*(np.array(rows[pool][name]["blocks"]) for name in NAMES))
+    blocks = (np.array(rows[pool][name]["blocks"]) for name in NAMES)
+    return References(*blocks, weak=scenario.weak)
