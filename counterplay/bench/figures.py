@@ -46,6 +46,8 @@ SUITE: dict[str, str] = {
     "adaptation": "bench adaptation --seeds 4",
     "agents": "bench agents --scenarios race coordination --players goal_ppo ppo ppo-gru --seeds 2",
     "overhead": "bench overhead",
+    "world": "bench world --groups 0 --updates 6144",
+    "planning": "bench planning",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",
@@ -84,6 +86,7 @@ class Figures:
         "docs/roshambo.md",
         "docs/evaluation.md",
         "docs/reading.md",
+        "docs/planning.md",
     )
     """Markdown files whose tables are replaced."""
     peer: str | None = None

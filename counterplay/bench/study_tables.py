@@ -149,8 +149,8 @@ def _interval(x: Any) -> str:
 
 def world(found: Any) -> list[dict[str, Any]]:
     """How right a model of the game is, by the number of true joint moves it looks ahead."""
-    rows = []
-    for way in ("likeliest", "drawn"):
+    rows, ways = [], ["likeliest", "drawn"]
+    for way in ways[: 1 if found["likeliest"] == found["drawn"] else 2]:  # without chance alike
         of = found[way]
         for i in range(len(of["state"])):
             share = lambda name, of=of, i=i: f"{of[name][i]:.2%}" if name in of else ""
@@ -167,3 +167,16 @@ def world(found: Any) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def planning(found: Any) -> list[dict[str, Any]]:
+    """Decisions a second of planners on the same networks."""
+    return [
+        {
+            "planner": row["planner"],
+            "decisions/s": f"{row['decisions_a_second']:,.0f}",
+            "of processor time": f"{row['decisions_a_processor_second']:,.0f}",
+            "compiling, s": f"{row['compile_seconds']:.0f}",
+        }
+        for row in found["rows"]
+    ]

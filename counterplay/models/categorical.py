@@ -52,3 +52,15 @@ def balanced(
     fixed = lax.stop_gradient
     dynamics, representation = divergence(fixed(log_q), log_p), divergence(log_q, fixed(log_p))
     return jnp.maximum(dynamics, FREE_NATS), jnp.maximum(representation, FREE_NATS)
+
+
+def check(groups: int, classes: int, **sizes: int) -> None:
+    """ValueError for sizes that cannot be."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"world: {name} must be at least 1, found {size}")
+    if groups < 0 or (groups and classes < 2):
+        raise ValueError(
+            f"world: a discrete latent needs groups of 2 classes or more, found {groups} of "
+            f"{classes}; groups=0 has none"
+        )

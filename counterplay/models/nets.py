@@ -40,6 +40,11 @@ class Dense(eqx.Module):
         return y
 
 
+def opened(layer: Dense, gates: int, bias: float) -> Dense:
+    """The layer, whose first outputs open gates so far before anything was learnt."""
+    return eqx.tree_at(lambda d: d.bias, layer, layer.bias.at[:gates].set(bias))
+
+
 ACTIVATIONS = {"relu": jax.nn.relu, "silu": jax.nn.silu, "tanh": jnp.tanh}
 """What units may be, by name."""
 

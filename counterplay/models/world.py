@@ -30,7 +30,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.models import categorical, history, twohot
 from counterplay.models.history import Seen
-from counterplay.models.nets import Dense
+from counterplay.models.nets import Dense, opened
 from counterplay.types import NO_MOVE, Env
 
 Looked = tuple[Float[Array, " W"], Float[Array, " X"]]
@@ -76,6 +76,10 @@ class World(eqx.Module):
     posterior: Dense
     glance: Dense
     """What is seen also goes past all layers, straight to the posterior."""
+    stands: Dense
+    """What is picked of a player, for what it may do: the same for all of them."""
+    ground: Dense
+    may: Dense
     reader: Dense
     heads: Dense
     """All of them, side by side; see ``read``."""
@@ -116,12 +120,12 @@ class World(eqx.Module):
         of the latent a player. Rewards beyond symexp(reach) are cut."""
         twohot.bins(bins, reach)  # ValueError for what cannot be
         least = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
-        _check(groups, classes, **least, token=token)
+        categorical.check(groups, classes, **least, token=token)
         self.seats, self.actions, self.goals, self.features = seats, actions, goals, features
         self.public, self.binary = public, binary
         self.hidden, self.groups, self.classes = hidden, groups, classes if groups else 0
         self.bins, self.reach = bins, reach
-        size, keys = self.size, iter(jr.split(key, 16))
+        size, keys = self.size, iter(jr.split(key, 20))
         corrects = 2 * hidden + self.groups * self.classes
         inputs = history.width(features, seats, actions, goals)
         self.eye = Dense(inputs, width, 2**0.5, next(keys)), Dense(width, width, 1.0, next(keys))
@@ -132,17 +136,19 @@ class World(eqx.Module):
         self.effect = jr.normal(next(keys), (seats, token, width)) / token**0.5
         self.carry = Dense(size, width, 1.0, next(keys))
         # at first h stays what it was: else many steps on it would be anything
-        self.turn = _gated(Dense(2 * width, 2 * hidden, 0.05, next(keys)), hidden, 3.0)
+        self.turn = opened(Dense(2 * width, 2 * hidden, 0.05, next(keys)), hidden, 3.0)
         self.prior = (
             Dense(hidden, width, 2**0.5, next(keys)),
             Dense(width, self.groups * self.classes, 1.0, next(keys)),
         )
         self.judge = Dense(hidden, width, 1.0, next(keys))
-        self.posterior = _gated(Dense(width, corrects, 1.0, next(keys)), hidden, 2.0)
+        self.posterior = opened(Dense(width, corrects, 1.0, next(keys)), hidden, 2.0)
         self.glance = Dense(inputs, corrects, 4.0, next(keys))
-        # wide: that somebody stands on something takes a unit for every place
-        self.reader = Dense(size, 2 * width, 2**0.5, next(keys))
-        self.heads = Dense(2 * width + size, sum(self._sizes), 1.0, next(keys))
+        self.stands = Dense(token, width, 1.0, next(keys))
+        self.ground = Dense(size, width, 1.0, next(keys))
+        self.may = Dense(width, actions, 0.1, next(keys))
+        self.reader = Dense(size, width, 2**0.5, next(keys))
+        self.heads = Dense(width + size, sum(self._sizes), 1.0, next(keys))
 
     @property
     def size(self) -> int:
@@ -241,7 +247,16 @@ class World(eqx.Module):
         reward, alive, events, legal, public, obs = jnp.split(made, ends)
         events = events.reshape(self.seats, self.goals + 1)
         public = public.reshape(self.seats - 1, self.actions * self.public)
-        return Outcome(reward, alive, events, legal, public, obs)
+        may = self._may(e)
+        if self.public:
+            public = public + may[1:]
+        return Outcome(reward, alive, events, legal + may[0], public, obs)
+
+    def _may(self, e: Float[Array, " E"]) -> Float[Array, "N A"]:
+        """Logits of what each player may do, from where it stands and what is there."""
+        stands = self._picked(e) @ self.stands.weight + self.stands.bias[None]
+        units = jax.nn.silu(stands + self.ground(e)[None])
+        return units @ self.may.weight + self.may.bias[None]
 
     def heads_of(self, shown: bool) -> tuple[Float[Array, "I O"], Float[Array, " O"]]:
         """Weight and bias of all heads, or of all but the last."""
@@ -271,23 +286,6 @@ class World(eqx.Module):
         first, second = self.prior
         logits = second(jax.nn.silu(first(h)))
         return h, categorical.mixed(logits.reshape(self.groups, self.classes))
-
-
-def _check(groups: int, classes: int, **sizes: int) -> None:
-    """ValueError for sizes that cannot be."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"world: {name} must be at least 1, found {size}")
-    if groups < 0 or (groups and classes < 2):
-        raise ValueError(
-            f"world: a discrete latent needs groups of 2 classes or more, found {groups} of "
-            f"{classes}; groups=0 has none"
-        )
-
-
-def _gated(layer: Dense, gates: int, bias: float) -> Dense:
-    """The layer, whose first outputs open gates so far before anything was learnt."""
-    return eqx.tree_at(lambda d: d.bias, layer, layer.bias.at[:gates].set(bias))
 
 
 def world_of(env: Env, key: PRNGKeyArray, **sizes: Any) -> World:
