@@ -47,7 +47,6 @@ SUITE: dict[str, str] = {
     "agents": "bench agents --scenarios race coordination --players goal_ppo ppo ppo-gru --seeds 2",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
-    "planning": "bench planning",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",

@@ -167,16 +167,3 @@ def world(found: Any) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def planning(found: Any) -> list[dict[str, Any]]:
-    """Decisions a second of planners on the same networks."""
-    return [
-        {
-            "planner": row["planner"],
-            "decisions/s": f"{row['decisions_a_second']:,.0f}",
-            "of processor time": f"{row['decisions_a_processor_second']:,.0f}",
-            "compiling, s": f"{row['compile_seconds']:.0f}",
-        }
-        for row in found["rows"]
-    ]

@@ -287,7 +287,6 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "agents": study_tables.agents,
     "overhead": study_tables.overhead,
     "world": study_tables.world,
-    "planning": study_tables.planning,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,
     "study_roshambo_bots": study_tables.roshambo_bots,

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import pytest
 import optax
+import pytest
 from models.world_games import Written, window
 
 from counterplay.models.windows import Window
@@ -93,8 +93,8 @@ def coin(env: Written):
 
 @pytest.mark.xfail(
     strict=True,
-    reason="a divergence below one nat is free and a coin has .69: its prior is not drawn to it, and "
-    "three draws in ten lie between the sides",
+    reason="a divergence below one nat is free and a coin has .69: its prior is not drawn to it, "
+    "and three draws in ten lie between the sides",
 )
 def test_a_coin_falls_on_either_side_and_never_on_both():
     env = Written(num_seats=1, obs_shape=(3,), obs_dtype=np.dtype(np.uint8))
