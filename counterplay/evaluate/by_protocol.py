@@ -192,8 +192,16 @@ def scored(
     found = between.score(returns[None])
     score = None if found.score is None else plain(found.score)
     share = None if found.share is None else plain(found.share)
-    little = f"filter - blind is {found.headroom:.0%} of oracle - random"
-    return score, share, f"{little}, below {LEAST_HEADROOM:.0%}" if score is None else None
+    return score, share, None if score else _why(between, found.headroom)
+
+
+def _why(between: published.References, headroom: float) -> str:
+    """What a scenario lacks in which no score is told."""
+    if between.weak:
+        return "its published blind player is known to be too weak"
+    if between.blind.mean() < between.random.mean():
+        return "blind earns less than random moves there, so that these would score"
+    return f"filter - blind is {headroom:.0%} of oracle - random, below {LEAST_HEADROOM:.0%}"
 
 
 def note(rows: EpisodeRows, roster: Roster, w: Watching, match: int) -> None:

@@ -182,14 +182,15 @@ def test_scores_lie_between_the_references(monkeypatch):
 
     def given(scenario, name):
         assert name == "train"
-        return References(*(np.full(10, x) for x in (0.0, 2.0, 3.0, 4.0)))
+        return References(*(np.full(10, x) for x in (0.0, 2.0, 3.0, 4.0)), weak=False)
 
     monkeypatch.setattr(published, "references", given)
     score, share, why = scored(scenario, "train", np.array([2.0, 3.0, 2.5, 2.5]))
     assert why is None and score is not None and share is not None
     assert score["estimate"] == pytest.approx(0.5) and share["estimate"] == pytest.approx(0.625)
     assert 0 <= score["low"] < 0.5 < score["high"] <= 1
-    little = lambda scenario, name: References(*(np.full(10, x) for x in (0.0, 3.9, 4.0, 4.0)))
+    few = 0.0, 3.9, 4.0, 4.0
+    little = lambda *_: References(*(np.full(10, x) for x in few), weak=False)
     monkeypatch.setattr(published, "references", little)
     score, share, why = scored(scenario, "train", np.array([4.0, 4.0]))
     assert score is None and share is not None and why is not None and "below 15%" in why
