@@ -115,16 +115,14 @@ class World(eqx.Module):
         bins: int = 63,
         reach: float = 5.0,
     ):
-        """Of observations of ``features`` numbers. ``width`` is that of every layer, but for the
-        last before the heads, which has twice as many units; ``token`` that of what is picked out
-        of the latent a player. Rewards beyond symexp(reach) are cut."""
+        """Of observations of ``features`` numbers. ``width`` is that of every layer, ``token`` that
+        of what is picked out of the latent a player; rewards beyond symexp(reach) are cut."""
         twohot.bins(bins, reach)  # ValueError for what cannot be
         least = {"seats": seats, "actions": actions, "hidden": hidden, "width": width}
         categorical.check(groups, classes, **least, token=token)
         self.seats, self.actions, self.goals, self.features = seats, actions, goals, features
-        self.public, self.binary = public, binary
+        self.public, self.binary, self.bins, self.reach = public, binary, bins, reach
         self.hidden, self.groups, self.classes = hidden, groups, classes if groups else 0
-        self.bins, self.reach = bins, reach
         size, keys = self.size, iter(jr.split(key, 20))
         corrects = 2 * hidden + self.groups * self.classes
         inputs = history.width(features, seats, actions, goals)
