@@ -1,8 +1,8 @@
 """A latent model of the game as one player sees it: what everybody's moves lead to.
 
 The latent ``e = [h, z]`` is one of my history: h is carried on deterministically, z is drawn, a
-few groups of classes (Hafner et al., 2023). What is seen in the first slot of an episode enters h
-as well: no move led there, and z is left for what moves do not decide.
+few groups of classes (Hafner et al., 2023). What is seen in a slot enters h as well, and what was
+expected, h before it was seen, is trained to equal that; z is left for what moves do not decide.
 
 What the players do enters as a sum of one token a player, phi(e, x_j, a_j), so that two who hunt
 differ from one (Zaheer et al., 2017); x_j, which marks the player, is a linear map of e of its own,
@@ -14,8 +14,7 @@ joint move is a sum of theirs:
     after = world.arrive(key, h, prior)               # a draw of what it leads to
     told = world.read(after)                          # what it pays, who plays on, what is legal
 
-With ``groups=0`` the latent is h alone. What is seen then always enters h, and what was expected, h
-before it was seen, is trained to equal it: the mean of what may come, where that is not certain.
+With ``groups=0`` the latent is h alone: where what may come is not certain, the mean of it.
 """
 
 from itertools import accumulate
@@ -26,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from counterplay.models import categorical, history, twohot
 from counterplay.models.history import Seen
@@ -176,7 +175,7 @@ class World(eqx.Module):
         ``e`` is that before the moves that ``seen`` tells of, and ``begin()`` at first contact.
         """
         h, _ = self.expect(e, seen.moved)
-        return self.corrected(key, h, self.look(x), seen.first)[0]
+        return self.corrected(key, h, self.look(x))[0]
 
     def look(self, x: Float[Array, " I"]) -> Looked:
         """What the eye makes of what is seen, whatever was expected."""
@@ -188,20 +187,17 @@ class World(eqx.Module):
         key: PRNGKeyArray | None,
         h: Float[Array, " H"],
         looked: Looked,
-        fresh: Bool[Array, ""] | bool,
     ) -> tuple[Float[Array, " E"], Float[Array, "Z C"]]:
         """The latent after something was seen where h was expected, and the posterior of its z.
 
-        Where it is ``fresh``, as in the first slot of an episode, what is seen also enters h: no
-        move led there, so nothing had to foresee it.
+        What is seen enters h, too: were it all in z, the draws would have to hold it.
         """
         units, glance = looked
         made = self.posterior(jax.nn.silu(self.judge(h) + units)) + glance
         gate, new, logits = jnp.split(made, [self.hidden, 2 * self.hidden])
-        entered = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
+        h = h + jax.nn.sigmoid(gate) * (jnp.tanh(new) - h)
         if not self.groups:
-            return entered, jnp.zeros((0, 0))
-        h = entered
+            return h, jnp.zeros((0, 0))
         log_q = categorical.mixed(logits.reshape(self.groups, self.classes))
         return jnp.concatenate([h, categorical.draw(key, log_q).ravel()]), log_q
 

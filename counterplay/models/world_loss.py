@@ -168,16 +168,14 @@ def posterior(
     looked = jax.vmap(lambda o, seen: world.look(world.inputs(o, seen)))(obs, window.seen)
     keys = jr.split(jr.key(0) if key is None else key, len(obs))
 
-    fresh = window.seen.first | ((jnp.arange(len(obs)) == 0) & (start is None))
-
     def step(e, slot):
-        looked, moved, fresh, contact, acting, k = slot
+        looked, moved, contact, acting, k = slot
         e = jnp.where(contact, world.begin(), e)
         h, _ = world.expect(e, moved)
-        seen, q = world.corrected(None if key is None else k, h, looked, fresh)
+        seen, q = world.corrected(None if key is None else k, h, looked)
         return jnp.where(acting, seen, e), (seen, q)
 
-    slots = looked, window.seen.moved, fresh, window.contact, window.acting, keys
+    slots = looked, window.seen.moved, window.contact, window.acting, keys
     return lax.scan(step, world.begin() if start is None else start, slots)[1]
 
 
