@@ -146,7 +146,7 @@ def test_the_one_table_is_played_in_both_ways():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--seed", "9"], "--seed must be 10 or more, found 9: the references of matrix:pd-v1"),
+        (["--seed", "9"], "--seed must be 10 or more, found 9: the references of matrix:pd-v2"),
         (["--scenarios", "rase"], "unknown scenario 'rase'"),
         (["--scenarios", "snowdrift:4x4"], "snowdrift:4x4-v1 has no published references"),
         (["--matches", "39"], "--matches must be at least 40, found 39"),

@@ -35,10 +35,12 @@ def test_a_player_that_predicts_nothing_is_measured_once_and_kept(tmp_path, caps
     train, held_out = found["rows"]
     assert (train["set"], held_out["set"]) == agents.POOLS
     for row in (train, held_out):
-        told = published.references(RACE, row["set"])
-        blind, filter = told.blind.mean(), told.filter.mean()
-        assert row["score"][0] == pytest.approx((row["mean"] - blind) / (filter - blind))
         assert row["steps"] == 2000 and len(row["per_seed"]) == 1 and "others_nll" not in row
+    told = published.references(RACE, "train")
+    blind, filter = told.blind.mean(), told.filter.mean()
+    assert train["score"][0] == pytest.approx((train["mean"] - blind) / (filter - blind))
+    unknown = published.references(RACE, "held-out")
+    assert unknown.blind.mean() < unknown.random.mean() and held_out["score"] is None
     (file,) = tmp_path.glob("*.json")
     before = file.stat().st_mtime_ns
     assert answer(capsys, *words) == found and file.stat().st_mtime_ns == before
