@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
+from counterplay.algos.dreaming import dreams, fit_policy
 from counterplay.algos.fitting import fit_reader, minibatches_of
 from counterplay.algos.imagining import judged, model_loss, stretches
 from counterplay.algos.informed import Sight, System
@@ -51,6 +52,8 @@ class Planning(NamedTuple):
     temperature: float
     explore: float
     distil: float
+    dreams: bool
+    """It imagines, to learn from that, from what it keeps of each slot."""
 
 
 class Net(eqx.Module):
@@ -156,6 +159,8 @@ class Agent(goal_ppo.Agent):
         record |= {"worth": self.net.slow.mean(slot.e, slot.rows), "plan": planned.weights}
         gain = chosen(planned.q, action) - (jnp.exp(slot.log_pi) * planned.q).sum()
         record |= {"gain": gain, "pull": self.net.how.distil * self.net.trust}
+        if self.learning and self.net.how.dreams:
+            record |= {"latent": slot.e, "belief": slot.sight.memory[1].log_belief}
         record |= {"simulator_calls": jnp.int32(0)} if self.counted else {}
         return Act(action, slot.memory, record | slot.sight.record)
 
@@ -201,7 +206,7 @@ def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -
     world = world_of(env, key, **sizes)
     model = make_model(config, world, parts.reader.model.sizes, jr.fold_in(key, 1))
     how = Planning(config.plan, config.depth, config.samples, config.gamma, config.temperature,
-                   config.explore, config.distil)  # fmt: skip
+                   config.explore, config.distil, config.real_ratio < 1)  # fmt: skip
     slow = jax.tree.map(jnp.copy, model.values)
     return Net(parts.policy, parts.reader, model, slow, jnp.float32(0), jnp.float32(1), how)
 
@@ -233,6 +238,14 @@ def learn_more(
     target, happened = each(*told, ratio), each(*told, jnp.ones_like(ratio))
     keep = lambda x: jnp.where(window.shown, x, 0.0)  # not even a NaN of the absent can spread
     stretch = stretch._replace(target=keep(target), worth=keep(record["worth"]))
+    dreamt = {}
+    if config.real_ratio < 1:
+        key, dream_key, learn_key = jr.split(key, 3)
+        dreamt = dreams(config, net, spec, record, stretch, dream_key)
+        stretch = stretch._replace(dreamt=dreamt)
+        fitted, dreamt = fit_policy(config, spec, learner, dreamt, progress, learn_key)
+        net = eqx.tree_at(lambda n: n.policy, net, fitted.net)
+        learner = learner._replace(optimiser=fitted.optimiser)
     ids = tuple(goal_ppo.opponent_ids(seating.kinds))
     how = replace(
         config, reader_rate=config.world_rate, reader_epochs=config.world_epochs,
@@ -242,7 +255,7 @@ def learn_more(
     model, opt, info = fit_reader(
         loss, how, spec, net.model, learner.modelling, stretch, progress, fit_key
     )
-    bad = info.pop("bad_updates")
+    bad = info.pop("bad_updates") + dreamt.pop("bad_updates", 0.0)
     wrong = {name: info.pop(f"{name}_wrong") for name in ("legal", "alive")}
     info |= {f"{name}_right": 1 - x for name, x in wrong.items()}
     found = record["gain"], keep(happened), stretch.worth, stretch.acting
@@ -256,7 +269,7 @@ def learn_more(
     where = lambda n: (n.model, n.slow, n.trust, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
     net = eqx.tree_at(where, net, (model, slow, trust, spread))
-    return learner._replace(net=net, modelling=opt), info | told | {"bad_updates": bad}
+    return learner._replace(net=net, modelling=opt), info | told | dreamt | {"bad_updates": bad}
 
 
 def system_of(ids: tuple[int, ...] = ()) -> System:

@@ -28,6 +28,9 @@ class Config(goal_ppo.Config):
     """Share of the training before anything planned is trusted."""
     distil: float = 1.0
     """Weight of the divergence of the policy from what was planned, times the trust in it."""
+    real_ratio: float = 1.0
+    """Share of the decisions that policy and value learn from that were really made; the others
+    are imagined, world_steps in a row. 1 for none."""
     latent: int = 128
     """Numbers of the latent that are carried on."""
     groups: int = 0
@@ -69,5 +72,12 @@ class Config(goal_ppo.Config):
         for name in ("explore", "warm", "slow"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 0 to below 1, found {getattr(self, name)}")
+        if not 0 < self.real_ratio <= 1:
+            raise ValueError(f"real_ratio must be above 0 to 1, found {self.real_ratio}")
+        if self.gru and self.real_ratio < 1:
+            raise ValueError(
+                "counterplay: a recurrent policy remembers nothing of what is imagined; "
+                f"found gru {self.gru} and real_ratio {self.real_ratio}"
+            )
         if not 0 <= self.distil < float("inf"):
             raise ValueError(f"distil must be 0 or more, found {self.distil}")

@@ -11,6 +11,7 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from counterplay.algos.dreaming import Dream
 from counterplay.algos.labels import goals_of, types_of
 from counterplay.algos.study import Study
 from counterplay.algos.thinking import Model
@@ -42,6 +43,8 @@ class Stretch(NamedTuple):
     """What it was thought to be worth, by the value that plans."""
     rows: Array
     """What the value is told of the others, [T, M, R]."""
+    dreamt: Dream | None = None
+    """What was imagined from some of its slots, [S, H]."""
 
     @property
     def acting(self) -> Bool[Array, "*b T"]:
@@ -116,10 +119,24 @@ def _valued(
     arrived = jnp.roll(window.reward, 1) + gamma * s.worth
     parts = {"value_loss": (both, acting)}
     parts |= {"arriving_loss": (loss(told.arriving, arrived), came)}
+    if s.dreamt is not None:
+        parts["value_loss"] = _joined(parts["value_loss"], _dreamt(values, s.dreamt, loss))
     left = lax.stop_gradient(_next(model.world, e, window, key))
     staying = jnp.where(window.continues[:, 1:, None], s.rows, 0.0)
     leaving = loss(jax.vmap(values)(left, staying).arriving, window.reward)
     return parts | {"leaving_loss": (leaving, acting & ~window.continues[:, 0])}
+
+
+def _dreamt(values: Any, dreamt: Dream, loss: Any) -> tuple[Array, Array]:
+    """Of what playing on is worth in dreams."""
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), dreamt)
+    told = jax.vmap(values)(flat.e, flat.rows)
+    return loss(told.later[:, 0], flat.target) + loss(told.later[:, 1], flat.target), flat.there
+
+
+def _joined(*parts: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Every decision counts alike, in whichever it was made."""
+    return tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))  # pyright: ignore
 
 
 def _next(world: World, e: Array, window: Window, key: PRNGKeyArray) -> Float[Array, "T E"]:

@@ -108,17 +108,23 @@ class Mind(NamedTuple):
         rate = self.slow.arriving if self.arriving else self.slow.mean
         return rate(node.e, rows_of(log_b, node.there))
 
-    def prior_of(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, " A"]:
-        """The policy's moves, told what the reader would tell it, the likeliest where that is
-        drawn, and shown what the world says would be seen; a recurrent one remembers nothing."""
+    def told(
+        self, node: Node, log_b: Float[Array, "M Y G"]
+    ) -> tuple[Float[Array, " F"], Float[Array, "M C"]]:
+        """What the policy reads: what the world says would be seen, and what the reader would tell
+        it, the likeliest where that is drawn."""
         world, reader, there = self.model.world, self.reader, node.there[:, None]
         told = world.read(node.e)
         shown = jax.nn.sigmoid(told.obs) if world.binary else symexp(told.obs)
         held = Held(log_b, self.chances(node), jnp.zeros_like(log_b[:, 0]))
         none = [jnp.zeros((len(log_b), log_b[0].size)), jnp.zeros(node.legal.shape)]
         parts = told_of(held, none, reader.goal_input, reader.action_input)
-        rows = jnp.where(there, jnp.concatenate([there, *parts], 1), 0.0)
-        return jax.nn.log_softmax(self.policy((shown, rows), jnp.zeros(self.policy.gru))[0])
+        return shown, jnp.where(there, jnp.concatenate([there, *parts], 1), 0.0)
+
+    def prior_of(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, " A"]:
+        """The policy's moves; a recurrent one remembers nothing."""
+        memory = jnp.zeros(self.policy.gru)
+        return jax.nn.log_softmax(self.policy(self.told(node, log_b), memory)[0])
 
 
 def make_model(config: Any, world: World, sizes: tuple, key: PRNGKeyArray) -> Model:

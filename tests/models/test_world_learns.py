@@ -1,44 +1,14 @@
 """Games so small that what a model of them must say is known: it learns to say it."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 import pytest
-from models.world_games import Written, window
+from models.world_games import SIZES, Written, learnt, window
 
 from counterplay.models.windows import Window
-from counterplay.models.world import World, world_of
-from counterplay.models.world_loss import Weights, posterior, world_loss
-
-SIZES: dict[str, Any] = {"hidden": 16, "width": 32, "token": 8, "bins": 9, "reach": 1.0}
-ROWS = 32
-
-
-def learnt(env: Written, play: Any, updates: int, **sizes: Any) -> World:
-    """A model after so many steps of Adam; ``play(key)`` makes a window."""
-    world = world_of(env, jr.key(0), **SIZES | sizes)
-    adam = optax.adam(1e-2)
-
-    def loss(world, windows, key):
-        one = lambda w, k: world_loss(env, world, w, None, k, Weights(steps=2, every=1))
-        sums, counts = jax.vmap(one)(windows, jr.split(key, ROWS))
-        means = jax.tree.map(lambda s, n: s.sum() / jnp.maximum(n.sum(), 1), sums, counts)
-        return sum(means.values())
-
-    def update(carry, key):
-        world, state = carry
-        play_key, learn_key = jr.split(key)
-        windows = jax.vmap(play)(jr.split(play_key, ROWS))
-        step, state = adam.update(jax.grad(loss)(world, windows, learn_key), state)
-        return (optax.apply_updates(world, step), state), None
-
-    start = world, adam.init(world)  # type: ignore[arg-type]
-    keys = jr.split(jr.key(1), updates)
-    return jax.jit(lambda s: jax.lax.scan(update, s, keys)[0][0])(start)
+from counterplay.models.world_loss import posterior
 
 
 def test_two_who_hunt_are_not_one_who_hunts():

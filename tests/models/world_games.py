@@ -5,11 +5,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int
 from probes import Probe, State
 
 from counterplay.models.windows import Window, window_of
+from counterplay.models.world import World, world_of
+from counterplay.models.world_loss import Weights, world_loss
+
+SIZES: dict[str, Any] = {"hidden": 16, "width": 32, "token": 8, "bins": 9, "reach": 1.0}
+ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -59,3 +66,26 @@ def window(env: Written, seat: int, length: int, **given: Any) -> Window:
     if "visible" in given:
         slots["visible"] = np.asarray(given["visible"], bool)
     return window_of(env, jax.tree.map(jnp.asarray, slots), seat)
+
+
+def learnt(env: Written, play: Any, updates: int, **sizes: Any) -> World:
+    """A model after so many steps of Adam; ``play(key)`` makes a window."""
+    world = world_of(env, jr.key(0), **SIZES | sizes)
+    adam = optax.adam(1e-2)
+
+    def loss(world, windows, key):
+        one = lambda w, k: world_loss(env, world, w, None, k, Weights(steps=2, every=1))
+        sums, counts = jax.vmap(one)(windows, jr.split(key, ROWS))
+        means = jax.tree.map(lambda s, n: s.sum() / jnp.maximum(n.sum(), 1), sums, counts)
+        return sum(means.values())
+
+    def update(carry, key):
+        world, state = carry
+        play_key, learn_key = jr.split(key)
+        windows = jax.vmap(play)(jr.split(play_key, ROWS))
+        step, state = adam.update(jax.grad(loss)(world, windows, learn_key), state)
+        return (optax.apply_updates(world, step), state), None
+
+    start = world, adam.init(world)  # type: ignore[arg-type]
+    keys = jr.split(jr.key(1), updates)
+    return jax.jit(lambda s: jax.lax.scan(update, s, keys)[0][0])(start)

@@ -1,0 +1,150 @@
+"""Learning from what is only imagined: moves of mine and of the others in a world that is learnt.
+
+From situations that were met my moves are the policy's, the others' are drawn from what the belief
+over them expects, and the belief follows imagined moves as it follows seen ones. Policy and value
+learn from where that leads, as from play; the world and what is expected in it do not (the
+imagination of Hafner et al., 2023, with others in it).
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from counterplay.algos import ppo
+from counterplay.algos.folding import Reading
+from counterplay.algos.loops import Spec
+from counterplay.algos.onpolicy import Rows, normalised
+from counterplay.algos.thinking import Mind, Node, rows_of
+from counterplay.maths import chosen, lambda_returns, masked_log_softmax, sample_action
+from counterplay.planning.draws import drawn
+from counterplay.views import select
+
+
+class Dream(NamedTuple):
+    """Moves imagined from one situation, arrays [H, ...]."""
+
+    e: Float[Array, "*b H E"]
+    shown: Float[Array, "*b H F"]
+    """What the world says would be seen."""
+    told: Float[Array, "*b H R C"]
+    """What the policy would be told of the others."""
+    rows: Float[Array, "*b H M R1"]
+    """What the value is told of them."""
+    legal: Bool[Array, "*b H A"]
+    action: Int[Array, "*b H"]
+    log_pi: Float[Array, "*b H"]
+    target: Float[Array, "*b H"]
+    """What playing on turned out to be worth."""
+    worth: Float[Array, "*b H"]
+    """What it was thought to be worth."""
+    there: Bool[Array, "*b H"]
+    """I still play."""
+
+
+def dream(
+    mind: Mind,
+    node: Node,
+    log_b: Float[Array, "M Y G"],
+    legal: Bool[Array, " A"],
+    key: PRNGKeyArray,
+    rates: tuple[int, float, float],
+) -> Dream:
+    """``rates`` are how many moves are imagined, the discount, and lambda of the targets. The
+    value beyond is the smaller of what its heads say; who leaves is drawn."""
+    steps, gamma, lam = rates
+    least = lambda node, log_b: mind.slow.least(node.e, rows_of(log_b, node.there))
+
+    def move(carry, key):
+        node, log_b, legal, there = carry
+        my_key, their_key, step_key, stay_key = jr.split(key, 4)
+        shown, told = mind.told(node, log_b)
+        log_pi = masked_log_softmax(mind.policy((shown, told), jnp.zeros(0))[0], legal)
+        action = sample_action(my_key, log_pi)
+        others = drawn(their_key, mind.actions(node, log_b), 1)[0]
+        came = mind.step(step_key, node, action, others)
+        stays = jr.uniform(stay_key) < came.alive
+        rows = rows_of(log_b, node.there)
+        slot = Dream(
+            node.e, shown, told, rows, legal, action, chosen(log_pi, action), came.reward,
+            least(node, log_b), there,
+        )  # fmt: skip
+        carry = came.e, mind.update(log_b, node, others), came.legal, there & stays
+        return carry, (slot, gamma * stays)
+
+    begin = node, log_b, legal, legal.any()
+    (node, log_b, _, _), (slots, discount) = lax.scan(move, begin, jr.split(key, steps))
+    never = jnp.zeros(steps, bool)
+    target = lambda_returns(slots.target, discount, slots.worth, least(node, log_b), never, lam)
+    return slots._replace(target=target)
+
+
+def dreams(
+    config: Any, net: Any, spec: Spec, record: dict[str, Array], stretch: Any, key: PRNGKeyArray
+) -> Dream:
+    """From some slots of every place, leaves [K, P, S, H, ...]; where I was not there, nobody is.
+
+    There are as many imagined decisions for each real one as ``real_ratio`` leaves room for.
+    """
+    slots, starts = stretch.acting.shape[2], starts_of(config, stretch.acting.shape[2])
+    rates = config.world_steps, config.gamma, config.lam
+    met: Any = record["latent"], record["belief"]
+    met = select(stretch.acting, met, jax.tree.map(jnp.zeros_like, met))
+
+    def place(mind, latent, belief, window, key):
+        at_key, key = jr.split(key)
+        at = jr.permutation(at_key, slots)[:starts]
+        latent, belief, window = jax.tree.map(lambda x: x[at], (latent, belief, window))
+
+        def one(e, log_b, w, key):
+            node = Node(e, w.seen.alive[1:], w.seen.legal, None)
+            return dream(mind, node, log_b, w.legal & w.alive[0], key, rates)
+
+        return jax.vmap(one)(latent, belief, window, jr.split(key, starts))
+
+    def member(net, *x):
+        mind = Mind(net.model, net.slow, net.reader, net.policy)
+        return jax.vmap(partial(place, mind))(*x)
+
+    keys = jr.split(key, stretch.acting.shape[:2])
+    return lax.stop_gradient(jax.vmap(member)(net, *met, stretch.window, keys))
+
+
+def starts_of(config: Any, slots: int) -> int:
+    """Situations of each place that are dreamt on from."""
+    more = (1 - config.real_ratio) / config.real_ratio
+    return min(max(round(slots * more / config.world_steps), 1), slots)
+
+
+def fit_policy(
+    config: Any, spec: Spec, learner: Any, dreamt: Dream, progress: Array, key: PRNGKeyArray
+) -> tuple[Any, dict[str, Array]]:
+    """The policy learns from dreams as from play; its critic does not."""
+    total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
+    members = dreamt.there.shape[0]
+    flat = jax.tree.map(lambda x: x.reshape(members, -1, 1, *x.shape[4:]), dreamt)
+    rows = Rows(
+        obs=(flat.shown, flat.told), legal=flat.legal, action=flat.action, log_pi=flat.log_pi,
+        advantage=normalised(flat.target - flat.worth, flat.there, total), target=flat.target,
+        alive=flat.there, contact=flat.there,
+    )  # fmt: skip
+    share = (1 - config.real_ratio) / config.real_ratio
+    parts = max(round(config.minibatches * share), 1)
+    how = replace(config, epochs=1, minibatches=parts, value_weight=0.0)
+    reading = Reading(lambda x: x, lambda n: n)
+    mine = ppo.Learner(learner.net.policy, learner.optimiser)
+    fitted, info = ppo.fit(how, reading, rows, mine, progress, key, spec.axis)
+    told = {"bad_updates": info["bad_updates"], "dreamt_return": _mean(dreamt.target, dreamt.there)}
+    told |= {"dreamt_kl": info["approx_kl"], "dreamt_there": dreamt.there.mean((1, 2, 3))}
+    return fitted, told
+
+
+def _mean(x: Array, mask: Array) -> Array:
+    """Of each member."""
+    axes = tuple(range(1, x.ndim))
+    return jnp.where(mask, x, 0.0).sum(axes) / jnp.maximum(mask.sum(axes), 1)
