@@ -32,6 +32,10 @@ BENCHES: dict[str, tuple[str, str]] = {
         "counterplay.bench.agents:main",
         "what every algorithm earns of knowing the others, between the references",
     ),
+    "reached": (
+        "counterplay.bench.reached:main",
+        "what our agent reaches on 4x4 stag hunt, and how soon",
+    ),
     "world": ("counterplay.bench.world:main", "how right a model of the game becomes"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }

@@ -96,7 +96,7 @@ def _report(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], as
     return 0
 
 
-def _train(
+def trained(
     bench: Bench,
     folder: str,
     began: float | None = None,
@@ -132,7 +132,7 @@ def selfplay(args: list[str]) -> int:
     use_all_cores()
     with tempfile.TemporaryDirectory() as scratch:
         folder = bench.out or f"{scratch}/run"
-        done = _train(bench, folder, began)
+        done = trained(bench, folder, began)
         styles = [_score(bench, done.folder, greedy) for greedy in (False, True)]
     rows = [
         {"seed": bench.seed + seed, **_styles(sampled, greedy)}
@@ -161,7 +161,7 @@ def dqn(args: list[str]) -> int:
         one = replace(bench, seed=seed, seeds=1)
         with tempfile.TemporaryDirectory() as scratch:
             folder = f"{bench.out}/{seed}" if bench.out else f"{scratch}/run"
-            done = _train(one, folder, began, algorithm="dqn")
+            done = trained(one, folder, began, algorithm="dqn")
             ((sampled,), (greedy,)) = (_score(one, done.folder, way) for way in (False, True))
         began = None  # only the first waits for the program to start
         times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds}
@@ -191,7 +191,7 @@ def focal(args: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         for other in bench.against:
             folder = f"{bench.out or scratch}/{other}"
-            done = _train(bench, folder, began, (other,))
+            done = trained(bench, folder, began, (other,))
             began = None  # those after the first are timed on their own
             styles = [_score(bench, done.folder, greedy, (other,)) for greedy in (False, True)]
             for seed, found in enumerate(zip(*styles, strict=True)):
@@ -265,7 +265,7 @@ def foraging(args: list[str]) -> int:
     bench = read(Foraging, args, "bench foraging")
     use_all_cores(bench.env)
     with tempfile.TemporaryDirectory() as scratch:
-        done = _train(bench, bench.out or f"{scratch}/run", began)
+        done = trained(bench, bench.out or f"{scratch}/run", began)
         found = _score(bench, done.folder, greedy=False)
     rows = [
         {"seed": bench.seed + i, "team return": float(row.mean.sum()), "length": row.length}

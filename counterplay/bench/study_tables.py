@@ -147,6 +147,25 @@ def _interval(x: Any) -> str:
     return "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
 
 
+def reached(found: Any) -> list[dict[str, Any]]:
+    """What an agent earns against each kind of other, with its plans and without, and how soon."""
+    plus = lambda row, name: f"{row[name]:.3f} ± {row['±' + name]:.3f}"
+    return [
+        {
+            "against": "itself" if row["against"] == "self" else f"3 {row['against']}",
+            "seed": str(row["seed"]),
+            "sampled play": plus(row, "sampled"),
+            "its policy alone": plus(row, "policy"),
+            "greedy play": plus(row, "greedy"),
+            "steps": f"{row['steps']:,}",
+            "training, s": f"{row['seconds']:.0f}, of which compiling {row['compile_seconds']:.0f}",
+            "95% of its return after, s": f"{row['near_seconds']:.0f}",
+            "trust at the end": "" if row["trust"] is None else f"{row['trust']:.2f}",
+        }
+        for row in found["rows"]
+    ]
+
+
 def world(found: Any) -> list[dict[str, Any]]:
     """How right a model of the game is, by the number of true joint moves it looks ahead."""
     rows, ways = [], ["likeliest", "drawn"]

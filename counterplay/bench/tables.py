@@ -287,6 +287,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "agents": study_tables.agents,
     "overhead": study_tables.overhead,
     "world": study_tables.world,
+    "reached": study_tables.reached,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,
     "study_roshambo_bots": study_tables.roshambo_bots,

@@ -1,0 +1,111 @@
+"""What our agent reaches on 4x4 stag hunt, with and without its plans, and how soon."""
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from counterplay import envs
+from counterplay.bench import study_tables
+from counterplay.bench.learning import Bench, trained
+from counterplay.console import read, table, use_all_cores
+from counterplay.planning.naming import with_planner
+from counterplay.runs.logbook import METRICS
+from counterplay.settings import check_least
+
+SHARE, SMOOTH = 0.95, 5
+"""Of its final return; means over so many iterations."""
+
+
+@dataclass(frozen=True)
+class Reached(Bench):
+    """A training in self-play and in every seat in turn against three of a kind, each played on
+    afterwards as it was trained, by its policy alone, and greedily."""
+
+    algorithm: Literal["counterplay", "goal_ppo"] = "counterplay"
+    """Who is trained."""
+    against: tuple[str, ...] = ("self", "nearest_stag", "nearest_hare", "random")
+    """Who fills the other seats, one training each."""
+    steps: int | None = 1_500_000
+    """Environment steps of a training in self-play."""
+    focal_steps: int = 4_000_000
+    """And of one against others: one seat in four learns."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_least(self, focal_steps=1)
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench reached``"""
+    began: float | None = time.perf_counter()
+    bench = read(Reached, args, "bench reached")
+    use_all_cores()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for other in bench.against:
+            for seed in range(bench.seed, bench.seed + bench.seeds):
+                folder = f"{bench.out or scratch}/{other}-{seed}"
+                rows.append(_row(replace(bench, seed=seed, seeds=1), other, folder, began))
+                began = None  # only the first waits for the program to start
+    found = {"algorithm": bench.algorithm, "episodes": bench.episodes, "rows": rows}
+    if bench.json:
+        print(json.dumps(found))
+        return 0
+    shown = study_tables.reached(found)
+    title = f"{bench.algorithm} on {bench.env}, {bench.episodes:,} episodes, ± is 1.96 se"
+    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
+    return 0
+
+
+def _row(bench: Reached, other: str, folder: str, began: float | None) -> dict[str, Any]:
+    alone = other == "self"
+    bench = bench if alone else replace(bench, steps=bench.focal_steps)
+    done = trained(bench, folder, began, () if alone else (other,), bench.algorithm)
+    row: dict[str, Any] = {"against": other, "seed": bench.seed, "steps": done.steps}
+    run = f"run:{done.folder}"
+    ways = {"sampled": (None, False), "policy": ("none", False), "greedy": (None, True)}
+    for name, (planner, greedy) in ways.items():
+        who = with_planner(planner, run)
+        row[name], row[f"±{name}"] = _played(bench, who, () if alone else (other,), greedy)
+    times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds}
+    steps, trust = _learning(Path(done.folder) / METRICS)
+    learning = done.seconds - done.compile_seconds
+    soon = done.compile_seconds + learning * steps / done.steps
+    return row | times | {"near_steps": steps, "near_seconds": soon, "trust": trust}
+
+
+def _played(bench: Reached, who: str, others: tuple[str, ...], greedy: bool) -> tuple[float, float]:
+    """What it earns on average, in all seats in turn, and 1.96 standard errors."""
+    from counterplay.evaluate.returns import evaluate
+    from counterplay.pools import roster_against, roster_alone
+
+    env = envs.make(bench.env)
+    roster = roster_against(env, who, others) if others else roster_alone(env, (who,))
+    (found,) = evaluate(env, roster, bench.episodes, seed=bench.seed, greedy=greedy)
+    if found.focal_mean is not None and found.focal_error is not None:
+        return found.focal_mean, 1.96 * found.focal_error
+    error = float(np.sqrt((found.error**2).sum()) / len(found.error))
+    return float(found.mean.mean()), 1.96 * error
+
+
+def _learning(metrics: Path) -> tuple[int, float | None]:
+    """Steps after which the return of training stays within reach of its last, and the trust in
+    plans over the last tenth of it."""
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    known = [(row["steps"], row["return"][0]) for row in rows if row["return"][0] is not None]
+    steps, returns = np.array([s for s, _ in known]), np.array([r for _, r in known])
+    trust = [row["trust"][0] for row in rows[-(len(rows) // 10 + 1) :] if "trust" in row]
+    return near(steps, returns), float(np.mean(trust)) if trust else None
+
+
+def near(steps: np.ndarray, returns: np.ndarray) -> int:
+    """The first of so many steps from whose window of returns on the mean is ``SHARE`` of that of
+    the last window; returns [T] that do not end above 0 are never near."""
+    size = min(SMOOTH, len(returns))
+    means = np.convolve(returns, np.ones(size) / size, "valid")
+    return int(steps[size - 1 :][np.argmax(means >= SHARE * means[-1])])
