@@ -25,7 +25,8 @@ def check_least(settings: Any, **least: int) -> None:
     for name, bound in least.items():
         number = getattr(settings, name)
         if number is not None and number < bound:
-            raise ValueError(f"--{name} must be at least {bound}, found {number}")
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} must be at least {bound}, found {number}")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from counterplay.settings import check_least
 Players = dict[str, tuple[str, dict[str, Any]]]
 """Name in a table -> an algorithm, and settings that are not those it has anyway."""
 PLAYERS: Players = {
+    "counterplay": ("counterplay", {}),
     "goal_ppo": ("goal_ppo", {}),
     "moa": ("moa", {"gru": 64}),
     "liam": ("liam", {}),

@@ -17,6 +17,8 @@ from counterplay.planning.naming import with_planner
 from counterplay.runs.logbook import METRICS
 from counterplay.settings import check_least
 
+ARGMAX = "trust=1,temperature=0.01"
+PLANNERS = ("none", *(f"latent:form={form},{ARGMAX}" for form in ("full", "arriving", "letter")))
 SHARE, SMOOTH = 0.95, 5
 """Of its final return; means over so many iterations."""
 
@@ -24,7 +26,7 @@ SHARE, SMOOTH = 0.95, 5
 @dataclass(frozen=True)
 class Reached(Bench):
     """A training in self-play and in every seat in turn against three of a kind, each played on
-    afterwards as it was trained, by its policy alone, and greedily."""
+    afterwards as it was trained, greedily, by its policy alone, and wholly by its plans."""
 
     algorithm: Literal["counterplay", "goal_ppo"] = "counterplay"
     """Who is trained."""
@@ -34,6 +36,9 @@ class Reached(Bench):
     """Environment steps of a training in self-play."""
     focal_steps: int = 4_000_000
     """And of one against others: one seat in four learns."""
+    planners: tuple[str, ...] = PLANNERS
+    """How else each plays afterwards, as ``eval --planner`` takes it; of ``goal_ppo`` alone none
+    is possible but none."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -68,10 +73,11 @@ def _row(bench: Reached, other: str, folder: str, began: float | None) -> dict[s
     done = trained(bench, folder, began, () if alone else (other,), bench.algorithm)
     row: dict[str, Any] = {"against": other, "seed": bench.seed, "steps": done.steps}
     run = f"run:{done.folder}"
-    ways = {"sampled": (None, False), "policy": ("none", False), "greedy": (None, True)}
-    for name, (planner, greedy) in ways.items():
-        who = with_planner(planner, run)
-        row[name], row[f"±{name}"] = _played(bench, who, () if alone else (other,), greedy)
+    play = lambda planner, greedy: _played(
+        bench, with_planner(planner, run), () if alone else (other,), greedy
+    )
+    row |= {"sampled": play(None, False), "greedy": play(None, True)}
+    row["planners"] = {planner: play(planner, False) for planner in bench.planners}
     times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds}
     steps, trust = _learning(Path(done.folder) / METRICS)
     learning = done.seconds - done.compile_seconds
@@ -88,7 +94,7 @@ def _played(bench: Reached, who: str, others: tuple[str, ...], greedy: bool) -> 
     roster = roster_against(env, who, others) if others else roster_alone(env, (who,))
     (found,) = evaluate(env, roster, bench.episodes, seed=bench.seed, greedy=greedy)
     if found.focal_mean is not None and found.focal_error is not None:
-        return found.focal_mean, 1.96 * found.focal_error
+        return float(found.focal_mean), 1.96 * float(found.focal_error)
     error = float(np.sqrt((found.error**2).sum()) / len(found.error))
     return float(found.mean.mean()), 1.96 * error
 

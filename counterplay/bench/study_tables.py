@@ -149,14 +149,14 @@ def _interval(x: Any) -> str:
 
 def reached(found: Any) -> list[dict[str, Any]]:
     """What an agent earns against each kind of other, with its plans and without, and how soon."""
-    plus = lambda row, name: f"{row[name]:.3f} ± {row['±' + name]:.3f}"
+    plus = lambda played: "{:.3f} ± {:.3f}".format(*played)
     return [
         {
             "against": "itself" if row["against"] == "self" else f"3 {row['against']}",
             "seed": str(row["seed"]),
-            "sampled play": plus(row, "sampled"),
-            "its policy alone": plus(row, "policy"),
-            "greedy play": plus(row, "greedy"),
+            "sampled play": plus(row["sampled"]),
+            "greedy play": plus(row["greedy"]),
+            **{planner: plus(played) for planner, played in row["planners"].items()},
             "steps": f"{row['steps']:,}",
             "training, s": f"{row['seconds']:.0f}, of which compiling {row['compile_seconds']:.0f}",
             "95% of its return after, s": f"{row['near_seconds']:.0f}",

@@ -23,6 +23,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "counterplay.studies.action_in_planning:main",
         "how predicted moves enter: told to the policy, planned with, both or neither",
     ),
+    "real-ratio": (
+        "counterplay.studies.real_ratio:main",
+        "what learning from imagined moves adds to learning from real ones",
+    ),
     "types": (
         "counterplay.studies.types:main",
         "what a type should be: the opponents of the training, codes of moves, or none",

@@ -11,7 +11,7 @@ from counterplay.bench import agents, overhead, study_tables
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import scenario_of
 from counterplay.jobs import Job
-from counterplay.studies import action_in_planning, goal_choice, types
+from counterplay.studies import action_in_planning, goal_choice, real_ratio, types
 
 RACE = scenario_of("race-v2")
 SMALL = "--scenarios race-v2 --seeds 1 --steps 2000 --matches 40"
@@ -73,7 +73,12 @@ def test_scenarios_without_references_are_refused_before_anything_is_trained(mon
 
 @pytest.mark.parametrize(
     ("name", "module"),
-    [("goal-choice", goal_choice), ("types", types), ("action-in-planning", action_in_planning)],
+    [
+        ("goal-choice", goal_choice),
+        ("types", types),
+        ("action-in-planning", action_in_planning),
+        ("real-ratio", real_ratio),
+    ],
 )
 def test_studies_ask_for_settings_that_there_are(name, module, monkeypatch, capsys):
     asked: list[Any] = []
