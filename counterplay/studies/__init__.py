@@ -23,6 +23,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "counterplay.studies.action_in_planning:main",
         "how predicted moves enter: told to the policy, planned with, both or neither",
     ),
+    "raw-vs-embedding": (
+        "counterplay.studies.raw_vs_embedding:main",
+        "what a model should tell: what will be seen next, or a latent of it",
+    ),
     "types": (
         "counterplay.studies.types:main",
         "what a type should be: the opponents of the training, codes of moves, or none",
