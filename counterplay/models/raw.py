@@ -95,8 +95,7 @@ class Raw(eqx.Module):
         twohot.bins(bins, reach)  # ValueError for what cannot be
         if form not in FORMS:
             raise unknown("form of a raw model", form, FORMS)
-        least = {"features": features, "seats": seats, "actions": actions, "hidden": hidden}
-        for name, size in (least | {"width": width, "token": token}).items():
+        for name, size in {"hidden": hidden, "width": width, "token": token}.items():
             if size < 1:
                 raise ValueError(f"raw: {name} must be at least 1, found {size}")
         self.sizes, self.form, self.reach = (bins, seats, actions, features), form, reach
@@ -119,10 +118,7 @@ class Raw(eqx.Module):
         return Table(base, jnp.einsum("nak,nkw->naw", units, self.effect))
 
     def step(self, table: Table, joint: Int[Array, " N"]) -> Told:
-        """What everybody's moves lead to; NO_MOVE is of the absent.
-
-        Under ``vmap`` over joint moves only sums of tokens, and what follows, are made anew.
-        """
+        """What everybody's moves lead to; NO_MOVE is of the absent."""
         tokens = jnp.take_along_axis(table.tokens, self._column(joint)[:, None, None], axis=1)
         return self._told(table.base, tokens.sum((0, 1)))
 
@@ -136,6 +132,13 @@ class Raw(eqx.Module):
     def shown(self, told: Told) -> Float[Array, "*b F"]:
         """The observation that is told of: the mean of each number."""
         return jax.nn.sigmoid(told.obs) if self.form == "bernoulli" else told.obs
+
+    def missed(self, told: Told, after: Float[Array, "*b F"]) -> Float[Array, "*b"]:
+        """Loss of the observation that came: nats, or half the squares, in both cases summed; the
+        mean of squares would be next to nothing beside the other parts of a loss."""
+        if self.form == "bernoulli":
+            return shown_loss(told.obs, after, binary=True).sum(-1)
+        return 0.5 * jnp.square(told.obs - after).sum(-1)
 
     def earned(self, told: Told) -> Float[Array, "*b"]:
         """Mean of the reward that is told."""
@@ -176,16 +179,10 @@ def raw_loss(env: Env, raw: Raw, window: Window) -> Parts:
     """Parts of the loss of one window: name -> sum over slots, and over how many slots.
 
     The observation and my legal moves of the slot after, where it is shown; what my moves earned
-    and who plays on, wherever I act. The squares of an observation are halved and added up over
-    its numbers: their mean would be next to nothing beside the other parts.
+    and who plays on, wherever I act.
     """
     obs = jax.vmap(env.encode)(finite(window.obs))
     told = jax.vmap(raw.expect)(obs, window.joint)
-    after = jnp.roll(obs, -1, axis=0)
-    if raw.form == "bernoulli":
-        off = shown_loss(told.obs, after, binary=True)
-    else:
-        off = 0.5 * jnp.square(told.obs - after)
     binary = optax.sigmoid_binary_cross_entropy
     legal = binary(told.legal, jnp.roll(window.legal, -1, axis=0).astype(jnp.float32)).sum(-1)
     alive = binary(told.alive, window.continues.astype(jnp.float32))
@@ -193,7 +190,7 @@ def raw_loss(env: Env, raw: Raw, window: Window) -> Parts:
     rated = jax.vmap(lambda logits, x: twohot.two_hot_loss(logits, x, bins))
     there = window.alive & window.acting[:, None]
     parts = {
-        "next": (off.sum(-1), window.follows),
+        "next": (raw.missed(told, jnp.roll(obs, -1, axis=0)), window.follows),
         "next_legal": (legal, window.follows),
         "reward": (rated(told.reward, finite(window.reward)), window.acting),
         "alive": (jnp.where(there, alive, 0.0).sum(-1), window.acting),

@@ -96,11 +96,8 @@ def _encoded(env: Env, window: Window) -> Float[Array, "W F"]:
 def _foretold(env: Env, model: Raw, window: Window) -> tuple[Array, Array, Array]:
     obs = _encoded(env, window)
     told = jax.vmap(model.expect)(obs, window.joint)
-    after = jnp.roll(obs, -1, axis=0)
-    off = 0.5 * jnp.square(told.obs - after)
-    if model.form == "bernoulli":
-        off = shown_loss(told.obs, after, binary=True)
-    return model.shown(told), off.sum(-1), model.earned(told)
+    off = model.missed(told, jnp.roll(obs, -1, axis=0))
+    return model.shown(told), off, model.earned(told)
 
 
 def _step(model: Raw, x: Float[Array, " F"], joint: Int[Array, " N"]) -> Ahead:

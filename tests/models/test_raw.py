@@ -222,6 +222,26 @@ def test_what_always_comes_is_foreseen(form):
         assert (told.alive > 0).all() and (told.legal > 0).all()
 
 
+def test_a_blank_board_is_nearly_right_by_squared_error_and_wrong_everywhere():
+    """One mark in 64 cells, 100 updates of either loss, the same network, the same play.
+
+    The mean squared error of zeros is 1 / 64, and half of a squared error is all that a mark costs.
+    """
+    env = Written(obs_shape=(64,), obs_dtype=np.dtype(np.uint8))
+    play, found = ring(env, 64), {}
+    for form in FORMS:
+        raw = learnt(env, form, play, 100)
+        windows = jax.vmap(play)(jr.split(jr.key(9), 256))
+        foretold = lambda o, joint, raw=raw: raw.shown(raw.expect(o, joint))
+        read = jax.vmap(jax.vmap(foretold))(windows.obs, windows.joint)[:, :-1]
+        after = windows.obs[:, 1:]
+        exact = (abs(read - after) < 0.5).all(-1).mean()
+        found[form] = float(jnp.square(read - after).mean()), float(exact)
+    error, exact = found["squared"]
+    assert 0.9 / 64 < error < 1 / 64 and exact < 0.02
+    assert found["bernoulli"][1] > 0.2, "and no more is needed for some boards to be known"
+
+
 def test_chances_are_of_numbers_in_0_to_1():
     with pytest.raises(ValueError, match=r"bernoulli gives each number .* shows float32"):
         raw_of(Written(), "bernoulli", jr.key(0), **SMALL)
