@@ -4,6 +4,9 @@ Where little is shown, an observation is nearly all zeros, and a loss on it may 
 matters is missing. On boards from crowded to nearly empty the same play teaches a model of raw
 observations, by squared error or by a chance for every number, and a latent world. Each is asked
 how often it knows the next board exactly, and what is earned by planning one move in it.
+
+With ``--quick`` 8 jobs, about nine minutes of one core; else 128 jobs of some 7 minutes each, 15
+hours of one core.
 """
 
 import json
