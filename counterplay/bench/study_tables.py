@@ -125,6 +125,30 @@ def planning_frontier(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def raw_vs_embedding(found: Any) -> list[dict[str, Any]]:
+    """What models know of the next observation, and what is earned by planning a move in them."""
+
+    def told(row: Any, name: str, form: str) -> str:
+        return f"{row[name]:{form}}" if row.get(name) is not None else ""
+
+    return [
+        {
+            "game": row["place"],
+            "plans in": row["who"] if "exact" in row else f"- ({row['who']})",
+            "seeds": str(len(row["per_seed"])) if "exact" in row else "",
+            "not 0": told(row, "nonzero", ".2%"),
+            "loss": told(row, "loss", ".3f"),
+            "squared error": told(row, "error", ".5f"),
+            "of a blank board": told(row, "blank", ".5f"),
+            "marks found": told(row, "marks", ".1%"),
+            "next board exact": told(row, "exact", ".2%"),
+            "reward off by": told(row, "reward", ".4f"),
+            "return an episode": f"{row['return']:.3f} ± {row['error']:.3f}",
+        }
+        for row in found["rows"]
+    ]
+
+
 def adaptation(found: Any) -> list[dict[str, Any]]:
     """Where each player lies between the references of each scenario."""
     return [

@@ -27,6 +27,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "counterplay.studies.real_ratio:main",
         "what learning from imagined moves adds to learning from real ones",
     ),
+    "raw-vs-embedding": (
+        "counterplay.studies.raw_vs_embedding:main",
+        "what a model should tell: what will be seen next, or a latent of it",
+    ),
     "types": (
         "counterplay.studies.types:main",
         "what a type should be: the opponents of the training, codes of moves, or none",
