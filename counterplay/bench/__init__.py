@@ -33,6 +33,7 @@ BENCHES: dict[str, tuple[str, str]] = {
         "what every algorithm earns of knowing the others, between the references",
     ),
     "world": ("counterplay.bench.world:main", "how right a model of the game becomes"),
+    "reading": ("counterplay.bench.reading:main", "how well the others are read"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 
