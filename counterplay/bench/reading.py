@@ -60,11 +60,11 @@ _MANY: dict[str, Any] = {"lanes": 128, "reader_rate": 5e-3, "reader_epochs": 4}
 _CODES: dict[str, Any] = _MANY | {"types_from": "moves", "types": 8, "goals": "none"}
 _BOARD: dict[str, Any] = _MANY | {"around": True, "goals": "none"}
 CASES: dict[str, Case] = {
-    "stag hunt": Case("stag_hunt:4x4-v1", 2_000_000, 1200, _BOARD, POOLS),
+    "stag_hunt": Case("stag_hunt:4x4-v1", 2_000_000, 1200, _BOARD, POOLS),
     "race": Case("race-v2", 1_000_000, 600, _MANY, POOLS),
-    "pd, codes": Case("matrix:pd-v2", 1_000_000, 600, _CODES),
-    "race, codes": Case("race-v2", 1_000_000, 600, _CODES),
-    "stag hunt 6x6, codes": Case("stag_hunt:6x6", 1_000_000, 300, _CODES | {"around": True}),
+    "pd-codes": Case("matrix:pd-v2", 1_000_000, 600, _CODES),
+    "race-codes": Case("race-v2", 1_000_000, 600, _CODES),
+    "stag_hunt-6x6-codes": Case("stag_hunt:6x6", 1_000_000, 300, _CODES | {"around": True}),
     "pursuit": Case("pursuit-v1", 1_500_000, 300, _MANY),
 }
 """What is measured: types are the opponents of the training, but for codes of moves."""
@@ -126,8 +126,7 @@ def jobs_of(bench: Reading) -> list[Job]:
         about |= {"seat": place.seat, "algorithm": "goal_ppo", "settings": chosen}
         about |= {"sets": {pool: list(members(game, pool)) for pool in case.sets}}
         about |= {"steps": bench.steps or case.steps, "matches": bench.matches or case.matches}
-        file = name.replace(", ", "-").replace(" ", "-")
-        first = Job(file, about, bench.seed)
+        first = Job(name, about, bench.seed)
         jobs += [replace(first, seed=bench.seed + i) for i in range(bench.seeds)]
     return jobs
 
@@ -137,9 +136,11 @@ def measured(job: Job) -> dict[str, Any]:
     about, place = job.config, CASES[job.config["case"]].place
     env = envs.make(place.game)
     (agent,), _ = learnt(about, env, job.seed, 1)
-    matches = dict.fromkeys(about["sets"], max(about["matches"] // 3, 2))
-    matches["train"] = about["matches"]
-    return {pool: told(watched(place, env, agent, pool, n)) for pool, n in matches.items()}
+    most: int = about["matches"]
+    return {
+        pool: told(watched(place, env, agent, pool, most if pool == "train" else max(most // 3, 2)))
+        for pool in about["sets"]
+    }
 
 
 def watched(place: Scenario, env: Any, agent: Any, pool: str, matches: int) -> dict[str, Any]:

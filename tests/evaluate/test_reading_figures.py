@@ -10,7 +10,7 @@ from counterplay.bench.reading import told
 from counterplay.bench.reading_table import reading, spread
 from counterplay.evaluate.opponent_model import FILTER, MODEL, measures
 from counterplay.evaluate.others import Known
-from counterplay.evaluate.watching import watch
+from counterplay.evaluate.watching import Watching, watch
 from counterplay.opponents.sets import members
 from counterplay.seats import Chair, Kind, Roster, bank
 
@@ -35,8 +35,8 @@ def found() -> dict[str, Any]:
     called = {i + 3: name for i, name in enumerate(NAMES)}
     third = len(w.valid) // 3
     parts = [slice(i * third, (i + 1) * third) for i in range(3)]
-    cut = [type(w)(*(None if x is None else x[part] for x in w)) for part in parts]
-    each = [told(measures(one, KNOWN, called)) for one in cut]
+    cut: list[list[Any]] = [[None if x is None else x[part] for x in w] for part in parts]
+    each = [told(measures(Watching(*one), KNOWN, called)) for one in cut]
     return dict(zip(READERS, each, strict=True))
 
 
