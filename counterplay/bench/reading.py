@@ -136,11 +136,9 @@ def measured(job: Job) -> dict[str, Any]:
     about, place = job.config, CASES[job.config["case"]].place
     env = envs.make(place.game)
     (agent,), _ = learnt(about, env, job.seed, 1)
-    most: int = about["matches"]
-    return {
-        pool: told(watched(place, env, agent, pool, most if pool == "train" else max(most // 3, 2)))
-        for pool in about["sets"]
-    }
+    most = int(about["matches"])
+    number = dict.fromkeys(about["sets"], max(most // 3, 2)) | {"train": most}
+    return {pool: told(watched(place, env, agent, pool, n)) for pool, n in number.items()}
 
 
 def watched(place: Scenario, env: Any, agent: Any, pool: str, matches: int) -> dict[str, Any]:
