@@ -47,7 +47,7 @@ SUITE: dict[str, str] = {
     "agents": "bench agents --scenarios race coordination --players goal_ppo ppo ppo-gru --seeds 2",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
-    "reading": "bench reading",
+    "reading": "bench reading --cases stag_hunt race pd-codes --seeds 1",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",

@@ -10,6 +10,7 @@ from counterplay.evaluate.predicted import FILTER, TRUE
 
 LEAST_TOP1, MOST_EXCESS, MOST_BRIER, AIM_RAND = 0.97, 0.03, 0.02, 0.9
 """What is asked of a reader, of the opponents that it was trained with."""
+BASE = "true policy and baselines"
 Values = list[float | None]
 
 
@@ -28,7 +29,8 @@ def _line(
     figure: str, reader: Values, known: Values, beside: str, asked: str, digits: int = 3
 ) -> dict[str, Any]:
     shown = {"reader": spread(reader, digits), "exact filter": spread(known, digits)}
-    return {"figure": figure} | shown | {"reader beside it": beside, "asked": asked}
+    shown |= {"reader beside it": beside, BASE: ""}
+    return {"figure": figure} | shown | {"asked": asked}
 
 
 def _moves(seeds: list[Any]) -> Iterator[dict[str, Any]]:
@@ -41,12 +43,11 @@ def _moves(seeds: list[Any]) -> Iterator[dict[str, Any]]:
         beside = spread(share, 1, 100) + "%"
         yield _line("next move, expected top-1", right, known, beside, f"{LEAST_TOP1:.0%} of it")
     excess = of(MODEL, "excess")
-    most = f"{MOST_EXCESS} more"
-    yield _line("next move, nats", nats, of(FILTER, "nll"), f"{spread(excess)} more", most)
-    named = {"true policy (floor)": TRUE, "how often": MARGINAL, "after the last": LAST_MOVE}
-    for name, who in named.items():
-        if None not in (told := of(who, "nll")):
-            yield _line(f"next move, nats: {name}", [None], told, "", "")
+    named = {"floor": TRUE, "how often": MARGINAL, "after the last": LAST_MOVE}
+    told = {name: spread(of(who, "nll")) for name, who in named.items()}
+    others = ", ".join(f"{name} {nll}" for name, nll in told.items() if nll)
+    beside, most = f"{spread(excess)} more", f"{MOST_EXCESS} more"
+    yield _line("next move, nats", nats, of(FILTER, "nll"), beside, most) | {BASE: others}
 
 
 def _types(seeds: list[Any]) -> Iterator[dict[str, Any]]:

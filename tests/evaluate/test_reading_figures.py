@@ -7,7 +7,7 @@ from readers import pool, reader
 
 from counterplay import envs
 from counterplay.bench.reading import told
-from counterplay.bench.reading_table import reading, spread
+from counterplay.bench.reading_table import BASE, reading, spread
 from counterplay.evaluate.opponent_model import FILTER, MODEL, measures
 from counterplay.evaluate.others import Known
 from counterplay.evaluate.watching import Watching, watch
@@ -58,6 +58,7 @@ def test_an_exact_reader_lacks_nothing(found):
     shown = lines(right)
     assert shown["next move, expected top-1"]["reader beside it"] == "100.0%"
     assert shown["next move, nats"]["reader beside it"].removeprefix("-") == "0.000 more"
+    assert shown["next move, nats"][BASE].startswith("floor 0.1")
     assert shown["type, Brier score, 3 moves seen"]["reader beside it"].removeprefix("-") == (
         "0.000 more"
     )
