@@ -126,9 +126,11 @@ def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
     n, actions = env.num_seats, env.num_actions
     size = width(features_of(env), n, actions, env.num_goals)
     goals = {"codes": config.codes, "none": 1}.get(config.goals, max(env.num_goals, 1))
-    model = ActionModel(
-        size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru, key
-    )
+    if config.around and not hasattr(env, "around"):
+        raise ValueError("goal_ppo: around wants a game on a board that tells what lies around "
+                         f"each player, found {env}")  # fmt: skip
+    sizes = size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru
+    model = ActionModel(*sizes, key, env if config.around else None)
     window = config.window if config.goals == "codes" else 0
     bounded = config.goal_reward is not None or config.goal_quantile is not None
     named = config.goals in ("events", "declared")

@@ -46,6 +46,8 @@ class GoalSettings:
     nothing."""
     action_input: Literal["distribution", "argmax", "sample", "none"] = "distribution"
     """What the policy is told of each other's next move, given that."""
+    around: bool = False
+    """The reader also sees what lies around each player, in games on a board."""
     mix: float = 0.01
     """Share of every predicted move that is uniform, so that no belief dies."""
     drift: float = 0.01

@@ -37,6 +37,7 @@ BENCHES: dict[str, tuple[str, str]] = {
         "what our agent reaches on 4x4 stag hunt, and how soon",
     ),
     "world": ("counterplay.bench.world:main", "how right a model of the game becomes"),
+    "reading": ("counterplay.bench.reading:main", "how well the others are read"),
     "foraging": ("counterplay.bench.learning:foraging", "PPO on lbforaging through that loop"),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from counterplay.bench import study_tables
+from counterplay.bench.reading_table import reading
 
 
 def _plus(mean: float | None = None, error: float = 0.0, digits: int = 3) -> str:
@@ -288,6 +289,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "overhead": study_tables.overhead,
     "world": study_tables.world,
     "reached": study_tables.reached,
+    "reading": reading,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,
     "study_roshambo_bots": study_tables.roshambo_bots,

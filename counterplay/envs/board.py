@@ -6,6 +6,7 @@ up, down, left, right.
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
@@ -67,3 +68,24 @@ def encode(
     seen = jnp.where(obs[:-1] == UNSEEN, -1, obs[:-1].astype(jnp.int32) + plane * size * size)
     here = (seen[:, None] == feature[None]).any(0).astype(jnp.float32)
     return jnp.where(feature == feature[-1], obs[-1].astype(jnp.float32) / horizon, here)
+
+
+def around(planes: Float[Array, "X cells"], players: int, size: int) -> Float[Array, "{players} R"]:
+    """What lies around each player: for every cell by its rows and columns from there, whether
+    another player is on it, and what the planes after those of the players say of it.
+
+    R is (1 + X - players) (2 size - 1)². Beyond the board all is 0, and for who has no cell.
+    """
+    cells, wide = size * size, 2 * size - 1
+    here, row, col = np.ogrid[:cells, :wide, :wide]
+    rows, cols = here // size + row - (size - 1), here % size + col - (size - 1)
+    inside = (rows >= 0) & (rows < size) & (cols >= 0) & (cols < size)
+    place = jnp.asarray(np.where(inside, rows * size + cols, cells).reshape(cells, -1))
+    me, rest = planes[:players], planes[players:]
+
+    def of_one(mine: Float[Array, " cells"]) -> Float[Array, " R"]:
+        seen = jnp.concatenate([(me.sum(0) - mine)[None], rest])
+        seen = jnp.pad(seen, ((0, 0), (0, 1)))[:, place[jnp.argmax(mine)]]
+        return jnp.where(mine.any(), seen, 0.0).ravel()
+
+    return jax.vmap(of_one)(me)

@@ -108,6 +108,10 @@ class Snowdrift:
         """Planes: me, each other, drifts, [N + 1, size, size] flat; then time."""
         return board.encode(obs, (1,) * self.players + (self.drifts,), self.size, self.horizon)
 
+    def around(self, features: Float[Array, " F"]) -> Float[Array, "N R"]:
+        """What lies around each player, me first, of an encoded observation; see ``board``."""
+        return board.around(features[:-1].reshape(-1, self.cells), self.players, self.size)
+
     def render(self, state: State) -> Picture:
         from counterplay.envs.board_pictures import snowdrift_picture
 

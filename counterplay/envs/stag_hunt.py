@@ -151,6 +151,12 @@ class StagHunt:
         counts = (1,) * self.players + (self.stags, self.hares, self.obstacles)
         return board.encode(obs, counts, self.size, self.horizon)
 
+    def around(self, features: Float[Array, " F"]) -> Float[Array, "N R"]:
+        """What lies around each player, me first, of an encoded observation; see ``board``."""
+        planes = features[:-1].reshape(-1, self.cells)
+        shown = planes if self.obstacles else planes[:-1]
+        return board.around(shown, self.players, self.size)
+
     def render(self, state: State) -> Picture:
         from counterplay.envs.board_pictures import stag_hunt_picture
 

@@ -17,6 +17,8 @@ from counterplay.evaluate.statistics import Interval, hierarchical_bootstrap, me
 from counterplay.types import NO_MOVE
 
 FILTER, TRUE = "exact filter", "true policy"
+DIGITS = 5
+"""Of log-probabilities, in nats, when the likeliest move is chosen, whatever their precision."""
 
 
 class Line(NamedTuple):
@@ -146,7 +148,8 @@ def next_action(
         own = nll(log_predicted, moves)
         scores = [own, own - attained]
         if log_true is not None:
-            scores.append(expected_accuracy(log_predicted, log_true, moves))
+            even = np.round(log_predicted, DIGITS)  # moves that tie on paper tie here
+            scores.append(expected_accuracy(even, log_true, moves))
         means = [masked_mean(x) for x in scores]  # [S, K, R]
         for k in [None, *range(moves.shape[1])]:
             cells = [x if k is None else x[:, k : k + 1] for x in means]

@@ -6,7 +6,7 @@ which is where beliefs over goals start from: ``P(g | e, x_j, k)`` and ``P(k | e
 With one type and one goal it is a plain model of others' moves (Jaques et al., 2019, section 4).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.maths import masked_log_softmax
-from counterplay.models.history import or_all
+from counterplay.models.history import features_of, or_all
 from counterplay.models.nets import Dense, Trunk
 
 
@@ -52,6 +52,35 @@ def over_legal(logits: Float[Array, "M A *b"], legal: Bool[Array, "M A *b"]) -> 
     return masked_log_softmax(logits, or_all(legal, 1), 1)
 
 
+class Around(eqx.Module):
+    """What lies around each player, for models of what each other does.
+
+    A layer that all players share, of each other's own surroundings and of the sum of everybody
+    else's: so whom an other goes by need not be known (Zaheer et al., 2017, eq. 4).
+    """
+
+    look: Dense
+    own: Dense
+    rest: Dense
+    game: Any = eqx.field(static=True)
+    """One that tells it of an encoded observation: ``around``, [F] -> [N, R]."""
+    features: int = eqx.field(static=True)
+
+    def __init__(self, game: Any, wide: int, key: PRNGKeyArray):
+        self.game, self.features = game, features_of(game)
+        seen = jax.eval_shape(game.around, jax.ShapeDtypeStruct((self.features,), jnp.float32))
+        keys = jr.split(key, 3)
+        self.look = Dense(seen.shape[1], wide, 2**0.5, keys[0])
+        self.own, self.rest = (Dense(wide, wide, s, k) for s, k in ((1.0, keys[1]), (0.5, keys[2])))
+
+    def __call__(self, x: Float[Array, " I"]) -> Float[Array, "M W"]:
+        """``x`` begins with the observation."""
+        each = jax.nn.relu(jax.vmap(self.look)(self.game.around(x[: self.features])))
+        others = each[1:]
+        rest = each.sum(0)[None] - others
+        return jax.vmap(self.own)(others) + jax.vmap(self.rest)(rest)
+
+
 class ActionModel(eqx.Module):
     """Reads a history through a GRU; what is seen now also goes past it, straight to the heads."""
 
@@ -65,6 +94,7 @@ class ActionModel(eqx.Module):
     bias: Float[Array, "Y G A"]
     goal: Float[Array, "W Y G"]
     type: Float[Array, "W Y"]
+    around: Around | None
 
     def __init__(
         self,
@@ -76,7 +106,9 @@ class ActionModel(eqx.Module):
         widths: tuple[int, ...],
         gru: int,
         key: PRNGKeyArray,
+        board: Any = None,
     ):
+        """``board`` is a game that tells what lies around each player, if that is to be read."""
         keys, wide = jr.split(key, 5), widths[-1]
         self.trunk = Trunk(inputs, widths, keys[0], gru=gru, light=True)
         self.history = Dense(self.trunk.width, wide, 1.0, keys[1])
@@ -86,6 +118,7 @@ class ActionModel(eqx.Module):
         self.bias = jnp.zeros((types, goals, actions))
         self.goal = jnp.zeros((wide, types, goals))
         self.type = jnp.zeros((wide, types))
+        self.around = board and Around(board, wide, jr.fold_in(key, len(keys)))
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
@@ -100,6 +133,7 @@ class ActionModel(eqx.Module):
         return read(self.heads(x, e), legal)
 
     def heads(self, x: Float[Array, " I"], e: Float[Array, " E"]) -> Heads:
-        units = jax.nn.relu((self.history(e) + self.now(x))[None] + self.other)  # [M, W]
+        units = (self.history(e) + self.now(x))[None] + self.other  # [M, W]
+        units = jax.nn.relu(units if self.around is None else units + self.around(x))
         heads = lambda w: (units @ w.reshape(len(w), -1)).reshape(len(units), *w.shape[1:])
         return Heads(heads(self.move) + self.bias[None], heads(self.goal), units @ self.type)

@@ -70,6 +70,11 @@ def test_goals_vanish_only_where_everybody_sees_them_completed(game):
     assert Config(vanish=True, goals="declared").vanish
 
 
+def test_what_lies_around_is_read_only_where_a_game_tells_it():
+    with pytest.raises(ValueError, match="around wants a game on a board that tells what lies"):
+        goal_ppo.make_reader(Config(around=True), envs.make("matrix:pd"), jax.random.key(0))
+
+
 def matches(opponent: Any, **given: Any) -> Study:
     """Of one place, [T, M], that acts in all slots, each of them a first contact."""
     slots = len(opponent)

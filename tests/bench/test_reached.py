@@ -10,9 +10,7 @@ def test_near_is_where_the_mean_of_five_first_gets_to_95_percent_of_the_last():
     steps = np.arange(1, 21) * 100
     returns = np.array([0.0] * 10 + [1.0] * 10)
     assert reached.near(steps, returns) == 1500  # the first five that are all 1
-    assert (
-        reached.near(steps, np.linspace(0.05, 1, 20)) == 2000
-    )  # .855 asked
+    assert reached.near(steps, np.linspace(0.05, 1, 20)) == 2000  # .855 asked
     assert reached.near(steps[:2], returns[-2:]) == 200, "fewer than five are taken together"
     noisy = returns + np.tile([0.5, -0.5], 10)
     assert reached.near(steps, noisy) >= 1400, "one lucky iteration is not enough"

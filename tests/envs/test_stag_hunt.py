@@ -142,3 +142,19 @@ def test_planes_mark_cells_in_order():
     marked = [np.flatnonzero(plane).tolist() for plane in planes]
     assert marked == [[1], [3], [4], [0], [5], [2, 8, 10, 15], [12]]
     assert float(encoded[-1]) == pytest.approx(3 / 15)
+
+
+def test_what_lies_around_each_player_is_told_by_the_way_there():
+    """By rows and columns from each: me at 0, others at 1 and 15; who has left sees nothing."""
+    env = StagHunt()
+    _, shown = step(at([0, 1, 15, GONE]), STAY, STAY, STAY, NO_MOVE, env=env)
+    around = np.asarray(env.around(env.encode(shown.obs[0]))).reshape(4, 3, 7, 7)
+    ways = lambda seat: [(np.argwhere(plane) - 3).tolist() for plane in around[seat]]
+    assert ways(0) == [[[0, 1], [3, 3]], [[1, 1]], [[0, 2], [2, 0], [2, 2], [3, 3]]]
+    assert ways(1) == [[[0, -1], [3, 2]], [[1, 0]], [[0, 1], [2, -1], [2, 1], [3, 2]]]
+    assert ways(2) == [[[-3, -3], [-3, -2]], [[-2, -2]], [[-3, -1], [-1, -3], [-1, -1], [0, 0]]]
+    assert not around[3].any()
+    blocked = StagHunt(obstacles=1)
+    _, shown = step(at([0, 1, 15, 3], obstacles=(12,)), *[STAY] * 4, env=blocked)
+    around = np.asarray(blocked.around(blocked.encode(shown.obs[0]))).reshape(4, 4, 7, 7)
+    assert (np.argwhere(around[0, 3]) - 3).tolist() == [[3, 0]]

@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from counterplay import envs
 from counterplay.models.actions import ActionModel, Reading
+from counterplay.models.history import features_of
 
 INPUTS, OTHERS, ACTIONS, TYPES, GOALS, GRU = 5, 3, 4, 2, 3, 6
+LEGAL_ALL = jnp.ones((3, 7), bool)
 LEGAL = jnp.array([[True] * 4, [True, False, True, False], [False] * 4])
 
 
@@ -100,3 +103,23 @@ def test_what_is_seen_now_is_read_without_the_history():
     m = model()
     here, there = (called(m, x * jnp.ones(INPUTS), jnp.zeros(GRU), LEGAL) for x in (0.0, 1.0))
     assert not np.allclose(here.moves[:2], there.moves[:2])
+
+
+def test_the_surroundings_of_each_player_are_read_whoever_it_is():
+    """Two others who change places change rows; nothing else tells them apart."""
+    board = envs.make("stag_hunt:4x4")
+    features = features_of(board)
+    make = lambda game: ActionModel(features, 3, 7, 2, 1, (8,), 0, jr.key(0), game)
+    m, plain = jax.jit(lambda: make(board))(), jax.jit(lambda: make(None))()
+    for x, y in zip(jax.tree.leaves(plain), jax.tree.leaves(m), strict=False):
+        assert (x == y).all(), "what was there draws what it drew before"
+    alike = lambda m: (m.other, m.now.weight, m.history.weight)
+    m = eqx.tree_at(alike, m, [jnp.zeros_like(x) for x in alike(m)])
+    moves = jax.jit(lambda cells: m(board.encode(cells), jnp.zeros(8), LEGAL_ALL).moves)
+    cells = jnp.array([0, 5, 6, 9, 10, 1, 3, 12, 15, 2], jnp.uint8)
+    made = moves(cells)
+    swapped = moves(cells.at[jnp.array([1, 2])].set(cells[jnp.array([2, 1])]))
+    np.testing.assert_allclose(swapped[jnp.array([1, 0, 2])], made, atol=1e-6)
+    assert abs(made[0] - made[1]).max() > 1e-3, "but where they stand does"
+    gone = moves(cells.at[0].set(255))
+    assert abs(gone - made).max() > 1e-3, "who else is there is read, me among them"

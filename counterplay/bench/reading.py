@@ -1,0 +1,199 @@
+"""How well the others are read: next moves, beliefs over types and groups, beside exact inference.
+
+An agent trains against rules that it cannot tell apart at first sight and then meets them in fresh
+matches, and rules of families that it never met. What it predicted and believed there is measured
+as ``counterplay eval`` measures it, and told beside what the exact filter could know.
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from counterplay import envs
+from counterplay.bench.agents import POOLS, learnt, seated, settings
+from counterplay.bench.reading_table import reading
+from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.evaluate.beside import informed
+from counterplay.evaluate.by_protocol import known_to
+from counterplay.evaluate.opponent_model import MODEL, measures
+from counterplay.evaluate.predicted import FILTER
+from counterplay.evaluate.protocols import scenario_for
+from counterplay.evaluate.scenarios import SCENARIOS, Scenario
+from counterplay.evaluate.watching import watch
+from counterplay.jobs import Job, run
+from counterplay.names import unknown
+from counterplay.opponents.sets import members
+from counterplay.pools import roster_of
+from counterplay.settings import check_least
+
+SEED = 90_000
+"""Of the matches that are watched, in which nobody was trained."""
+AT = (0, 1, 3, 10, 30, 100)
+"""Moves seen after which beliefs are told."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An agent and where it is watched."""
+
+    scenario: str
+    """A scenario, or a game as one of its kind would be played."""
+    steps: int
+    """Environment steps of a training."""
+    matches: int
+    """Watched with the training set, and a third as many with any other; on 4x4 stag hunt others
+    make some 180 decisions in each."""
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Of goal_ppo, beside those of the scenario."""
+    sets: tuple[str, ...] = POOLS[:1]
+
+    @property
+    def place(self) -> Scenario:
+        return SCENARIOS.get(self.scenario) or scenario_for(self.scenario)
+
+
+_MANY: dict[str, Any] = {"lanes": 128, "reader_rate": 5e-3, "reader_epochs": 4}
+"""Many small iterations, and a reader that learns fast: its loss is a plain cross-entropy."""
+_CODES: dict[str, Any] = _MANY | {"types_from": "moves", "types": 8, "goals": "none"}
+_BOARD: dict[str, Any] = _MANY | {"around": True, "goals": "none"}
+CASES: dict[str, Case] = {
+    "stag_hunt": Case("stag_hunt:4x4-v1", 2_000_000, 1200, _BOARD, POOLS),
+    "race": Case("race-v2", 1_000_000, 600, _MANY, POOLS),
+    "pd-codes": Case("matrix:pd-v2", 1_000_000, 600, _CODES),
+    "race-codes": Case("race-v2", 1_000_000, 600, _CODES),
+    "stag_hunt-6x6-codes": Case("stag_hunt:6x6", 1_000_000, 300, _CODES | {"around": True}),
+    "pursuit": Case("pursuit-v1", 1_500_000, 300, _MANY),
+}
+"""What is measured: types are the opponents of the training, but for codes of moves."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Train agents that read the others; measure their predictions and beliefs beside the exact
+    filter's."""
+
+    cases: tuple[str, ...] = ()
+    """What is measured; by default all."""
+    seed: int = 600
+    """First seed of training."""
+    seeds: int = 3
+    """Trainings of each."""
+    steps: int | None = None
+    """Environment steps of each training, in place of the case's own."""
+    matches: int | None = None
+    """Matches that are watched, in place of the case's own."""
+    out: str = "runs/reading"
+    """Folder of the queue; a second call goes on where the first was stopped."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        check_least(self, seeds=1, steps=1, matches=2)
+        for case in self.cases:
+            if case not in CASES:
+                raise unknown("case", case, CASES)
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench reading``"""
+    bench = read(Reading, args, "bench reading")
+    set_threads()
+    use_all_cores()
+    jobs = jobs_of(bench)
+    results = run(jobs, measured, Path(bench.out), title="bench reading", quiet=bench.json)
+    if None in results:
+        return 1
+    found = {"seed": bench.seed, "seeds": bench.seeds, "rows": gathered(jobs, results)}
+    if bench.json:
+        print(json.dumps(found))
+        return 0
+    shown = reading(found)
+    table("reading the others", tuple(shown[0]), [tuple(row.values()) for row in shown])
+    return 0
+
+
+def jobs_of(bench: Reading) -> list[Job]:
+    """One a case and seed."""
+    jobs = []
+    for name in bench.cases or CASES:
+        case = CASES[name]
+        place, game = case.place, case.place.game.partition(":")[0]
+        chosen = settings(place, "goal_ppo", case.settings)
+        about = {"case": name, "scenario": case.scenario, "game": place.game, "match": place.match}
+        about |= {"seat": place.seat, "algorithm": "goal_ppo", "settings": chosen}
+        about |= {"sets": {pool: list(members(game, pool)) for pool in case.sets}}
+        about |= {"steps": bench.steps or case.steps, "matches": bench.matches or case.matches}
+        first = Job(name, about, bench.seed)
+        jobs += [replace(first, seed=bench.seed + i) for i in range(bench.seeds)]
+    return jobs
+
+
+def measured(job: Job) -> dict[str, Any]:
+    """What one agent predicts and believes of every set of opponents."""
+    about, place = job.config, CASES[job.config["case"]].place
+    env = envs.make(place.game)
+    (agent,), _ = learnt(about, env, job.seed, 1)
+    most = int(about["matches"])
+    number = dict.fromkeys(about["sets"], max(most // 3, 2)) | {"train": most}
+    return {pool: told(watched(place, env, agent, pool, n)) for pool, n in number.items()}
+
+
+def watched(place: Scenario, env: Any, agent: Any, pool: str, matches: int) -> dict[str, Any]:
+    """Measures of an agent, of so many matches with a set of opponents; play is sampled."""
+    seats = dict.fromkeys(range(env.num_seats), f"pool:{pool}") | {place.seat: "random"}
+    roster = seated(roster_of(env, seats), place.seat, [agent], (pool,))
+    rules, known = known_to(env, place, roster)
+    roster, rules = informed(env, place, roster, place.seat, rules)
+    w = watch(env, roster, matches, place.match, SEED, known=rules)
+    return measures(w, known, roster.ids)
+
+
+def told(found: dict[str, Any]) -> dict[str, Any]:
+    """The figures among measures, None where there are none."""
+    lines = found["next_move"]["lines"] if found["next_move"] else []
+    moves = {
+        line["predictor"]: {
+            "nll": line["nll"]["estimate"],
+            "excess": line["excess"]["estimate"],
+            "top1": line["accuracy"] and line["accuracy"]["estimate"],
+            "moves": line["moves"],
+        }
+        for line in lines
+        if line["opponent"] is None
+    }
+    types, bands = found["types"] or {}, found["calibration"]
+    beliefs = {who: _belief(types[who]) for who in (MODEL, FILTER) if types.get(who)}
+    for who, kind in ((MODEL, "types"), (FILTER, FILTER)):
+        if who in beliefs and bands[kind]:
+            names = ("ece", "ece_high", "p_value", "predictions", "inside")
+            beliefs[who] |= {name: bands[kind][name] for name in names}
+    groups = found["grouping"] or {}
+    return {"moves": moves, "types": beliefs, "groups": {k: v for k, v in groups.items() if v}}
+
+
+def _belief(scores: dict[str, Any]) -> dict[str, Any]:
+    """Of one posterior: its Brier score by moves seen, and when the type was known for good."""
+    points = {point["x"]: point["brier"] for point in scores["by_moves"]}
+    row: dict[str, Any] = {"brier": {str(x): points[x] for x in AT if x in points}}
+    if soon := scores["identified"]:
+        half = np.flatnonzero(np.array(soon["by_episodes"]) >= 0.5)
+        row |= {"known": soon["share"], "median_moves": soon["median_moves"]}
+        row |= {"median_episodes": int(half[0]) if len(half) else None}
+        row |= {"known_by_episode": soon["by_episodes"]}
+    return row
+
+
+def gathered(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
+    """One row a case and set, with what every seed found."""
+    groups: dict[str, list[Any]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        groups.setdefault(job.config["case"], [job]).append(result)
+    return [
+        {name: job.config[name] for name in ("case", "scenario", "steps", "matches")}
+        | {"set": pool, "per_seed": [row[pool] for row in rows]}
+        for job, *rows in groups.values()
+        for pool in job.config["sets"]
+    ]

@@ -1,0 +1,50 @@
+"""The benchmark of reading the others in miniature: trained, watched, kept, and told."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from counterplay import bench
+from counterplay.bench import reading as module
+from counterplay.bench.reading_table import reading
+from counterplay.bench.tables import TABLES
+from counterplay.evaluate.opponent_model import LAST_MOVE, MARGINAL, MODEL
+from counterplay.evaluate.predicted import FILTER, TRUE
+
+SMALL = {"lanes": 8, "reader_widths": (4,), "reader_gru": 4, "widths": (4,), "slots": 8}
+
+
+def test_it_tells_predictions_beliefs_and_groups_of_every_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "use_all_cores", lambda: None)
+    case = replace(module.CASES["race"], settings=SMALL)
+    monkeypatch.setitem(module.CASES, "race", case)
+    words = ["reading", "--cases", "race", "--seeds", "1", "--steps", "200", "--matches", "6"]
+    assert bench.main([*words, "--out", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    train, held_out = found["rows"]
+    assert (train["set"], held_out["set"], train["steps"]) == ("train", "held-out", 200)
+    (one,) = train["per_seed"]
+    assert set(one["moves"]) == {MODEL, FILTER, TRUE, MARGINAL, LAST_MOVE}
+    assert set(one["types"]) == {MODEL, FILTER} and set(one["groups"]) == {MODEL, FILTER}
+    assert one["moves"][MODEL]["excess"] > 0, "it has learnt next to nothing"
+    assert held_out["per_seed"][0]["types"] == {}, "who is of no known type has none to be told"
+    shown = reading(found)
+    assert TABLES["reading"] is reading and len({tuple(line) for line in shown}) == 1
+    assert {line["asked"] for line in shown if line["set"] == "held-out"} == {""}
+    (file,) = tmp_path.glob("*.json")
+    before = file.stat().st_mtime_ns
+    assert bench.main([*words, "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == found and file.stat().st_mtime_ns == before
+
+
+def test_every_case_is_one_that_can_be_played():
+    jobs = module.jobs_of(module.Reading(seeds=2))
+    assert len({(job.name, job.seed) for job in jobs}) == 2 * len(module.CASES)
+    for case in module.CASES.values():
+        assert case.place.game, case.scenario
+
+
+def test_an_unknown_case_is_refused():
+    with pytest.raises(ValueError, match="unknown case 'rac'"):
+        bench.main(["reading", "--cases", "rac"])
