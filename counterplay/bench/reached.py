@@ -4,6 +4,7 @@ import json
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from counterplay import envs
 from counterplay.bench import study_tables
 from counterplay.bench.learning import Bench, trained
 from counterplay.console import read, table, use_all_cores
+from counterplay.jobs import Job, run
 from counterplay.planning.naming import with_planner
 from counterplay.runs.logbook import METRICS
 from counterplay.settings import check_least
@@ -36,6 +38,8 @@ class Reached(Bench):
     """Environment steps of a training in self-play."""
     focal_steps: int = 4_000_000
     """And of one against others: one seat in four learns."""
+    queue: str = "runs/reached"
+    """Folder of the rows that are done; a second call goes on where the first was stopped."""
     planners: tuple[str, ...] = PLANNERS
     """How else each plays afterwards, as ``eval --planner`` takes it; of ``goal_ppo`` alone none
     is possible but none."""
@@ -47,16 +51,18 @@ class Reached(Bench):
 
 def main(args: list[str]) -> int:
     """``counterplay bench reached``"""
-    began: float | None = time.perf_counter()
     bench = read(Reached, args, "bench reached")
     use_all_cores()
-    rows = []
+    jobs = [
+        Job(f"{bench.algorithm}-{other}", _about(bench, other), seed)
+        for other in bench.against
+        for seed in range(bench.seed, bench.seed + bench.seeds)
+    ]
     with tempfile.TemporaryDirectory() as scratch:
-        for other in bench.against:
-            for seed in range(bench.seed, bench.seed + bench.seeds):
-                folder = f"{bench.out or scratch}/{other}-{seed}"
-                rows.append(_row(replace(bench, seed=seed, seeds=1), other, folder, began))
-                began = None  # only the first waits for the program to start
+        work = partial(_row, bench, scratch)
+        rows = run(jobs, work, Path(bench.queue), title="bench reached", quiet=bench.json)
+    if None in rows:
+        return 1
     found = {"algorithm": bench.algorithm, "episodes": bench.episodes, "rows": rows}
     if bench.json:
         print(json.dumps(found))
@@ -67,9 +73,18 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def _row(bench: Reached, other: str, folder: str, began: float | None) -> dict[str, Any]:
+def _about(bench: Reached, other: str) -> dict[str, Any]:
+    """All that a row depends on besides the seed."""
+    steps = bench.steps if other == "self" else bench.focal_steps
+    about = {"algorithm": bench.algorithm, "env": bench.env, "against": other, "steps": steps}
+    return about | {"episodes": bench.episodes, "planners": list(bench.planners)}
+
+
+def _row(bench: Reached, scratch: str, job: Job) -> dict[str, Any]:
+    other, began = job.config["against"], time.perf_counter()
     alone = other == "self"
-    bench = bench if alone else replace(bench, steps=bench.focal_steps)
+    bench = replace(bench, seed=job.seed, seeds=1, steps=job.config["steps"])
+    folder = f"{bench.out or scratch}/{other}-{job.seed}"
     done = trained(bench, folder, began, () if alone else (other,), bench.algorithm)
     row: dict[str, Any] = {"against": other, "seed": bench.seed, "steps": done.steps}
     run = f"run:{done.folder}"

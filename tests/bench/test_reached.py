@@ -1,8 +1,11 @@
 """How soon a training is near what it ends with, and the table of what it reaches."""
 
+import json
+
 import numpy as np
 import pytest
 
+from counterplay import bench
 from counterplay.bench import reached, study_tables
 
 
@@ -31,3 +34,19 @@ def test_what_was_played_is_told_with_its_error():
 def test_what_cannot_be_trained_is_refused():
     with pytest.raises(ValueError, match="--focal-steps must be at least 1, found 0"):
         reached.main(["--focal-steps", "0"])
+
+
+def test_a_training_is_played_on_as_it_was_and_by_its_plans_alone(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(reached, "use_all_cores", lambda: None)
+    words = ["reached", "--env", "matrix:pd,horizon=4", "--against", "self", "--steps", "100"]
+    words += ["--episodes", "64", "--planners", "none", "--queue", str(tmp_path), "--json"]
+    assert bench.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["rows"]
+    assert row["steps"] >= 100 and row["near_steps"] <= row["steps"]
+    assert row["near_seconds"] <= row["seconds"] and row["trust"] == 0, "it is still warming up"
+    assert row["sampled"] == row["planners"]["none"], "without trust the policy plays alone"
+    (file,) = tmp_path.glob("*.json")
+    before = file.stat().st_mtime_ns
+    assert bench.main(words) == 0 and json.loads(capsys.readouterr().out) == found
+    assert file.stat().st_mtime_ns == before
