@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from counterplay.maths import lambda_returns
+from counterplay.maths import lambda_returns, match_returns
 from counterplay.models.conditioned import Conditioned
 from counterplay.models.nets import ActorCritic
 from counterplay.rollout import Chunk
@@ -82,12 +82,14 @@ def rows_of(
     told: Float[Array, "K P T R C"] | None = None,
     plan: Float[Array, "K P T A"] | None = None,
     pull: Float[Array, "K P T"] | None = None,
+    through: bool = False,
 ) -> Rows:
     """Cuts the decisions of one kind of learner out of a chunk and rates them.
 
     ``last_value`` is what the slot after it is worth, ``told`` what the nets read beside the
     observation, ``gru`` the width of their memory, ``plan`` and ``pull`` what draws them to other
-    moves. ``total`` sums over shards; advantages are normalised over live decisions of a member.
+    moves. With ``through`` a move is rated by all that follows in its match, not in its episode
+    alone. ``total`` sums over shards; advantages are normalised over live decisions of a member.
     """
     slots, record = chunk.slots, chunk.records[index]
 
@@ -98,10 +100,15 @@ def rows_of(
 
     alive, value = at_places(slots["alive"]), record["value"]
     discount = gamma * at_places(slots["continues"])
-    each_place = jax.vmap(jax.vmap(partial(lambda_returns, lam=lam)))
-    target = each_place(
-        at_places(slots["reward"]), discount, value, last_value, at_places(slots["closing"])
-    )
+    reward, closing = at_places(slots["reward"]), at_places(slots["closing"])
+    if through:
+        each_place = jax.vmap(jax.vmap(partial(match_returns, gamma=gamma, lam=lam)))
+        ends = {"closing": closing, "parted": at_places(slots["parted"])}
+        ends |= {"acts": alive, "plays_on": at_places(slots["continues"])}
+        target = each_place(reward, value=value, last_value=last_value, **ends)
+    else:
+        each_place = jax.vmap(jax.vmap(partial(lambda_returns, lam=lam)))
+        target = each_place(reward, discount, value, last_value, closing)
     rows = Rows(
         obs=at_places(slots["obs"]) if told is None else (at_places(slots["obs"]), told),
         legal=at_places(slots["avail_actions"]),

@@ -61,6 +61,8 @@ class Config:
     """Steps of every lane between two updates; 16, or 128 for games outside JAX."""
     match: int = 1
     """Episodes a match; memory is carried inside a match only."""
+    bootstrap_match: bool = False
+    """Values reach over the ends of episodes: what is earned counts up to the end of the match."""
     epochs: int = 2
     """Passes over the decisions of an iteration."""
     minibatches: int = 8
@@ -94,10 +96,8 @@ class Config:
     HOSTED: ClassVar[dict[str, int]] = {"lanes": 16, "slots": 128}
 
     def __post_init__(self):
-        for name in ("seeds", "steps", "match", "epochs", "minibatches", "redeal"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
-        for name in ("lanes", "slots"):
+        counts = ("seeds", "steps", "match", "epochs", "minibatches", "redeal", "lanes", "slots")
+        for name in counts:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
         if not self.widths or min(self.widths) < 1:
@@ -279,7 +279,8 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
         learning, state.learners, jr.split(learn_key, len(learning)), strict=True
     ):
         net, rates = learner.net, (config.gamma, config.lam)
-        rows = rows_of(last_values(net, i, chunk), seating, i, chunk, *rates, total, net.gru)
+        how = {"gru": net.gru, "through": config.bootstrap_match}
+        rows = rows_of(last_values(net, i, chunk), seating, i, chunk, *rates, total, **how)
         fitted = partial(fit, config, learner=learner, progress=progress, key=k, axis=axis)
         learner, info = with_constants_folded(spec.env, rows, axis is not None, fitted)
         after.append(learner)
