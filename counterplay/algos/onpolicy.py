@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from counterplay.maths import lambda_returns, match_returns
 from counterplay.models.conditioned import Conditioned
@@ -70,6 +70,21 @@ def last_values(net: ActorCritic, index: int, chunk: Chunk) -> Float[Array, "K P
     return each(net, chunk.next_memories[index], chunk.next_views[index])
 
 
+def _targets(
+    gamma: float,
+    lam: float,
+    seen: dict[str, Shaped[Array, " T"]],
+    value: Float[Array, " T"],
+    last_value: Float[Array, ""],
+) -> Float[Array, " T"]:
+    """What each move is rated by; over whole matches where ``parted`` is among what is seen."""
+    reward, on, closing = seen["reward"], seen["continues"], seen["closing"]
+    if "parted" not in seen:
+        return lambda_returns(reward, gamma * on, value, last_value, closing, lam)
+    ends = seen["alive"], on, closing, seen["parted"]
+    return match_returns(reward, gamma, value, last_value, *ends, lam)
+
+
 def rows_of(
     last_value: Float[Array, "K P"],
     seating: Seating,
@@ -99,16 +114,9 @@ def rows_of(
         return seating.take(jnp.moveaxis(x, 2, 1), index)
 
     alive, value = at_places(slots["alive"]), record["value"]
-    discount = gamma * at_places(slots["continues"])
-    reward, closing = at_places(slots["reward"]), at_places(slots["closing"])
-    if through:
-        each_place = jax.vmap(jax.vmap(partial(match_returns, gamma=gamma, lam=lam)))
-        ends = {"closing": closing, "parted": at_places(slots["parted"])}
-        ends |= {"acts": alive, "plays_on": at_places(slots["continues"])}
-        target = each_place(reward, value=value, last_value=last_value, **ends)
-    else:
-        each_place = jax.vmap(jax.vmap(partial(lambda_returns, lam=lam)))
-        target = each_place(reward, discount, value, last_value, closing)
+    names = ("reward", "alive", "continues", "closing", *(("parted",) if through else ()))
+    seen = {name: at_places(slots[name]) for name in names}
+    target = jax.vmap(jax.vmap(partial(_targets, gamma, lam)))(seen, value, last_value)
     rows = Rows(
         obs=at_places(slots["obs"]) if told is None else (at_places(slots["obs"]), told),
         legal=at_places(slots["avail_actions"]),
