@@ -35,10 +35,6 @@ from counterplay.opponents.scissors import AIMS, CELLS
 from counterplay.types import NO_MOVE, View
 from counterplay.views import select
 
-SIGHT = 0.01
-"""What a slot in which the other is seen is worth: less than any move that earns, but enough to
-choose among others."""
-
 
 class Placed(NamedTuple):
     """What the filter of each corner has seen, and in which of both I start."""
@@ -92,8 +88,7 @@ class Collect(eqx.Module):
     """Makes the move that is worth most on average over what the other may aim at, as if that were
     known from the next slot on (QMDP, Littman et al., 1995).
 
-    So it leaves open what to collect while all can still be fetched; meanwhile it goes where it
-    sees the other.
+    So it leaves open what to collect for as long as everything can still be fetched.
     """
 
     value: tuple[Float[Array, "G slots states"], Float[Array, "G slots states"]]
@@ -108,7 +103,7 @@ class Collect(eqx.Module):
         return any_of(jnp.arange(worth.shape[0]) == jnp.argmax(worth))
 
     def worth(self, mind: ScissorsMind, carry: Placed, view: View) -> Float[Array, " A"]:
-        """What each of my moves may be expected to earn, and a little for what it lets me see."""
+        """What each of my moves may be expected to earn."""
         each = zip(mind.exact, carry.watched, self.value, strict=True)
         one, other = (self._worth(exact, seen.carry, value, view) for exact, seen, value in each)
         return select(carry.corner == 0, one, other)
@@ -144,15 +139,13 @@ def solve(env: Scissors, exact: ScissorsFilter) -> Float[np.ndarray, "G slots st
     """What one may expect in each slot against each aim, by where one is and what one holds.
 
     A state is cell * 35 + code. The other is where its aim takes it by then, whatever was seen of
-    it; every slot in which it would be in sight counts ``SIGHT`` more.
-    By backward induction, Puterman (1994), section 4.5.
+    it. By backward induction, Puterman (1994), section 4.5.
     """
     many, pay, to, cells = len(HOLDINGS), payoffs(), _steps(), np.arange(CELLS)
     values = np.zeros((len(AIMS), env.horizon + 1, CELLS, many))
     for aim, value in enumerate(values):
         cell, code = np.asarray(exact.cell[aim]), np.asarray(exact.code[aim])
         calls, steps = np.asarray(exact.factors[-1, aim]), np.asarray(exact.steps[aim], np.float64)
-        sees = np.asarray(env.sees(jnp.asarray(cells)[:, None], jnp.asarray(cell)[None]))
         apart = np.array(divmod(cells, SIZE))[:, :, None] - np.array(divmod(cell, SIZE))[:, None]
         there = [np.asarray(exact.start[aim], np.float64)]
         for _ in range(env.horizon):
@@ -164,8 +157,7 @@ def solve(env: Scissors, exact: ScissorsFilter) -> Float[np.ndarray, "G slots st
             called = near * calls
             q = (called @ pay[:, code].T)[..., None] + (1 - called.sum(1))[:, None, None] * later
             call = near @ pay[:, code].T + (1 - near.sum(1))[:, None] * later[..., STAY]
-            best = np.maximum(q.max(-1), np.where(near.any(1)[:, None], call, -np.inf))
-            value[time] = best + SIGHT * (sees @ there[time])[:, None]
+            value[time] = np.maximum(q.max(-1), np.where(near.any(1)[:, None], call, -np.inf))
     return values.reshape(len(AIMS), env.horizon + 1, -1)
 
 
