@@ -170,7 +170,7 @@ def init_learner(
         reader = system.reader(config, env, reader_key)
         sizes = features_of(env), env.num_actions, config.widths, config.gru
         rows, row = reader.told
-        more = config.activation, rows, row, config.told_width, config.apart
+        more = config.activation, rows, row, config.told_width, config.apart, config.first_policy
         return Net(Conditioned(*sizes, policy_key, *more), reader)
 
     net = jax.vmap(one)(jr.split(key, members))

@@ -147,33 +147,37 @@ def blind(of: Known, starts: int = STARTS, seed: int = 0) -> tuple[float, np.nda
     return best
 
 
-def mixed(
-    of: Known, starts: int = 2 * STARTS, steps: int = 1000, seed: int = 0
-) -> tuple[float, np.ndarray]:
+def mixed(of: Known, starts: int = 2 * STARTS, seed: int = 0) -> tuple[float, np.ndarray]:
     """The best of the tables, [T, J, A], to which gradients of the return in a match lead from
     random ones, and what it earns there: a lower bound, too.
 
     Where one entry is met again and again, and tells situations apart that it may not, a mixed one
-    may be better than any certain one: Singh et al. (1994). Steps are Adam's, on logits.
+    may be better than any certain one: Singh et al. (1994).
     """
     draw = np.random.default_rng(seed)
-    begun = jnp.asarray(2 * draw.normal(size=(starts, *uniform(of).shape)), jnp.float32)
-    ascend = optax.adam(0.05)
+    found = ascended(of, 2 * draw.normal(size=(starts, *uniform(of).shape)))
+    return max(((value(of, x), x) for x in found), key=lambda one: one[0])
 
-    def loss(logits):
-        return -_earned(of, _chances(logits)) / of.episodes
+
+def ascended(
+    of: Known, logits: Float[np.ndarray, "S T J A"], steps: int = 1000
+) -> Float[np.ndarray, "S T J A"]:
+    """The tables to which so many of Adam's steps lead from each of those with these logits."""
+    adam = optax.adam(0.05)
+
+    def loss(x):
+        return -_earned(of, _chances(x)) / of.episodes
 
     def step(carry, _):
-        logits, moments = carry
-        change, moments = ascend.update(jax.grad(loss)(logits), moments)
-        return (logits + change, moments), None
+        x, moments = carry
+        change, moments = adam.update(jax.grad(loss)(x), moments)
+        return (x + change, moments), None
 
-    def climb(logits):
-        return _chances(lax.scan(step, (logits, ascend.init(logits)), length=steps)[0][0])
+    def climb(x):
+        return _chances(lax.scan(step, (x, adam.init(x)), length=steps)[0][0])
 
-    found = np.asarray(jax.jit(jax.vmap(climb))(begun), np.float64)
-    found /= found.sum(-1, keepdims=True)
-    return max(((value(of, x), x) for x in found), key=lambda one: one[0])
+    found = np.asarray(jax.jit(jax.vmap(climb))(jnp.asarray(logits, jnp.float32)), np.float64)
+    return found / found.sum(-1, keepdims=True)
 
 
 def _chances(logits: Float[Array, "T J A"]) -> Float[Array, "T J A"]:

@@ -87,3 +87,15 @@ def cooperates(through: bool) -> float:
 def test_who_is_trained_for_the_match_learns_what_pays_in_its_next_episode():
     assert cooperates(through=True) > 0.9
     assert cooperates(through=False) < 0.1
+
+
+def test_first_policies_are_as_far_from_even_as_asked():
+    env = Matrix(horizon=2)
+    even, far = (
+        ppo.init_learner(ppo.Config(first_policy=scale), env, 1, jax.random.key(0)).net
+        for scale in (0.01, 5.0)
+    )
+    np.testing.assert_allclose(far.policy.weight, 500 * even.policy.weight, rtol=1e-4)
+    np.testing.assert_array_equal(far.value.weight, even.value.weight)
+    with pytest.raises(ValueError, match="first_policy must be positive, found 0"):
+        ppo.Config(first_policy=0)
