@@ -194,7 +194,7 @@ def _earned(of: Known, policy: Float[Array, "T J A"]) -> Float[Array, ""]:
         for now in range(of.horizon):
             moved = met[..., None, None] * policy[now][None, :, None, :, None]
             moved = moved * does[:, now, :, :, None]  # [Y, J, H, A, A']
-            paid += (moved * jnp.asarray(of.payoffs, jnp.float32)).sum()
+            paid += jnp.einsum("yjhmo,mo->", moved, jnp.asarray(of.payoffs, jnp.float32))
             moved, met = moved.sum(1), jnp.zeros_like(met)
             for mine, theirs in np.ndindex(of.payoffs.shape):
                 joint, held = _next(of, now, mine, theirs)
