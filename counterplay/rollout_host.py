@@ -140,8 +140,7 @@ def collect_host(
     _check_finite(lanes, before, after, finite, slots)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
     told = stream(before, after, made, cut, broken, now.contact)
-    slots_of, records = _by_lane(told, made.records)
-    return lanes, Chunk(slots_of, records, first, views, lanes.memories)
+    return lanes, Chunk(*_by_lane(told, made.records), first, views, lanes.memories)
 
 
 def _settle(
