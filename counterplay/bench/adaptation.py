@@ -34,9 +34,9 @@ SEED = references.SEED + 1
 """Of matches, none of which references were chosen or reported by."""
 
 
-ANYWHERE = {"first_policy": 5.0}
-"""Where tables are references: gradients from even chances end in always defecting there, in PPO
-as in exact computation, so that every seed begins with a policy of its own."""
+APART = {"matrix:stag-v2": {"first_policy": 5.0}}
+"""Settings of PPO alone. Gradients from even chances end in always defecting there, in PPO as in
+exact computation, so every seed begins with a policy of its own."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _jobs(scenario: Scenario, bench: Adapting) -> list[Job]:
     about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
     about |= {"seat": scenario.seat, "train": list(members(game, "train"))}
     about |= {"matches": bench.matches or scenario.matches}
-    settings = scenario.training | (ANYWHERE if scenario.tables else {})
+    settings = scenario.training | APART.get(scenario.name, {})
     training = {"training": settings, "steps": bench.steps or 3 * scenario.budget}
     seeds = range(bench.seed, bench.seed + bench.seeds)
     jobs = [Job(f"{scenario.file}-ppo", about | {"player": "ppo"} | training, s) for s in seeds]
