@@ -88,6 +88,7 @@ def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeyp
     of = found["sets"]["train"]  # so little training is no match for the tables
     assert of["blind"]["seed"] is None and of["oracle"]["seed"] is None
     assert np.mean(of["oracle"]["blocks"]) == of["oracle"]["table"] and "table" not in of["filter"]
+    assert len(set(of["blind"]["blocks"])) == 1, "told exactly"
     assert found["sets"]["train"]["random"] != found["sets"]["held-out"]["random"]
     files = sorted(tmp_path.glob("queue/*.json"))
     assert [f.name.split("-v2-")[1].rpartition("-")[2] for f in files] == ["0.json", "1.json"] * 2

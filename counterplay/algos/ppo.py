@@ -61,6 +61,8 @@ class Config:
     """Steps of every lane between two updates; 16, or 128 for games outside JAX."""
     match: int = 1
     """Episodes a match; memory is carried inside a match only."""
+    bootstrap_match: bool = False
+    """Values reach over the ends of episodes: what is earned counts up to the end of the match."""
     epochs: int = 2
     """Passes over the decisions of an iteration."""
     minibatches: int = 8
@@ -73,6 +75,8 @@ class Config:
     """The value has layers of its own; not together with a recurrent layer."""
     gru: int = 0
     """Units of a recurrent layer; 0 for none."""
+    first_policy: float = 0.01
+    """Scale of its last weights: near 0 all seeds begin with even chances, at 5 each elsewhere."""
     gamma: float = 0.99
     """Discount a step."""
     lam: float = 0.95
@@ -94,12 +98,9 @@ class Config:
     HOSTED: ClassVar[dict[str, int]] = {"lanes": 16, "slots": 128}
 
     def __post_init__(self):
-        for name in ("seeds", "steps", "match", "epochs", "minibatches", "redeal"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
-        for name in ("lanes", "slots"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"ppo: {name} must be at least 1, found {getattr(self, name)}")
+        for n in ("seeds", "steps", "match", "epochs", "minibatches", "redeal", "lanes", "slots"):
+            if getattr(self, n) is not None and getattr(self, n) < 1:
+                raise ValueError(f"ppo: {n} must be at least 1, found {getattr(self, n)}")
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"ppo: widths must be at least 1 each, found {self.widths}")
         if self.gru < 0:
@@ -111,7 +112,7 @@ class Config:
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"ppo: {name} must be 0 to 1, found {getattr(self, name)}")
-        for name in ("learning_rate", "clip", "max_grad_norm"):
+        for name in ("learning_rate", "clip", "max_grad_norm", "first_policy"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"ppo: {name} must be positive, found {getattr(self, name)}")
         for name in ("entropy", "value_weight"):
@@ -159,7 +160,8 @@ class State(eqx.Module):
 
 def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:
     """Fresh networks, one a member."""
-    return Learner(*fresh(ActorCritic, config, env, members, key, config.apart))
+    more = config.apart, config.first_policy
+    return Learner(*fresh(ActorCritic, config, env, members, key, *more))
 
 
 def loss(
@@ -256,9 +258,8 @@ def init(config: Config, spec: Spec, key: PRNGKeyArray) -> State:
     """Fresh networks, the same on every shard."""
     net_key, key = jr.split(key)
     learning = [kind for kind in spec.seating.kinds if kind.learner]
-    keys = jr.split(net_key, len(learning))
-    make = partial(init_learner, config, spec.env)
-    learners = tuple(make(kind.members, k) for kind, k in zip(learning, keys, strict=True))
+    each = zip(learning, jr.split(net_key, len(learning)), strict=True)
+    learners = tuple(init_learner(config, spec.env, kind.members, k) for kind, k in each)
     return State(learners, jnp.float32(0), shard_key(key, spec.axis), spec)
 
 
@@ -279,7 +280,8 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
         learning, state.learners, jr.split(learn_key, len(learning)), strict=True
     ):
         net, rates = learner.net, (config.gamma, config.lam)
-        rows = rows_of(last_values(net, i, chunk), seating, i, chunk, *rates, total, net.gru)
+        how = {"gru": net.gru, "through": config.bootstrap_match}
+        rows = rows_of(last_values(net, i, chunk), seating, i, chunk, *rates, total, **how)
         fitted = partial(fit, config, learner=learner, progress=progress, key=k, axis=axis)
         learner, info = with_constants_folded(spec.env, rows, axis is not None, fitted)
         after.append(learner)

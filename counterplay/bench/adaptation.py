@@ -6,7 +6,7 @@ than those reported. PPO gets as many steps, and the same moves to choose from.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,11 @@ from counterplay.types import NO_MOVE, Act, Memory, View
 
 SEED = references.SEED + 1
 """Of matches, none of which references were chosen or reported by."""
+
+
+APART = {"matrix:stag-v2": {"first_policy": 5.0}}
+"""Settings of PPO alone. Gradients from even chances end in always defecting there, in PPO as in
+exact computation, so every seed begins with a policy of its own."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,8 @@ def _jobs(scenario: Scenario, bench: Adapting) -> list[Job]:
     about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
     about |= {"seat": scenario.seat, "train": list(members(game, "train"))}
     about |= {"matches": bench.matches or scenario.matches}
-    training = {"training": scenario.training, "steps": bench.steps or 3 * scenario.budget}
+    settings = scenario.training | APART.get(scenario.name, {})
+    training = {"training": settings, "steps": bench.steps or 3 * scenario.budget}
     seeds = range(bench.seed, bench.seed + bench.seeds)
     jobs = [Job(f"{scenario.file}-ppo", about | {"player": "ppo"} | training, s) for s in seeds]
     if not _bayes_plays(game):
@@ -138,7 +144,8 @@ def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
     scenario, matches = scenario_of(job.config["scenario"]), job.config["matches"]
     if job.config["player"] == "bayes":
         return [by_bayes(scenario, matches)]
-    nets = references.learn(scenario, "train", seed, seeds, job.config["steps"], (BLIND,))
+    learner = replace(scenario, training=job.config["training"])
+    nets = references.learn(learner, "train", seed, seeds, job.config["steps"], (BLIND,))
     return references.measure(scenario, "train", nets, (BLIND,), matches, seed=SEED)
 
 

@@ -192,7 +192,7 @@ def _chain(aim: int, tremble: float, corner: int, horizon: int, least: float) ->
     """Start, steps, factors, cell and code of the states that matter, of one aim."""
     cell, code = (x.ravel() for x in np.divmod(np.arange(CELLS * len(HOLDINGS)), len(HOLDINGS)))
     free, near = (_chances(aim, tremble, cell, code, legal) for legal in (False, True))
-    to = _next_states(cell, code)
+    to = next_states(cell, code)
     likely = np.zeros(len(cell))
     likely[corner * len(HOLDINGS) + HOLDINGS.index((0, 0, 0))] = 1
     most = likely.copy()
@@ -229,7 +229,7 @@ def _chances(aim: int, tremble: float, cell: Any, code: Any, may_challenge: bool
     return (1 - tremble) * steady + tremble * legal / legal.sum(1, keepdims=True)
 
 
-def _next_states(cell: Any, code: Any) -> np.ndarray:
+def next_states(cell: Any, code: Any) -> np.ndarray:
     """The state after each move that is no challenge, [states, 5]."""
     cells, held = jnp.asarray(cell, jnp.int32), np.array(HOLDINGS, np.int32)[code]
     inside, full = board.steps_inside(cells, SIZE), held.sum(1, keepdims=True) >= CARRIED

@@ -170,7 +170,7 @@ def measure_tables(scenario: Scenario, matches: int) -> dict[str, dict[str, Any]
     """What the tables of a repeated matrix game earn, set by set as from ``measure``; else nothing.
 
     The oracle's is made for the training set alone: held-out rules may remember more than a table
-    follows.
+    follows. What the blind one earns there is no sample, but its exact value.
     """
     env = envs.make(scenario.game)
     if not scenario.tables:
@@ -178,8 +178,13 @@ def measure_tables(scenario: Scenario, matches: int) -> dict[str, dict[str, Any]
     if not isinstance(env, Matrix):
         raise ValueError(f"{scenario.name}: tables are of repeated matrix games, found {env}")
     rules = game_of(scenario, "train", (), None).pool.rules
-    made = tabular.table(tabular.known(env, rules, scenario.match, scenario.seat))
-    (own,) = measure(scenario, "train", [made], (BLIND, ORACLE), matches)
+    known = tabular.known(env, rules, scenario.match, scenario.seat)
+    made = tabular.table(known)
+    (own,) = measure(scenario, "train", [made], (ORACLE,), matches)
+    drawn = np.asarray(made.blind, np.float64)
+    for way, policy in zip(PLAYS, (drawn, np.eye(drawn.shape[-1])[drawn.argmax(-1)]), strict=True):
+        worth = tabular.value(known, policy) / scenario.match
+        own[f"blind, {way}"] = {"choice": worth, "report": [worth] * BLOCKS}
     (other,) = measure(scenario, "held-out", [made], (BLIND,), matches, own=False)
     return {"train": own, "held-out": other}
 

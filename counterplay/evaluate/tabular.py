@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from counterplay.envs.matrix import Matrix
@@ -88,10 +91,11 @@ def known(env: Matrix, rules: Sequence[Any], episodes: int = 1, seat: int = 0) -
 
 
 def table(of: Known) -> Table:
-    """The oracle, and the best blind table that was found."""
+    """The oracle, and the best blind table that was found, of certain moves or mixed."""
     plays = oracle(of)[1]
     exact = np.eye(len(of.payoffs))[plays]
-    return Table(*(jnp.float32(x) for x in (blind(of)[1], exact, of.does)))
+    best = max(blind(of), mixed(of), key=lambda found: found[0])
+    return Table(*(jnp.float32(x) for x in (best[1], exact, of.does)))
 
 
 def oracle(of: Known) -> tuple[Float[np.ndarray, " Y"], Int[np.ndarray, "Y T J H"]]:
@@ -119,7 +123,8 @@ def uniform(of: Known) -> Float[np.ndarray, "T J A"]:
 
 
 def blind(of: Known, starts: int = STARTS, seed: int = 0) -> tuple[float, np.ndarray]:
-    """The best blind table found, [T, J, A], and what it earns in a match: a lower bound.
+    """The best blind table of certain moves found, [T, J, A], and what it earns in a match: a lower
+    bound.
 
     Coordinate ascent: round by round from the last, the table's moves are made the best ones for
     the situations that it meets there. In a match of one episode no such step can lose; over
@@ -140,6 +145,64 @@ def blind(of: Known, starts: int = STARTS, seed: int = 0) -> tuple[float, np.nda
         climbed = _climbed(of, start)
         best = max(best, climbed, key=lambda found: found[0])
     return best
+
+
+def mixed(of: Known, starts: int = 2 * STARTS, seed: int = 0) -> tuple[float, np.ndarray]:
+    """The best of the tables, [T, J, A], to which gradients of the return in a match lead from
+    random ones, and what it earns there: a lower bound, too.
+
+    Where one entry is met again and again, and tells situations apart that it may not, a mixed one
+    may be better than any certain one: Singh et al. (1994).
+    """
+    draw = np.random.default_rng(seed)
+    found = ascended(of, 2 * draw.normal(size=(starts, *uniform(of).shape)))
+    return max(((value(of, x), x) for x in found), key=lambda one: one[0])
+
+
+def ascended(
+    of: Known, logits: Float[np.ndarray, "S T J A"], steps: int = 1000
+) -> Float[np.ndarray, "S T J A"]:
+    """The tables to which so many of Adam's steps lead from each of those with these logits."""
+    adam = optax.adam(0.05)
+
+    def loss(x):
+        return -_earned(of, _chances(x)) / of.episodes
+
+    def step(carry, _):
+        x, moments = carry
+        change, moments = adam.update(jax.grad(loss)(x), moments)
+        return (x + change, moments), None
+
+    def climb(x):
+        return _chances(lax.scan(step, (x, adam.init(x)), length=steps)[0][0])
+
+    found = np.asarray(jax.jit(jax.vmap(climb))(jnp.asarray(logits, jnp.float32)), np.float64)
+    return found / found.sum(-1, keepdims=True)
+
+
+def _chances(logits: Float[Array, "T J A"]) -> Float[Array, "T J A"]:
+    """A table; nothing is shown in its first round that could tell entries apart."""
+    return jax.nn.softmax(logits.at[0].set(logits[0, 0]), -1)
+
+
+def _earned(of: Known, policy: Float[Array, "T J A"]) -> Float[Array, ""]:
+    """What ``value`` is, for gradients."""
+    does, rules = jnp.asarray(of.does, jnp.float32), np.arange(len(of.does))[:, None]
+
+    def episode(met: Float[Array, "Y J H"], _: Any):
+        paid = jnp.float32(0)
+        for now in range(of.horizon):
+            moved = met[..., None, None] * policy[now][None, :, None, :, None]
+            moved = moved * does[:, now, :, :, None]  # [Y, J, H, A, A']
+            paid += jnp.einsum("yjhmo,mo->", moved, jnp.asarray(of.payoffs, jnp.float32))
+            moved, met = moved.sum(1), jnp.zeros_like(met)
+            for mine, theirs in np.ndindex(of.payoffs.shape):
+                joint, held = _next(of, now, mine, theirs)
+                met = met.at[rules, joint, held].add(moved[..., mine, theirs])
+        return met, paid
+
+    begin = jnp.zeros(of.remembers[:, 0].shape).at[:, 0, 0].set(1.0)
+    return lax.scan(episode, begin, length=of.episodes)[1].sum() / len(of.does)
 
 
 def _climbed(of: Known, policy: np.ndarray) -> tuple[float, np.ndarray]:

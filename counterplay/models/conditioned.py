@@ -38,14 +38,15 @@ class Conditioned(eqx.Module):
         row: int,
         width: int,
         apart: bool = False,
+        first_policy: float = 0.01,
     ):
         """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units.
 
-        With ``apart`` the value has layers of its own; see ``ActorCritic``.
+        ``apart`` and ``first_policy`` are as in ``ActorCritic``.
         """
         core_key, other_key = jr.split(key)
         self.rows = rows
-        core = inputs + width, actions, widths, gru, core_key, activation, apart
+        core = inputs + width, actions, widths, gru, core_key, activation, apart, first_policy
         self.core = ActorCritic(*core)
         self.other = Dense(row + rows, width, 2**0.5, other_key)
 

@@ -169,7 +169,8 @@ class Trunk(eqx.Module):
 class ActorCritic(eqx.Module):
     """Action logits and a value from one observation, through a GRU when ``gru`` > 0.
 
-    With ``apart`` the value has layers of its own instead of sharing those of the logits.
+    With ``apart`` the value has layers of its own instead of sharing those of the logits. Logits
+    are as large at first as ``first_policy`` scales the weights that make them.
     """
 
     trunk: Trunk
@@ -186,11 +187,12 @@ class ActorCritic(eqx.Module):
         key: PRNGKeyArray,
         activation: str = "relu",
         apart: bool = False,
+        first_policy: float = 0.01,
     ):
         trunk_key, critic_key, policy_key, value_key = jr.split(key, 4)
         self.trunk = Trunk(inputs, widths, trunk_key, activation, gru)
         self.critic = Trunk(inputs, widths, critic_key, activation) if apart else None
-        self.policy = Dense(self.trunk.width, actions, 0.01, policy_key)
+        self.policy = Dense(self.trunk.width, actions, first_policy, policy_key)
         self.value = Dense(widths[-1] if apart else self.trunk.width, 1, 1.0, value_key)
 
     @property

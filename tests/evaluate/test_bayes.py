@@ -12,9 +12,12 @@ from bayes_matches import Played, by_episode, played
 
 from counterplay import envs, opponents
 from counterplay.envs.corridors import LEFT, UP
+from counterplay.envs.scissors import HOLDINGS, PAPER, ROCK, SCISSORS
 from counterplay.evaluate.bayes import bayes
 from counterplay.evaluate.bayes_corridors import FIRST_STEPS, Corridors
-from counterplay.evaluate.bayes_scissors import Counter
+from counterplay.evaluate.bayes_scissors import payoffs, solve
+from counterplay.evaluate.hidden_scissors import scissors_filter
+from counterplay.opponents.scissors import CELLS
 from counterplay.pools import find, roster_of
 from counterplay.types import NO_MOVE
 from counterplay.views import Last, cut_views, view_shapes
@@ -154,9 +157,29 @@ def test_worth_of_corridors_by_hand():
     np.testing.assert_allclose(worth, [0.25, 0.75 * 0.5, 0.5], atol=1e-6)
 
 
-def test_worth_of_kinds_by_hand():
-    aims = jnp.array([0.5, 0.0, 0.0, 0.5])  # rock alone, or two rocks, paper and scissors
-    np.testing.assert_allclose(Counter().worth(aims), [0.0, 0.625, -0.625], atol=1e-6)
+def test_payoffs_of_collections_by_hand():
+    """Shares of 1/2, 1/4 and 1/4 meet paper alone, scissors alone, and nothing, a third of each."""
+    pay = payoffs()
+    mixed, paper, cut = (HOLDINGS.index(x) for x in ((2, 1, 1), (0, 3, 0), (0, 0, 1)))
+    assert pay[mixed, paper] == -0.5 + 0.25 and pay[mixed, cut] == 0.5 - 0.25
+    assert pay[mixed, HOLDINGS.index((0, 0, 0))] == pytest.approx(0)
+    np.testing.assert_allclose(pay, -pay.T, atol=1e-12)
+
+
+def test_what_can_still_be_collected_is_worth_what_it_beats():
+    """From the corner, empty-handed, against whoever surely collects one kind: nearly all of it."""
+    env: Any = envs.make("scissors:short")
+    names = ("rock:tremble=0", "paper:tremble=0", "scissors:tremble=0")
+    exact = scissors_filter(env, [opponents.make(name, env) for name in names], 0, least=0.0)
+    value = solve(env, exact).reshape(4, 11, CELLS, len(HOLDINGS))
+    empty, far = HOLDINGS.index((0, 0, 0)), 0
+    # any kind is six steps away, and one thing is as good as four
+    np.testing.assert_allclose(value[:3, 0, far, empty], 1)
+    # with three slots left there is nothing within reach of the corner; with all hands full of
+    # what loses there is nothing to be done either
+    assert abs(value[:3, 7, far, empty]).max() < 1e-6
+    for aim, loses in ((ROCK, SCISSORS), (PAPER, ROCK), (SCISSORS, PAPER)):
+        assert value[aim, 5, 40, loses] < -0.99, "codes 0 to 2 are four of a kind"
 
 
 @pytest.mark.parametrize("game", ["stag_hunt", "snowdrift"])

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -70,6 +71,39 @@ def test_a_mixed_table_earns_what_every_branch_adds_up_to():
     policy[0] = policy[0, 0]
     expected = np.mean([slow(of, policy, y, 0, 0, 0) for y in range(len(TRAIN))])
     assert tabular.value(of, policy) == pytest.approx(expected)
+
+
+def test_a_mixed_table_may_beat_every_certain_one():
+    """Two episodes of one round with a tit for tat. Who cooperates with probability p earns
+    5 - 2 p, and then, as it is met as it was, p (5 - 2 p) + (1 - p)² = 1 + 3 p - p²: at most 6.25,
+    at p = 1/2, and 6 at 0 and 1.
+    """
+    of = known("matrix:pd,horizon=1", 2, ("tit_for_tat:tremble=0",))
+    assert max(tabular.value(of, certain) for certain in all_tables(1)) == pytest.approx(6)
+    worth, policy = tabular.mixed(of, starts=2)
+    assert worth == pytest.approx(6.25, abs=1e-6) == tabular.value(of, policy)
+    np.testing.assert_allclose(policy[0], 0.5, atol=1e-3)
+    shipped = np.asarray(tabular.table(of).blind, np.float64)
+    assert tabular.value(of, shipped) == pytest.approx(6.25, abs=1e-6)
+
+
+def test_gradients_from_even_chances_end_in_always_defecting():
+    """Which is why PPO does. By chance, other tables lead further."""
+    scenario = scenario_of("matrix:stag-v2")
+    of = known(scenario.game, scenario.match)
+    defects = np.zeros(tabular.uniform(of).shape)
+    defects[..., 1] = 1
+    (found,) = tabular.ascended(of, np.zeros((1, *defects.shape)))
+    assert tabular.value(of, found) == pytest.approx(tabular.value(of, defects), rel=1e-3)
+    assert tabular.blind(of)[0] > 1.1 * tabular.value(of, found)
+
+
+def test_gradients_are_of_what_a_table_earns():
+    of = known("matrix:stag,horizon=3", 2)
+    policy = np.random.default_rng(3).dirichlet(np.ones(2), (3, 5))
+    policy[0] = policy[0, 0]
+    earned = tabular._earned(of, jnp.asarray(policy, jnp.float32))
+    assert float(earned) == pytest.approx(tabular.value(of, policy), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", TRAIN)
