@@ -24,7 +24,14 @@ from counterplay.algos import informed
 from counterplay.algos.goal_settings import GoalSettings, opponent_ids
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
-from counterplay.algos.labels import goals_of, met_together, prepared, types_found, types_of
+from counterplay.algos.labels import (
+    goals_of,
+    met_together,
+    prepared,
+    tempered,
+    types_found,
+    types_of,
+)
 from counterplay.algos.study import Study
 from counterplay.maths import masked_sum
 from counterplay.models.abreast import abreast
@@ -74,6 +81,13 @@ class GoalReader(eqx.Module):
     prior: Float[Array, "*k H"] | None = None
     """Logits of all assignments of types to the others, where these are inferred together."""
     vanish: bool = eqx.field(static=True, default=False)
+    heat: Float[Array, "*k"] | None = None
+    """Minus the logarithm of ``temper``, where that is learnt."""
+
+    @property
+    def temper(self) -> Float[Array, ""] | None:
+        """How many times the log-likelihood of a move counts; None for once."""
+        return None if self.heat is None else jnp.exp(-self.heat)
 
     @property
     def told(self) -> tuple[int, int]:
@@ -99,24 +113,24 @@ class GoalReader(eqx.Module):
         held, told, expected = abreast(self._looks)(*parts, noise)
         return Sight(told, (kept, held), as_record(seen_in(view)) | {"predicted": expected})
 
-    def _read(self, memory: Memory, view: View) -> tuple[Array, Held, View, Heads]:
+    def _read(self, memory: Memory, view: View) -> tuple[Array, Held, View, Heads, Any]:
         """The trunk's memory, and what is to be computed abreast: small arrays alone."""
         kept, held = memory
         x = inputs(view.obs, seen_in(view), self.model.sizes[-1], self.goals)
         e, kept = self.model.trunk(x, kept)
         small = eqx.tree_at(lambda v: v.obs, view, jnp.zeros(0))
-        return kept, held, small, self.model.heads(x, e)
+        return kept, held, small, self.model.heads(x, e), self.temper
 
-    def _holds(self, held: Held, view: View, heads: Heads) -> Held:
-        held = heard(held, view, self.rates)
+    def _holds(self, held: Held, view: View, heads: Heads, temper: Any) -> Held:
+        held = heard(held, view, self.rates, temper)
         reading = read(heads, view.public_legal[1:])
         return looked(held, view, reading, self.rates, self.amortised)
 
     def _looks(
-        self, held: Held, view: View, heads: Heads, noise: list[Array]
+        self, held: Held, view: View, heads: Heads, temper: Any, noise: list[Array]
     ) -> tuple[Held, Float[Array, "M C *b"], Float[Array, "M A *b"]]:
         """What is held, what of it is told, and log-probabilities of the next moves."""
-        held, there = self._holds(held, view, heads), view.alive[1:][:, None]
+        held, there = self._holds(held, view, heads, temper), view.alive[1:][:, None]
         told = told_of(held, noise, self.goal_input, self.action_input)
         told = jnp.concatenate([there, *told], 1)
         return held, jnp.where(there, told, 0.0), log_of(predicted(held), 1)
@@ -144,7 +158,8 @@ def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
         raise ValueError("goal_ppo: vanish wants a game in which everybody sees whose goal was "
                          f"completed, found {env}")  # fmt: skip
     own = named and env.num_goals == goals
-    return GoalReader(model, env.num_goals, own, rates, *how, prior, config.vanish)
+    heat = jnp.zeros(()) if config.temper else None
+    return GoalReader(model, env.num_goals, own, rates, *how, prior, config.vanish, heat)
 
 
 def reader_loss(
@@ -170,6 +185,7 @@ def reader_loss(
     if config.types_from == "moves":
         before = over_types(study.memory[1])
         kind = types_found(study, jnp.log(before + 1e-9), reading, lax.stop_gradient(log_pi))
+    made = log_pi
     of_kind = lambda x: (kind[..., None] * x).sum(2)  # [T, M, Y, G] -> [T, M, G]
     log_pi, log_goal = of_kind(log_pi), of_kind(reading.goals)
     q = goals_of(study, log_pi, log_goal)
@@ -182,6 +198,10 @@ def reader_loss(
     sums = {name: masked_sum(x, counts) for name, x in parts.items()}
     if reader.prior is not None:
         sums["joint_loss"], number["joint_loss"] = met_together(reader.prior, study, kind, typed)
+    if reader.temper is not None:
+        before = over_types(study.memory[1])
+        told = tempered(reader.temper, reader.rates.mix, before, study, reading, made, kind, typed)
+        sums["temper_loss"], number["temper_loss"] = told
     return sums, number
 
 

@@ -48,6 +48,9 @@ class GoalSettings:
     """What the policy is told of each other's next move, given that."""
     around: bool = False
     """The reader also sees what lies around each player, in games on a board."""
+    temper: bool = False
+    """What a move says of types and goals counts so many times as makes beliefs over the types of
+    known opponents right: a number that is learnt from play nobody had learnt from yet."""
     mix: float = 0.01
     """Share of every predicted move that is uniform, so that no belief dies."""
     drift: float = 0.01
@@ -85,6 +88,9 @@ class GoalSettings:
         if self.belief == "joint" and self.types_from == "moves":
             raise ValueError(f"{me}: belief joint learns which opponents sit together, found "
                              "types_from moves")  # fmt: skip
+        if self.temper and (self.types_from == "moves" or self.belief == "amortised"):
+            raise ValueError(f"{me}: temper makes a filter's belief over known types right, found "
+                             f"types_from {self.types_from}, belief {self.belief}")  # fmt: skip
         if self.vanish and (self.goals in ("codes", "none") or bounds != (None, None)):
             raise ValueError(f"{me}: vanish wants goals that are seen to be completed, events "
                              f"of any reward or declared ones, found goals {self.goals}, "

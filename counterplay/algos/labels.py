@@ -106,3 +106,33 @@ def goals_of(
         return jnp.ones(log_pi.shape)
     weigh: Any = jax.vmap(soft_labels, 1, 1)
     return weigh(study.label, study.segment, log_goal, log_pi, study.there)
+
+
+def tempered(
+    temper: Float[Array, ""],
+    mix: float,
+    before: Float[Array, "M Y"],
+    study: Study,
+    reading: Reading,
+    log_pi: Float[Array, "T M Y G"],
+    kind: Float[Array, "T M Y"],
+    known: Bool[Array, "T M"],
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Cross-entropy in nats of true types under the beliefs that follow from the moves of a match
+    so far, each counted ``temper`` times, and of how many it is the sum. Nothing else learns of it.
+
+    ``before`` are the chances of each type with which the stretch began, ``log_pi`` those of the
+    moves made, 0 where none counts (temperature scaling: Guo et al., 2017).
+    """
+    counts = (log_pi != 0).any((2, 3))
+    even = 1 / jnp.maximum(study.seen.legal.sum(-1), 1)
+    each = jnp.exp(jax.nn.logsumexp(reading.goals + log_pi, axis=-1))
+    each = jnp.log((1 - mix) * each + mix * even[..., None])
+    each = lax.stop_gradient(jnp.where(counts[..., None], each, 0.0))
+    match = jnp.cumsum(study.contact)
+    earlier = (match[:, None] == match[None]) & jnp.tri(len(match), dtype=bool)
+    prior = jnp.where((match == 0)[:, None, None], jnp.log(before + 1e-9)[None], 0.0)
+    evidence = jnp.einsum("st,tmy->smy", earlier.astype(jnp.float32), each)
+    log_b = jax.nn.log_softmax(lax.stop_gradient(prior) + temper * evidence)
+    counts &= known
+    return masked_sum(-(kind * log_b).sum(-1), counts), counts.sum().astype(jnp.float32)

@@ -85,6 +85,7 @@ class Mind(NamedTuple):
         made = others[:, None] == jnp.arange(node.legal.shape[-1])[None]
         told = jnp.where(made[:, None, None], self.chances(node), 0.0).sum(-1)
         told = jnp.where(made.any(-1)[:, None, None], jnp.log(told + 1e-9), 0.0)
+        told = told if self.reader.temper is None else self.reader.temper * told
         flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
         return bayes_update(flat(log_b), flat(told)).reshape(log_b.shape)
 

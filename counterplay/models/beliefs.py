@@ -76,14 +76,16 @@ def held_at_first(
     return held._replace(gone=jnp.zeros(goals, bool)) if vanish else held
 
 
-def heard(held: Held, view: View, rates: Rates) -> Held:
+def heard(held: Held, view: View, rates: Rates, temper: Float[Array, " *b"] | None = None) -> Held:
     """Takes in the moves and events of the slot before.
 
-    A move counts if I saw it and moved in that slot myself: then ``held.moves`` is about it.
+    A move counts if I saw it and moved in that slot myself: then ``held.moves`` is about it. With
+    ``temper`` its log-likelihood counts so many times: below 1 where likelihoods are too sure.
     """
     moved, event = view.moved[1:], view.event[1:]
     counts = (moved != NO_MOVE) & (view.moved[:1] != NO_MOVE)
     told = _log_chosen(held.moves, moved, counts)
+    told = told if temper is None else temper[None, None, None] * told
     hot = one_hot(event, held.habit.shape[1])
     reached = (
         hot.any(1) & rates.events

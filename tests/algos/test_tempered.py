@@ -1,0 +1,132 @@
+"""How much a move should count, where what is expected of types is surer than it should be."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from meadow import spoilt
+from meadow_play import CONFIG, ENV, KINDS, ROSTER, SEATING, SMALL, SPEC
+
+from counterplay.algos import goal_ppo
+from counterplay.algos.goal_ppo import Config
+from counterplay.algos.labels import tempered
+from counterplay.algos.study import Study
+from counterplay.models.actions import Reading
+from counterplay.models.beliefs import Rates, heard, held_at_first
+from counterplay.models.history import Seen
+from counterplay.rollout import collect, open_lanes
+from counterplay.types import NO_EVENT, View
+
+ANY: Any = None
+SAID = jnp.log(jnp.array([[0.9, 0.1], [0.1, 0.9]]))
+"""[Y, A]: what is expected of either type."""
+
+
+def parts(moves: jax.Array, kind: int, contact: list[int]) -> tuple[Study, Reading, Any, Any]:
+    """One other, of two types, whose moves [T] are seen."""
+    slots = len(moves)
+    legal = jnp.ones((slots, 1, 2), bool)
+    seen = Seen(*[ANY] * len(Seen._fields))._replace(legal=legal)
+    fields = dict.fromkeys(Study._fields) | {"seen": seen}
+    fields["contact"] = jnp.isin(jnp.arange(slots), jnp.array(contact))
+    likely = jnp.broadcast_to(SAID[None, None, :, None], (slots, 1, 2, 1, 2))
+    reading = Reading(likely, jnp.zeros((slots, 1, 2, 1)), jnp.zeros((slots, 1, 2)))
+    made = SAID.T[moves][:, None, :, None]
+    true = jnp.broadcast_to(jnp.arange(2) == kind, (slots, 1, 2)).astype(jnp.float32)
+    study: Any = Study
+    return study(**fields), reading, made, true
+
+
+def told(temper: jax.Array, moves: jax.Array, kind: int, before, contact=(0,), mix: float = 0.0):
+    study, reading, made, true = parts(moves, kind, list(contact))
+    known = jnp.ones((len(moves), 1), bool)
+    return tempered(temper, mix, before, study, reading, made, true, known)
+
+
+def test_each_belief_since_contact_is_held_against_the_truth():
+    """Type 0 makes move 0, 0, 1; then a match begins with type 0's move 0."""
+    moves = jnp.array([0, 0, 1, 0])
+    before = jnp.array([[0.2, 0.8]])
+    sums, count = told(jnp.float32(0.5), moves, 0, before, contact=(3,))
+    odds = 3.0  # sqrt(.9 / .1): what half a move says
+    ratios = np.array([0.25 * odds, 0.25 * odds**2, 0.25 * odds, odds])
+    assert count == 4
+    np.testing.assert_allclose(sums, np.log1p(1 / ratios).sum(), rtol=1e-5)
+
+
+def test_a_uniform_share_bounds_what_a_move_says():
+    sums, _ = told(jnp.float32(1.0), jnp.array([0]), 1, jnp.array([[0.5, 0.5]]), mix=0.5)
+    np.testing.assert_allclose(sums, -np.log(0.3 / (0.7 + 0.3)), rtol=1e-5)
+
+
+def test_what_is_learnt_is_how_sure_moves_should_make():
+    """They are said to tell types apart 9 to 1, and do so 3 to 2."""
+    right, said = np.log(0.6 / 0.4), np.log(0.9 / 0.1)
+    moves = jr.bernoulli(jr.key(0), 0.4, (4096, 6)).astype(jnp.int32)  # of type 0
+
+    def loss(temper):
+        one = lambda m: told(temper, m, 0, jnp.array([[0.5, 0.5]]))[0]
+        return jax.vmap(one)(moves).mean()
+
+    step = jax.jit(lambda t: t - 0.02 * jax.grad(loss)(t))
+    temper = jnp.float32(1.0)
+    for _ in range(60):
+        temper = step(temper)
+    np.testing.assert_allclose(temper, right / said, atol=0.03)
+
+
+def test_nothing_else_learns_of_it():
+    """What is expected of moves is given."""
+    study, reading, made, true = parts(jnp.array([0, 1]), 0, [0])
+    known = jnp.ones((2, 1), bool)
+    loss = lambda made, before: tempered(
+        jnp.float32(1.0), 0.01, before, study, reading, made, true, known
+    )[0]
+    for grad in jax.grad(loss, (0, 1))(made, jnp.array([[0.5, 0.5]])):
+        assert (grad == 0).all()
+
+
+@pytest.mark.parametrize("temper", [0.5, 1.0])
+def test_a_belief_hears_a_move_as_often_as_it_counts(temper):
+    held = held_at_first((1, 2, 1, 2))
+    held = held._replace(moves=jnp.exp(SAID)[None, :, None])
+    view = View(
+        obs=jnp.zeros(1), legal=jnp.ones(2, bool), alive=jnp.ones(2, bool),
+        moved=jnp.zeros(2, jnp.int32), public_legal=jnp.ones((2, 2), bool),
+        event=jnp.full(2, NO_EVENT), first=jnp.bool_(False), time=jnp.int32(1),
+        reward=jnp.float32(0), told=jnp.zeros(0),
+    )  # fmt: skip
+    after = heard(held, view, Rates(mix=0.0, drift=0.0), jnp.float32(temper))
+    odds = 9.0**temper
+    np.testing.assert_allclose(jnp.exp(after.log_belief[0, 0, 0]), odds / (1 + odds), rtol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"types_from": "moves", "types": 3}, {"belief": "amortised"}])
+def test_there_must_be_a_filter_over_known_types(settings):
+    with pytest.raises(ValueError, match="temper makes a filter's belief over known types right"):
+        Config(temper=True, **settings)
+
+
+def test_a_reader_learns_it_from_play():
+    """Whatever is shown to the absent changes nothing of it."""
+    config = replace(CONFIG, temper=True).among(ROSTER)
+    state = goal_ppo.init(config, SPEC, jr.key(3))
+
+    def play():
+        policies = (*goal_ppo.policy(config, state), *(kind.policy for kind in KINDS[1:]))
+        lanes = open_lanes(ENV, SEATING, policies, jr.key(0))
+        how = {"slots": SMALL["slots"], "match": 2}
+        return collect(ENV, SEATING, policies, lanes, jr.key(1), **how)[1]
+
+    learn = jax.jit(partial(goal_ppo.learn, config))
+    chunk = jax.tree.map(np.asarray, jax.jit(play)())
+    (after, told), (odd, _) = learn(state, chunk), learn(state, spoilt(SEATING, chunk))
+    heat = after.learners[0].net.reader.heat
+    assert np.isfinite(heat).all() and (heat != 0).all() and told["bad_updates"].sum() == 0
+    assert np.array_equal(heat, odd.learners[0].net.reader.heat)
+    assert told["temper_loss"] > 0
