@@ -97,9 +97,12 @@ class Match(NamedTuple):
 def play(
     env: Env, roster: Roster, seat: int, *, match: int = 1, most: int = 60, seed: int = 0
 ) -> Match:
-    """Plays LANES matches at the first table of the roster, by sampled moves, and tells one of
-    them, at most ``most`` slots: the first in which the agent at ``seat`` acts in AHEAD + 1 slots
-    of an episode, else the first. It must have learnt a world (``looking.plans``)."""
+    """Plays LANES matches at the first table of the roster, by sampled moves, and tells one.
+
+    That is the first in which the agent at ``seat`` acts in AHEAD + 1 slots of an episode, else the
+    first, till it has left for good, and at most ``most`` slots of it. The agent must have learnt a
+    world (``looking.plans``).
+    """
     one, mine = _told_alone(roster, seat)
     seating = one.seating(LANES)
     size = {"slots": min(match * (env.horizon + 1), most), "match": match}
@@ -116,7 +119,7 @@ def play(
     blame(env, seating, faults(chunk.slots))
     watching = whole_matches(env, [told], match, np.full(LANES, seat))
     lane = _long_enough(watching)
-    only = Watching(*(None if x is None else x[lane : lane + 1] for x in watching))
+    only = _till_it_left(Watching(*(None if x is None else x[lane : lane + 1] for x in watching)))
     member, spot = np.argwhere(seating.places[mine] == lane * env.num_seats + seat)[0]
     record = {k: x[member, spot] for k, x in chunk.records[mine].items()}
     slots = {name: x[lane] for name, x in chunk.slots.items()}
@@ -134,6 +137,13 @@ def _told_alone(roster: Roster, seat: int) -> tuple[Roster, int]:
     kinds[mine] = replace(kinds[mine], policy=Numbered(Telling(held.policy), held.number))
     chairs = tuple(chair._replace(kind=met.index(chair.kind)) for chair in table)
     return Roster(tuple(kinds), (chairs,), focal=(seat,)), mine
+
+
+def _till_it_left(w: Watching) -> Watching:
+    """Without the slots after the last one in which the agent acts."""
+    (mine,) = np.nonzero(w.alive[0, :, 0])
+    there = np.arange(w.valid.shape[1]) <= mine.max(initial=0)
+    return w._replace(valid=w.valid & there[None])
 
 
 def _long_enough(w: Watching) -> int:

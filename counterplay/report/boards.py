@@ -17,7 +17,7 @@ from counterplay.report.naming import Board
 
 LEAST = 0.05
 """Of a chance that is drawn."""
-ABREAST = 4
+ABREAST = 6
 """Names in a row."""
 BETWEEN = 0.6
 """Cells between two boards."""
@@ -30,12 +30,19 @@ class Used(NamedTuple):
     seen: np.ndarray
     """[H + 1, C, h, w], NaN where nothing was seen."""
     imagined: np.ndarray
+    """The same, of what the world says."""
+
+
+def as_imagined(shown: Rollout) -> np.ndarray:
+    """What would be seen; NaN from where on the world holds it likelier that the agent is gone."""
+    there = np.minimum.accumulate(np.append(1.0, shown.continues[1])) >= 0.5
+    return np.where(there[:, None], shown.imagined, np.nan)
 
 
 def used(shown: Rollout, board: Board) -> Used:
     """Without the planes that stay empty."""
-    seen, imagined = board.planes(shown.seen), board.planes(shown.imagined)
-    both = np.concatenate([np.nan_to_num(seen), imagined])
+    seen, imagined = board.planes(shown.seen), board.planes(as_imagined(shown))
+    both = np.nan_to_num(np.concatenate([seen, imagined]))
     kept = np.flatnonzero(both.max((0, 2, 3)) > LEAST)
     names = tuple(board.names[k] for k in kept)
     return Used(names, seen[:, kept], imagined[:, kept])
@@ -52,8 +59,8 @@ def keys(figure: Figure, names: tuple[str, ...], theme: Theme) -> None:
         Line2D([], [], ls="", marker=mark, color=hue, ms=6) for mark, hue in _looks(names, theme)
     ]
     labels = [drawable(name) for name in names]
-    look = {"fontsize": 8.5, "frameon": False, "labelcolor": theme.ink, "handletextpad": 0.2}
-    where = {"loc": "upper left", "ncols": ABREAST, "columnspacing": 1.2, "borderpad": 0.1}
+    look = {"fontsize": 8, "frameon": False, "labelcolor": theme.ink, "handletextpad": 0.1}
+    where = {"loc": "upper left", "ncols": ABREAST, "columnspacing": 0.9, "borderpad": 0.1}
     figure.legend(handles, labels, bbox_to_anchor=(0.0, 1.0), **where, **look)
 
 
@@ -107,11 +114,12 @@ def _cell(
     """Marks side by side where several may be in one cell."""
     here = np.flatnonzero(chances > LEAST)
     across = int(np.ceil(np.sqrt(len(here))))
+    down = -(-len(here) // max(across, 1))
     for place, k in enumerate(here):
         row, column = divmod(place, across)
-        at = corner[0] + (column + 0.5) / across, corner[1] + (row + 0.5) / across
+        at = corner[0] + (column + 0.5) / across, corner[1] + (row + 0.5) / down
         mark, hue = looks[k]
-        size = (0.7 * points / across) ** 2
+        size = ((0.7 if across == 1 else 0.95 / across) * points) ** 2
         alpha = float(np.clip(chances[k], 0, 1))
         axes.scatter(*at, s=size, marker=mark, color=hue, alpha=alpha, lw=0, zorder=3)
 

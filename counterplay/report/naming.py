@@ -17,6 +17,12 @@ MOVES = {
     "pursuit": STEPS,
     "scissors": (*STEPS, "challenge"),
 }
+GOALS = {
+    "stag_hunt": ("stag", "hare"),
+    "race": ("left", "centre", "right"),
+    "coordination": ("left", "centre", "right"),
+    "pursuit": ("north", "east", "south", "west"),
+}
 THINGS = {
     "stag_hunt": ("stags", "hares", "obstacles"),
     "snowdrift": ("drifts",),
@@ -56,6 +62,14 @@ def moves_of(env: Any) -> tuple[str, ...]:
     if len(names) == env.num_actions:
         return names
     return tuple(f"move {number}" for number in range(env.num_actions))
+
+
+def goals_of(env: Any) -> tuple[str, ...]:
+    """Names of the goals; numbers where the game has no names for them."""
+    names = GOALS.get(envs.game_of(env) or "", ())
+    if len(names) == env.num_goals:
+        return names
+    return tuple(f"goal {number}" for number in range(env.num_goals))
 
 
 def board_of(env: Any, features: int) -> Board | None:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from counterplay.evaluate.planned import Planned, advantage
 from counterplay.report import strips
@@ -60,6 +61,7 @@ def plan_strip(
     axes.set_yticks(range(len(rows)), [drawable(shortened(moves[k], 20)) for k in rows])
     for _, first, _ in list(stretches(planned.episode))[1:]:
         axes.axvline(first, color=theme.ink, lw=0.6, ls=(0, (1, 2)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title("planned worth over the policy's mean", fontsize=9, color=theme.ink, loc="left")
     if held is None:
         axes.set_xlabel("slots since first contact")
@@ -67,6 +69,7 @@ def plan_strip(
         below = dressed(figure.add_subplot(grid[1], sharex=axes), theme)
         strips.draw(below, held, theme)
         words = "believed of the first other"
+        axes.tick_params(labelbottom=False)
         below.set_title(words, fontsize=9, color=theme.ink, loc="left")
     return png(figure, theme)
 
@@ -80,9 +83,11 @@ def _draw(axes: Axes, values: np.ndarray, made: np.ndarray, acts: np.ndarray, th
     look: dict[str, Any] = {"cmap": hue, "vmin": -most, "vmax": most, "interpolation": "nearest"}
     extent = (0, slots, rows - 0.5, -0.5)
     drawn = axes.imshow(np.ma.masked_invalid(values.T), aspect="auto", extent=extent, **look)
-    for slot in np.flatnonzero(acts):
-        at = (slot + 0.02, made[slot] - 0.46)
-        axes.add_patch(Rectangle(at, 0.96, 0.92, fill=False, ec=theme.ink, lw=1.2))
+    for row, first, end in stretches(np.where(acts, made, -1)):
+        if row >= 0:
+            at = (first + 0.02, row - 0.46)
+            frame = Rectangle(at, end - first - 0.04, 0.92, fill=False, ec=theme.ink, lw=1.4)
+            axes.add_patch(frame)
     if slots <= MOST_NUMBERED:
         for slot, row in np.argwhere(np.isfinite(values)):
             value = float(values[slot, row])

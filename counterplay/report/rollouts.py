@@ -57,7 +57,7 @@ def rollout(
         wide = slots * step - BETWEEN
         cell = inside / wide
         tall = (2 * board.rows + BETWEEN) * cell
-        head = 0.3 + 0.24 * -(-len(planes.names) // boards.ABREAST)
+        head = 0.28 + 0.22 * -(-len(planes.names) // boards.ABREAST)
         middles = np.arange(slots) * step + board.columns / 2
     height = head + tall + 2 * (GAP + CURVE) + FOOT
     figure = started(Figure(figsize=(width, height)), theme)
@@ -93,8 +93,9 @@ def _heat(axes: Axes, shown: Rollout, binary: bool, theme: Theme) -> None:
     """Two heat maps, one above the other; symlog of numbers that do not all lie in 0..1."""
     features, slots = shown.seen.shape[1], len(shown.seen)
     squash = (lambda x: x) if binary else (lambda x: np.sign(x) * np.log1p(abs(x)))
-    seen, imagined = squash(shown.seen), squash(shown.imagined)
-    both = np.concatenate([seen[np.isfinite(seen)], imagined.ravel()])
+    seen, imagined = squash(shown.seen), squash(boards.as_imagined(shown))
+    both = np.concatenate([seen, imagined])
+    both = both[np.isfinite(both)]
     low, high = (0.0, 1.0) if binary else (float(both.min()), float(both.max()) + 1e-6)
     hue = LinearSegmentedColormap.from_list("seen", [_off(theme), theme.series[0]])
     look: dict[str, Any] = {"cmap": hue.with_extremes(bad=theme.paper), "vmin": low, "vmax": high}
@@ -154,7 +155,7 @@ def caption(shown: Rollout, board: Board | None, binary: bool) -> str:
     if frames:
         words += "A frame is where what was imagined is wrong. "
     if np.isnan(shown.seen).any():
-        words += "Where the agent had left nothing was seen. "
+        words += "Where the agent had left nothing is seen. "
     return f"{words}Below, what each move earned, and whether the agent played on after it."
 
 

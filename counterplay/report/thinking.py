@@ -12,7 +12,7 @@ from counterplay.evaluate.others import others
 from counterplay.evaluate.planned import AHEAD, Planned, Rollout, best_begin, play, rollout
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.watching import Watching
-from counterplay.report.naming import Board, board_of, moves_of
+from counterplay.report.naming import Board, board_of, goals_of, moves_of
 from counterplay.report.read import GATE, Run
 from counterplay.report.strips import Strip, strip_of
 from counterplay.seats import Roster
@@ -79,7 +79,10 @@ def believed(env: Any, run: Run, roster: Roster, watching: Watching) -> Strip | 
     if own is not None and own.shape[-1] != len(known.names):
         own = None
     part = strip(watching, rows, known, None, own)
-    return None if part is None or len(part["names"]) < 2 else strip_of(part)
+    if part is None or len(part["names"]) < 2:
+        return None
+    found = strip_of(part)
+    return found._replace(names=goals_of(env)) if own is None else found
 
 
 def too_short(thought: Thought) -> str:
