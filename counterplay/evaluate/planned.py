@@ -21,7 +21,7 @@ from counterplay.maths import finite
 from counterplay.models.twohot import symexp
 from counterplay.models.world import World
 from counterplay.rollout import blame, collect, faults, open_lanes
-from counterplay.seats import Numbered, Roster
+from counterplay.seats import Roster
 from counterplay.types import Act, Env, Memory, View
 
 LANES = 8
@@ -113,10 +113,12 @@ def play(
         lanes = open_lanes(env, seating, policies, lane_key)
         _, chunk = collect(env, seating, policies, lanes, play_key, **size)
         obs = jax.vmap(jax.vmap(env.encode))(finite(chunk.slots["obs"][:, :, seat]))
-        return chunk, told_of(seating, np.full(LANES, seat), chunk), obs
+        told = told_of(seating, np.full(LANES, seat), chunk)
+        return chunk, told, obs, faults(chunk.slots)
 
-    chunk, told, obs = jax.tree.map(np.asarray, played(one.others, jr.key(seed)))
-    blame(env, seating, faults(chunk.slots))
+    *found, wrong = played(one.others, jr.key(seed))
+    blame(env, seating, wrong)
+    chunk, told, obs = jax.tree.map(np.asarray, found)
     watching = whole_matches(env, [told], match, np.full(LANES, seat))
     lane = _long_enough(watching)
     only = _till_it_left(Watching(*(None if x is None else x[lane : lane + 1] for x in watching)))
@@ -133,8 +135,8 @@ def _told_alone(roster: Roster, seat: int) -> tuple[Roster, int]:
     table = roster.tables[0]
     met = sorted({chair.kind for chair in table})
     kinds, mine = [roster.kinds[kind] for kind in met], met.index(table[seat].kind)
-    held = kinds[mine].policy
-    kinds[mine] = replace(kinds[mine], policy=Numbered(Telling(held.policy), held.number))
+    telling = eqx.tree_at(lambda held: held.policy, kinds[mine].policy, replace_fn=Telling)
+    kinds[mine] = replace(kinds[mine], policy=telling)
     chairs = tuple(chair._replace(kind=met.index(chair.kind)) for chair in table)
     return Roster(tuple(kinds), (chairs,), focal=(seat,)), mine
 
