@@ -105,13 +105,13 @@ def play(
     """
     one, mine = _told_alone(roster, seat)
     seating = one.seating(LANES)
-    size = {"slots": min(match * (env.horizon + 1), most), "match": match}
+    slots = min(match * (env.horizon + 1), most)
 
     @jax.jit
     def played(policies: tuple, key: PRNGKeyArray) -> tuple:
         lane_key, play_key = jr.split(key)
         lanes = open_lanes(env, seating, policies, lane_key)
-        _, chunk = collect(env, seating, policies, lanes, play_key, **size)
+        _, chunk = collect(env, seating, policies, lanes, play_key, slots=slots, match=match)
         obs = jax.vmap(jax.vmap(env.encode))(finite(chunk.slots["obs"][:, :, seat]))
         told = told_of(seating, np.full(LANES, seat), chunk)
         return chunk, told, obs, faults(chunk.slots)
@@ -121,7 +121,7 @@ def play(
     chunk, told, obs = jax.tree.map(np.asarray, found)
     watching = whole_matches(env, [told], match, np.full(LANES, seat))
     lane = _long_enough(watching)
-    only = _till_it_left(Watching(*(None if x is None else x[lane : lane + 1] for x in watching)))
+    only = _till_it_left(jax.tree.map(lambda x: x[lane : lane + 1], watching))
     member, spot = np.argwhere(seating.places[mine] == lane * env.num_seats + seat)[0]
     record = {k: x[member, spot] for k, x in chunk.records[mine].items()}
     slots = {name: x[lane] for name, x in chunk.slots.items()}

@@ -73,7 +73,7 @@ def draw(axes: Axes, planes: Used, step: float, points: float, theme: Theme) -> 
     """Two rows of boards, cells as the unit; ``points`` is the size of a cell."""
     _, rows, columns = planes.imagined.shape[1:]
     looks = _looks(planes.names, theme)
-    errors = wrong(planes.seen, planes.imagined).any(1)
+    errors = np.asarray(wrong(planes.seen, planes.imagined).any(1))
     for line, part in enumerate((planes.seen, planes.imagined)):
         below = line * (rows + BETWEEN)
         for k, board in enumerate(part):

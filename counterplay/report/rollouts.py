@@ -162,8 +162,7 @@ def caption(shown: Rollout, board: Board | None, binary: bool) -> str:
 def told(shown: Rollout, board: Board | None, binary: bool) -> str:
     """The picture in words."""
     words = f"{len(shown.imagined) - 1} moves imagined from slot {shown.slot}. "
-    known = np.isfinite(shown.seen).all(1)
-    known[0] = False
+    known = np.isfinite(shown.seen).all(1) & (np.arange(len(shown.seen)) > 0)
     if board is not None:
         seen, imagined = board.planes(shown.seen)[known], board.planes(shown.imagined)[known]
         off = boards.wrong(seen, imagined).any(1)

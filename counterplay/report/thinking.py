@@ -50,7 +50,7 @@ def thought_of(env: Any, run: Run, seats: dict[int, str], called: list[str], see
     if not any(name in run.metrics for name in GATE):
         return None
     roster = pools.roster_of(env, seats)
-    agent = getattr(roster.kinds[roster.tables[0][run.seat].kind].policy, "policy", None)
+    agent: Any = getattr(roster.kinds[roster.tables[0][run.seat].kind].policy, "policy", None)
     if not plans(agent):
         return None
     if env.num_seats == 1:

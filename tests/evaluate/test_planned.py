@@ -12,6 +12,7 @@ import pytest
 from counterplay import envs
 from counterplay.algos import counterplay
 from counterplay.algos.counterplay import Agent, Config
+from counterplay.envs import matrix
 from counterplay.evaluate import planned as p
 from counterplay.evaluate.planned import Telling, advantage, begins, best_begin, open_loop
 from counterplay.models.twohot import symexp
@@ -96,7 +97,7 @@ def test_a_match_is_told_as_it_was_played():
     """Two episodes of seven rounds; what a round led to is seen in the next one."""
     told = match().planned
     assert told.episode.tolist() == [0] * 7 + [1] * 7 and told.acting.all() and told.legal.all()
-    pays = np.array(ENV.payoffs)
+    pays = np.array(matrix.PRISONERS_DILEMMA)
     np.testing.assert_array_equal(told.reward, pays[told.joint[:, 0], told.joint[:, 1]])
     assert told.continues.tolist() == ([True] * 6 + [False]) * 2
     for t in range(14):
@@ -140,5 +141,5 @@ def test_to_tell_changes_nothing_and_tells_what_the_agent_planned():
     for name, x in plain.record.items():
         np.testing.assert_array_equal(x, told.record[name], err_msg=name)
     rows = [np.asarray(told.record[name])[None] for name in ("worth_of_moves", "alone")]
-    found = advantage(*rows, np.asarray(legal)[None], np.array([True]))
+    found = advantage(rows[0], rows[1], np.asarray(legal)[None], np.array([True]))
     assert found[0, int(told.action)] == pytest.approx(float(plain.record["gain"]), abs=1e-5)

@@ -1,7 +1,6 @@
 """The section on what an agent plans: which runs have it, what it draws and what it says."""
 
 import io
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -20,7 +19,7 @@ from counterplay.report.blocks import Image as Picture
 from counterplay.report.blocks import Note, Section
 from counterplay.report.figures import DARK, LIGHT
 from counterplay.report.measure import Film, Measured
-from counterplay.report.naming import board_of, board_shaped, goals_of, moves_of
+from counterplay.report.naming import Board, board_of, board_shaped, goals_of, moves_of
 from counterplay.report.read import Run, read_run
 from counterplay.report.strips import Strip
 from counterplay.report.thinking import Thought
@@ -63,7 +62,7 @@ BELIEF = Strip(
     np.tile([0.2, 0.8], (4, 1)), np.ones(4, int), ("stag", "hare"), np.zeros(4, int),
     np.zeros(4, int), "belief",
 )  # fmt: skip
-BOARD = board_of(HUNT, 113)
+BOARD = Board(("me", "other 1", "other 2", "other 3", "stags", "hares", "obstacles"), 4, 4)
 
 
 def thought(**more: Any) -> Thought:
@@ -98,7 +97,8 @@ def test_a_run_that_plans_has_the_section_and_no_other(runs, monkeypatch):
     ]  # fmt: skip
     for b in pictures:
         assert b.data != b.dark and b.alt and b.caption
-        opened(b.data), opened(b.dark)
+        for theme in (b.data, b.dark):
+            opened(theme)
     alone = build.build([runs[1]], [Measured(PD, (), {}, None, {}, 1, ())], 0, "", "")
     assert "What it plans" not in [s.title for s in alone.sections]
 
@@ -127,6 +127,10 @@ def test_what_cannot_be_drawn_is_said(runs):
     assert planning.what_it_plans({1: runs[1]}, {}, {1: "B"}) is None
 
 
+def nothing(*asked: Any) -> list[Any]:
+    return []
+
+
 @pytest.mark.parametrize("gated", [True, False])
 def test_only_a_run_with_a_gate_is_played_to_be_read(runs, monkeypatch, tmp_path, gated):
     """And what stands in the way of it becomes a sentence of the report."""
@@ -139,7 +143,7 @@ def test_only_a_run_with_a_gate_is_played_to_be_read(runs, monkeypatch, tmp_path
     monkeypatch.setattr(thinking.pools, "stage", lambda env, roster: hosted)
     hosted = type("Hosted", (), {"open": None})
     found = m.measure(
-        PD, envs.make(PD), {0: runs[0 if gated else 1]}, ("grim",), print, tmp_path, 0
+        PD, envs.make(PD), {0: runs[0 if gated else 1]}, ("grim",), nothing, tmp_path, 0
     )
     said = [note for note in found.notes if "what it plans" in note]
     assert len(asked) == len(said) == int(gated) and not found.thoughts
@@ -226,13 +230,12 @@ def test_moves_goals_and_planes_have_the_names_of_the_game():
     assert moves_of(envs.make("snowdrift"))[snowdrift.CLEAR] == "clear"
     assert moves_of(envs.make("scissors"))[scissors.CHALLENGE] == "challenge"
     assert moves_of(envs.make("matrix:pd")) == ("cooperate", "defect")
-    assert moves_of(replace(HUNT)) == moves_of(HUNT)
     assert board_of(envs.make("race"), 70) is None and board_of(envs.make(PD), 7) is None
 
 
 def test_planes_are_those_of_the_encoded_observation():
     state, shown = HUNT.reset(jax.random.key(4))
-    assert BOARD is not None
+    assert board_of(HUNT, 113) == BOARD
     planes = BOARD.planes(np.asarray(HUNT.encode(shown.obs[1])))
     assert planes.shape == (7, 4, 4)
     for name, cells in {
