@@ -141,7 +141,8 @@ def caption(shown: Rollout, board: Board | None, binary: bool) -> str:
     """What is seen, and how to read it."""
     ahead = len(shown.imagined) - 1
     words = (
-        f"Slot {shown.slot} of the match and the {ahead} moves after it: above what was seen, "
+        f"Slot {shown.slot} of the match and the {ahead} moves after it, chosen because most was "
+        "earned or lost in so many: above what was seen, "
         "below what the agent's world says would be, told the true moves of all and shown nothing "
         "on the way. "
     )
