@@ -33,9 +33,9 @@ def what_it_plans(
     words = (
         "Plans are made in a model of the game that the agent has learnt. They have a say in its "
         "moves as far as they have been seen to tell good ones from bad, and none while less than "
-        f"{ENOUGH:.0%} of what the model says of legal moves and of who plays on is right. The match "
-        f"that is shown is one of the first seed, where it learned to sit: the first of {LANES} with "
-        f"an episode of {AHEAD + 1} slots, if there is one."
+        f"{ENOUGH:.0%} of what the model says of legal moves and of who plays on is right. The "
+        "match that is shown is one of the first seed, where it learned to sit: the first of "
+        f"{LANES} with an episode of {AHEAD + 1} slots, if there is one."
     )
     return Section("What it plans", (Text(words), *blocks))
 

@@ -41,7 +41,9 @@ class Thought(NamedTuple):
     """It planned at all."""
 
 
-def thought_of(env: Any, run: Run, seats: dict[int, str], called: list[str], seed: int) -> Any:
+def thought_of(
+    env: Any, run: Run, seats: dict[int, str], called: list[str], seed: int
+) -> Thought | None:
     """A ``Thought``; None for a run that was not trained to plan.
 
     ``seats`` are policies by seat, ``called`` what they are called. ValueError where nothing of
