@@ -105,13 +105,13 @@ def play(
     """
     one, mine = _told_alone(roster, seat)
     seating = one.seating(LANES)
-    slots = min(match * (env.horizon + 1), most)
+    length = min(match * (env.horizon + 1), most)
 
     @jax.jit
     def played(policies: tuple, key: PRNGKeyArray) -> tuple:
         lane_key, play_key = jr.split(key)
         lanes = open_lanes(env, seating, policies, lane_key)
-        _, chunk = collect(env, seating, policies, lanes, play_key, slots=slots, match=match)
+        _, chunk = collect(env, seating, policies, lanes, play_key, slots=length, match=match)
         obs = jax.vmap(jax.vmap(env.encode))(finite(chunk.slots["obs"][:, :, seat]))
         told = told_of(seating, np.full(LANES, seat), chunk)
         return chunk, told, obs, faults(chunk.slots)
