@@ -8,39 +8,19 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from fresh_planner import ENV, agent, opposite_tit_for_tat
 
-from counterplay import envs
-from counterplay.algos import counterplay
-from counterplay.algos.counterplay import Agent, Config
 from counterplay.envs import matrix
 from counterplay.evaluate import planned as p
 from counterplay.evaluate.planned import Telling, advantage, begins, best_begin, open_loop
 from counterplay.models.twohot import symexp
 from counterplay.models.world import World
-from counterplay.opponents import make
-from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.types import NO_MOVE
-
-ENV = envs.make("matrix:pd,horizon=7")
-
-
-@cache
-def agent() -> Agent:
-    """Fresh, with plans that have half a say."""
-    config = Config(
-        widths=(4,), reader_widths=(4,), reader_gru=3, latent=5, world_width=6, world_token=3,
-        value_width=4,
-    )  # fmt: skip
-    net = jax.jit(lambda key: counterplay.init_learner(config, ENV, 1, key).net)(jr.key(2))
-    net = jax.tree.map(lambda x: x[0], net)
-    return Agent(p.eqx.tree_at(lambda n: n.trust, net, jnp.float32(0.5)))
 
 
 @cache
 def match() -> p.Match:
-    other = Kind("tit_for_tat", policy=make("tit_for_tat", ENV), first_id=1)
-    kinds = Kind("mine", policy=bank([agent()])), other
-    return p.play(ENV, Roster(kinds, ((Chair(1, 0), Chair(0, 0)),)), 1, match=2, most=40)
+    return p.play(ENV, opposite_tit_for_tat(), 1, match=2, most=40)
 
 
 def test_an_advantage_is_over_the_mean_of_the_policy():

@@ -1,11 +1,14 @@
 """The section on what an agent plans: which runs have it, what it draws and what it says."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
+import fresh_planner
 import jax
 import numpy as np
 import pytest
+from fresh_planner import opposite_tit_for_tat
 from matplotlib.axes import Axes
 from PIL import Image
 from synthetic_runs import iteration, make_run
@@ -148,6 +151,23 @@ def test_only_a_run_with_a_gate_is_played_to_be_read(runs, monkeypatch, tmp_path
     said = [note for note in found.notes if "what it plans" in note]
     assert len(asked) == len(said) == int(gated) and not found.thoughts
     assert all("left out: plans are read inside JAX only" in note for note in said)
+
+
+def test_a_run_that_plans_is_played_and_told(runs, monkeypatch):
+    """By a fresh agent, in one episode of seven rounds, of which five are imagined."""
+    config = runs[0].config | {"learners": [{"name": "self", "members": 1, "seats": [1]}]}
+    run = replace(runs[0], config=config)
+    monkeypatch.setattr(thinking.pools, "roster_of", lambda env, seats: opposite_tit_for_tat())
+    found = thinking.thought_of(fresh_planner.ENV, run, {}, ["tit_for_tat", "mine"], 0)
+    assert found is not None and found.rollout is not None
+    assert found.told == "7 slots of a match; who sat where: 0 tit_for_tat, 1 mine"
+    assert found.moves == ("cooperate", "defect") and found.trust == 0.5 and found.plans
+    assert found.belief is None and found.board is None, "the game has neither goals nor a board"
+    assert found.planned.worth.shape == (7, 2) and found.rollout.slot in range(3)
+    assert found.binary and found.rollout.imagined.shape == (6, 7)
+    pictures = planning.shown(found, "A", 1)
+    assert [type(b) for b in pictures] == [Picture, Picture]
+    assert "7 slots, moves: 2" in str(pictures[0]) and "a say of 0.50" in str(pictures[0])
 
 
 def test_cells_of_a_plan_are_its_advantages_and_frames_its_moves(monkeypatch):
