@@ -1,4 +1,4 @@
-"""An agent that plans, as it is before it has learnt anything, for tests of what is told of it."""
+"""An agent that plans, with weights by chance, for tests of what is told of it."""
 
 from functools import cache
 
@@ -25,6 +25,10 @@ def agent() -> Agent:
     )  # fmt: skip
     net = jax.jit(lambda key: counterplay.init_learner(config, ENV, 1, key).net)(jr.key(2))
     net = jax.tree.map(lambda x: x[0], net)
+    leaves, structure = jax.tree.flatten(net)  # heads begin at 0, of which nothing can be told
+    keys = jr.split(jr.key(5), len(leaves))
+    moved = [x + 0.5 * jr.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
+    net = jax.tree.unflatten(structure, moved)
     return Agent(eqx.tree_at(lambda n: n.trust, net, jnp.float32(0.5)))
 
 

@@ -116,10 +116,12 @@ def test_to_tell_changes_nothing_and_tells_what_the_agent_planned():
         acts = [who.act(key, memory, view, False) for who in (agent(), Telling(agent()))]
         return acts, view.legal
 
-    (plain, told), legal = both(jr.key(3))
-    assert int(plain.action) == int(told.action)
-    for name, x in plain.record.items():
-        np.testing.assert_array_equal(x, told.record[name], err_msg=name)
-    rows = [np.asarray(told.record[name])[None] for name in ("worth_of_moves", "alone")]
-    found = advantage(rows[0], rows[1], np.asarray(legal)[None], np.array([True]))
-    assert found[0, int(told.action)] == pytest.approx(float(plain.record["gain"]), abs=1e-5)
+    for seed in range(8):
+        (plain, told), legal = both(jr.key(seed))
+        assert int(plain.action) == int(told.action)
+        for name, x in plain.record.items():
+            np.testing.assert_array_equal(x, told.record[name], err_msg=name)
+        rows = [np.asarray(told.record[name])[None] for name in ("worth_of_moves", "alone")]
+        found = advantage(rows[0], rows[1], np.asarray(legal)[None], np.array([True]))
+        assert abs(found).min() > 1e-3, "each move is worth something else"
+        assert found[0, int(told.action)] == pytest.approx(float(plain.record["gain"]), abs=1e-5)
