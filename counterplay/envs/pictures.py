@@ -27,7 +27,7 @@ LINE = 26
 
 def matrix_picture(env: Matrix, state: MatrixState) -> Picture:
     """The pay-off table, the last joint move in a frame, what each has earned, and the clock."""
-    names, count = _move_names(env), env.num_actions
+    names, count = move_names(env), env.num_actions
     wide, high = min(150, max(64, 600 // count)), min(88, max(44, 480 // count))
     left, top = MARGIN + 112, MARGIN + 56
     width = max(112 + wide * count, 330)
@@ -57,7 +57,8 @@ def matrix_picture(env: Matrix, state: MatrixState) -> Picture:
     return Picture(pen.pixels(), _matrix_text(env, state))
 
 
-def _move_names(env: Matrix) -> tuple[str, ...]:
+def move_names(env: Matrix) -> tuple[str, ...]:
+    """Of the moves, by their numbers."""
     tables = {"payoffs": env.payoffs}
     if env.other_payoffs is not None:
         tables["other_payoffs"] = env.other_payoffs
@@ -78,7 +79,7 @@ def _pay_table(env: Matrix) -> dict[tuple[int, int], tuple[Number, Number]]:
 
 def _matrix_text(env: Matrix, state: MatrixState) -> str:
     """Seat 0 chooses the row, seat 1 the column; the last joint move stands in brackets."""
-    names, last = _move_names(env), _ints(state.moves)
+    names, last = move_names(env), _ints(state.moves)
     rows = [["", *names]]
     for i, name in enumerate(names):
         pays = [f"{p:g}, {q:g}" for p, q in (_pay_table(env)[i, j] for j in range(len(names)))]

@@ -15,6 +15,7 @@ from counterplay.report.markdown import FIGURES, markdown
 from counterplay.report.measure import Measured, Play, check_opponents, measure
 from counterplay.report.modelling import film_strips, opponent_model
 from counterplay.report.page import html
+from counterplay.report.planning import what_it_plans
 from counterplay.report.protocols import protocols_of
 from counterplay.report.read import Run, read_run
 from counterplay.report.switching import after_switches
@@ -112,6 +113,7 @@ def build(
             playing.cross(found, names, mark),
             *by_protocol(mine, names, mark),
             films(found, mine, names) if found.films else None,
+            what_it_plans(mine, found.thoughts, names),
         ]
         title = f": {found.game}" if several else ""
         sections += [s and s._replace(title=s.title + title) for s in about]

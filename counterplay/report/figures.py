@@ -69,8 +69,10 @@ class Bars(NamedTuple):
     high: np.ndarray
 
 
-def learning_curve(lines: Sequence[Line], metric: str, theme: Theme = LIGHT) -> bytes:
-    """One metric over environment steps, all runs in one picture."""
+def learning_curve(
+    lines: Sequence[Line], metric: str, theme: Theme = LIGHT, *, level: float | None = None
+) -> bytes:
+    """One metric over environment steps, all runs in one picture; ``level`` is a goal."""
     figure = Figure(figsize=(WIDTH, 3.0 + 0.22 * (len(lines) - 1)), layout="constrained")
     axes = new_axes(figure, theme)
     handles = []
@@ -84,6 +86,8 @@ def learning_curve(lines: Sequence[Line], metric: str, theme: Theme = LIGHT) -> 
         at = (i * every // max(len(lines), 1), every)
         x, y = line.x[shown], line.mean[shown]
         handles += axes.plot(x, y, color=colour, lw=1.7, markevery=at, **style)
+    if level is not None:
+        axes.axhline(level, color=theme.ink, lw=1.0, ls=(0, (1, 2)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("environment steps of each seed")
     axes.set_ylabel(drawable(metric))
@@ -182,9 +186,18 @@ def _letters() -> frozenset[int]:
 
 def new_axes(figure: Figure, theme: Theme) -> Axes:
     """Axes in the colours of a theme, without a frame."""
+    return dressed(started(figure, theme).add_subplot(), theme)
+
+
+def started(figure: Figure, theme: Theme) -> Figure:
+    """The figure on the paper of a theme, ready to be drawn on."""
     FigureCanvasAgg(figure)
     figure.set_facecolor(theme.paper)
-    axes = figure.add_subplot()
+    return figure
+
+
+def dressed(axes: Axes, theme: Theme) -> Axes:
+    """The axes in the colours of a theme, without a frame."""
     axes.set_facecolor(theme.paper)
     axes.set_axisbelow(True)
     axes.tick_params(colors=theme.ink, labelsize=9)

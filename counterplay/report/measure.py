@@ -1,9 +1,10 @@
 """What a run folder does not hold and a report wants: returns per opponent, cross-play, a film."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from counterplay.evaluate.rows import EpisodeRows
 from counterplay.report.filming import with_beliefs
 from counterplay.report.read import Run
 from counterplay.report.strips import Strip
+from counterplay.report.thinking import Thought, thought_of
 from counterplay.types import Picture
 
 MOST_OPPONENTS = 8
@@ -78,6 +80,8 @@ class Measured(NamedTuple):
     match: int
     notes: tuple[str, ...]
     """What could not be measured, and why."""
+    thoughts: Mapping[int, Thought] = MappingProxyType({})
+    """Of runs that plan; others are absent."""
 
 
 def default_opponents(env: Any) -> tuple[str, ...]:
@@ -127,7 +131,7 @@ def measure(
                 _against(env, run, s, names, play, match) for s in range(run.seeds)
             )  # fmt: skip
     able = {i: run for i, run in runs.items() if i in returns}
-    cross, films = None, {}
+    cross, films, thoughts = None, {}, {}
     if env.num_seats == 1:
         notes.append(f"{game} has one seat: no opponents and no cross-play")
     elif able:
@@ -136,7 +140,10 @@ def measure(
     for i, run in able.items():
         with _telling(notes, f"{run.name}: an episode as pictures"):
             films[i] = film(env, run, names, seed, folder / f"episode-{i + 1}.gif")
-    return Measured(game, names, returns, cross, films, match, tuple(notes))
+        with _telling(notes, f"{run.name}: what it plans"):
+            thoughts[i] = thought_of(env, run, *table_of(env, run, names), seed)
+    thoughts = {i: thought for i, thought in thoughts.items() if thought is not None}
+    return Measured(game, names, returns, cross, films, match, tuple(notes), thoughts)
 
 
 def policy_of(run: Run, seed: int) -> str:
@@ -200,16 +207,22 @@ def _cells(rows: list[Any]) -> dict[str, Cell]:
     return {row.label: Cell(row.focal_mean, row.focal_error, row.episodes) for row in rows}
 
 
+def table_of(env: Any, run: Run, names: tuple[str, ...]) -> tuple[dict[int, str], list[str]]:
+    """Who sits where, and what they are called: the first seed where it learned, the opponents on
+    the other seats in turn."""
+    me, turn = run.seat, iter(names * env.num_seats)
+    seats = {s: policy_of(run, 0) if s == me else next(turn) for s in range(env.num_seats)}
+    return seats, [run.config["algorithm"] if s == me else name for s, name in seats.items()]
+
+
 def film(env: Any, run: Run, names: tuple[str, ...], seed: int, path: Path) -> Film:
     """The first seed where it learned, the opponents on the other seats in turn."""
     if hasattr(env, "open") or not hasattr(env, "render"):
         raise ValueError("the game draws no pictures")
-    me, turn = run.seat, iter(names * env.num_seats)
-    seats = {s: policy_of(run, 0) if s == me else next(turn) for s in range(env.num_seats)}
+    seats, called = table_of(env, run, names)
     roster = pools.roster_of(env, seats)
     if hasattr(pools.stage(env, roster), "open"):
         raise ValueError("a policy in ordinary Python plays, and only games in JAX are drawn")
-    called = [run.config["algorithm"] if s == me else name for s, name in seats.items()]
     filmed = with_beliefs(env, run, roster, names, seed)
     if filmed is None:
         frames = record(env, roster, seed)

@@ -184,11 +184,15 @@ def belief_strip(part: Part, tag: str) -> list[Block]:
 
 def drawn_strip(shown: strips.Strip, called: str, file: str) -> Image:
     """The picture with its words; it is moved sideways where it is wider than a phone."""
-    wide = strips.width_of(shown)
-    css = round(wide * 96) if wide > strips.WIDTH else 0
+    css = wide_in_pixels(strips.width_of(shown))
     alt = f"Belief strip of {called}. {strips.told(shown)}"
     draw = lambda theme: strips.strip(shown, theme)
     return image(file, draw, alt, f"{called}: {strips.caption(shown)}", css)
+
+
+def wide_in_pixels(inches: float) -> int:
+    """Of a picture that is wider than a phone; 0 of one that is not."""
+    return round(inches * 96) if inches > strips.WIDTH else 0
 
 
 def film_strips(section: Section, films: Mapping[int, Film], names: Mapping[int, str]) -> Section:

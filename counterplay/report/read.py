@@ -26,6 +26,14 @@ CURVES: dict[str, tuple[str, str]] = {
 }
 """Metric -> how an axis calls it, and what it means."""
 
+GATE: dict[str, str] = {
+    "trust": "trust in plans, w",
+    "plan_rank": "rank correlation of plans with what came",
+    "legal_right": "legal moves told right",
+    "alive_right": "who plays on told right",
+}
+"""Metric of an agent that plans -> how a legend calls it."""
+
 
 class Evaluation(NamedTuple):
     """A result stored with the run."""
@@ -99,7 +107,9 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{folder / 'config.json'} is damaged: seeds should be 1 or more")
     rows, notes = read_metrics(folder / "metrics.jsonl")
     steps = np.array([row["steps"] for row in rows], float)
-    series = {name: np.array([_seeds(row.get(name), seeds) for row in rows]) for name in CURVES}
+    series = {
+        name: np.array([_seeds(row.get(name), seeds) for row in rows]) for name in (*CURVES, *GATE)
+    }
     metrics = {name: values for name, values in series.items() if np.isfinite(values).any()}
     found, more = read_evaluations(folder)
     protocols = tuple(one for one in found if _of_protocol(one.result))

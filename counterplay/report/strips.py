@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -98,15 +99,26 @@ def boundaries(shown: Strip) -> list[int]:
 
 def width_of(shown: Strip) -> float:
     """Inches, so that a slot can be seen."""
-    return float(np.clip(1.5 + 0.045 * len(shown.posterior), WIDTH, MOST_WIDTH))
+    return width_of_slots(len(shown.posterior))
+
+
+def width_of_slots(slots: int) -> float:
+    """Inches of a picture that has a column for each of so many."""
+    return float(np.clip(1.5 + 0.045 * slots, WIDTH, MOST_WIDTH))
 
 
 def strip(whole: Strip, theme: Theme = LIGHT) -> bytes:
     """The picture of a whole match."""
     shown = fewer(whole)
-    slots, types = shown.posterior.shape
+    types = len(shown.names)
     figure = Figure(figsize=(width_of(shown), 1.15 + 0.26 * types), layout="constrained")
-    axes = new_axes(figure, theme)
+    draw(new_axes(figure, theme), shown, theme)
+    return png(figure, theme)
+
+
+def draw(axes: Axes, shown: Strip, theme: Theme) -> None:
+    """The strip on axes of a figure that is laid out by constraints."""
+    slots, types = shown.posterior.shape
     hue = LinearSegmentedColormap.from_list("belief", [theme.paper, theme.series[0]])
     ends = (0, slots, types - 0.5, -0.5)
     look: dict[str, Any] = {"cmap": hue, "vmin": 0, "vmax": 1, "interpolation": "nearest"}
@@ -129,10 +141,9 @@ def strip(whole: Strip, theme: Theme = LIGHT) -> bytes:
     axes.tick_params(axis="y", length=0, labelsize=8)
     axes.set_xlabel("slots since first contact")
     axes.set_title(" ", fontsize=8)  # room for the arrows
-    bar = figure.colorbar(drawn, ax=axes, pad=0.015, aspect=12, ticks=[0, 0.5, 1])
+    bar = axes.figure.colorbar(drawn, ax=axes, pad=0.015, aspect=12, ticks=[0, 0.5, 1])
     bar.ax.tick_params(colors=theme.ink, labelsize=8)
     bar.outline.set_edgecolor(theme.faint)  # pyright: ignore[reportCallIssue]
-    return png(figure, theme)
 
 
 def caption(shown: Strip) -> str:
