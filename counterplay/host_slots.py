@@ -137,12 +137,11 @@ def leave_out(slots: dict[str, np.ndarray], broken: np.ndarray) -> dict[str, np.
 
 
 def stream(
-    before: Now, after: Now, made: Decided, cut: bool, broken: np.ndarray, contact: np.ndarray
+    before: Now, after: Now, made: Decided, cut: bool, broken: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The slots, [T, L, ...], from all that was there before and after the moves of each.
 
-    Nothing is left of an episode whose game is ``broken`` in a slot, [T, L]. ``contact``, [L], is
-    that of the slot after them.
+    Nothing is left of an episode whose game is ``broken`` in a slot, [T, L].
     """
     shown, result, closing = before.shown, after.shown, before.closing
     acting = shown.alive & ~closing[:, :, None]
@@ -175,6 +174,5 @@ def stream(
         # both loops have these fields; this one stops at the first such move instead
         "stuck": np.zeros_like(acting),
         "unfair": np.zeros_like(acting),
-        "parted": np.concatenate([before.contact[1:], contact[None]]),
     }
     return leave_out(slots, broken)

@@ -94,38 +94,6 @@ def lambda_returns(
     return lax.scan(back, start, (reward, discount, value, closing), reverse=True)[1]
 
 
-def match_returns(
-    reward: Float[Array, " T"],
-    gamma: float,
-    value: Float[Array, " T"],
-    last_value: Float[Array, ""],
-    acts: Bool[Array, " T"],
-    plays_on: Bool[Array, " T"],
-    closing: Bool[Array, " T"],
-    parted: Bool[Array, " T"],
-    lam: float,
-) -> Float[Array, " T"]:
-    """``lambda_returns`` over whole matches, which end in the slots that ``parted`` marks.
-
-    Slots in which the player does not act, because it has left or a truncated episode closes, pass
-    on what follows undiscounted. A match that is truncated is worth the value at its closing slot
-    to who still ``plays_on``, and nothing to others.
-    """
-
-    def back(carry, slot):
-        g_next, v_next, shut = carry
-        r, v, acts, on, closes, parts = slot
-        over = parts | (shut & ~on)
-        g_next, v_next = jnp.where(over, 0.0, g_next), jnp.where(over, 0.0, v_next)
-        g = jnp.where(acts, r + gamma * ((1 - lam) * v_next + lam * g_next), g_next)
-        shuts = closes & parts
-        g, v = jnp.where(shuts, v, g), jnp.where(acts | shuts, v, v_next)
-        return (g, v, shuts), g
-
-    slots = reward, value, acts, plays_on, closing, parted
-    return lax.scan(back, (last_value, last_value, jnp.bool_(False)), slots, reverse=True)[1]
-
-
 def v_trace(
     reward: Float[Array, " T"],
     discount: Float[Array, " T"],

@@ -178,7 +178,6 @@ def _play_slot(
     moved = jax.vmap(Last)(action, stream["reward"], stream["event"], after.visible)
     last = select(lanes.closing, lanes.last, moved)
     following = _turn(match, lanes, state, after, last, stream, ids, memories, start, cut)
-    stream["parted"] = following.contact  # the match ends with this slot
     return following, (stream, tuple(d.act.record for d in decisions))
 
 

@@ -139,8 +139,8 @@ def collect_host(
         raise
     _check_finite(lanes, before, after, finite, slots)
     views = _looking(game, seating, lanes.layout)(lanes.words.copy())
-    told = stream(before, after, made, cut, broken, now.contact)
-    return lanes, Chunk(*_by_lane(told, made.records), first, views, lanes.memories)
+    slots_of, records = _by_lane(stream(before, after, made, cut, broken), made.records)
+    return lanes, Chunk(slots_of, records, first, views, lanes.memories)
 
 
 def _settle(

@@ -80,7 +80,6 @@ def test_begin_is_told_of_first_contact_and_memory_lasts_for_a_match():
 def test_a_match_has_as_many_episodes_as_asked_for():
     (chunk,) = played(Clock(), 14, False, match=3)
     assert [i for i, contact in enumerate(field(chunk, "contact")) if contact] == [0, 9]
-    assert [i for i, parted in enumerate(field(chunk, "parted")) if parted] == [8]
     assert np.flatnonzero(recorded(chunk, "first")[:, 0]).tolist() == [0, 3, 6, 9, 12]
 
 

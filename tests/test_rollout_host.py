@@ -92,9 +92,8 @@ def test_both_loops_make_the_same_chunks():
             np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6, err_msg=str(path))
         seen.append(ours.slots)
     joined = {name: np.concatenate([s[name] for s in seen], axis=1) for name in seen[0]}
-    for name in ("closing", "terminated", "truncated", "left", "contact", "parted"):
+    for name in ("closing", "terminated", "truncated", "left", "contact"):
         assert joined[name].any() and not joined[name].all(), name
-    np.testing.assert_array_equal(joined["parted"][:, :-1], joined["contact"][:, 1:])
 
 
 def test_players_who_left_earn_nothing_and_do_nothing():

@@ -248,9 +248,9 @@ def _learn_one(
     value = jax.vmap(jax.vmap(lambda n, *x: system.agent(n).value(*x), (None, 0, 0)))
     last = value(net, chunk.next_memories[index], chunk.next_views[index])
     own = chunk._replace(memories=_first_of(chunk.memories, index))
-    how = config.gamma, config.lam, total, config.gru, record["told"]
-    drawn_to = record.get("plan"), record.get("pull"), config.bootstrap_match
-    rows = rows_of(last, spec.seating, index, own, *how, *drawn_to)
+    how = config.gamma, config.lam, total, config.gru
+    drawn_to = record.get("plan"), record.get("pull")
+    rows = rows_of(last, spec.seating, index, own, *how, record["told"], *drawn_to)
     reading = Reading(lambda x: (env.encode(x[0]), x[1]), lambda n: n)
     fitted, info = ppo.fit(
         config, reading, rows, ppo.Learner(net.policy, learner.optimiser), progress, ppo_key,

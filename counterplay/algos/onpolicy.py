@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int
 
-from counterplay.maths import lambda_returns, match_returns
+from counterplay.maths import lambda_returns
 from counterplay.models.conditioned import Conditioned
 from counterplay.models.nets import ActorCritic
 from counterplay.rollout import Chunk
@@ -70,21 +70,6 @@ def last_values(net: ActorCritic, index: int, chunk: Chunk) -> Float[Array, "K P
     return each(net, chunk.next_memories[index], chunk.next_views[index])
 
 
-def _targets(
-    gamma: float,
-    lam: float,
-    seen: dict[str, Shaped[Array, " T"]],
-    value: Float[Array, " T"],
-    last_value: Float[Array, ""],
-) -> Float[Array, " T"]:
-    """What each move is rated by; over whole matches where ``parted`` is among what is seen."""
-    reward, on, closing = seen["reward"], seen["continues"], seen["closing"]
-    if "parted" not in seen:
-        return lambda_returns(reward, gamma * on, value, last_value, closing, lam)
-    ends = seen["alive"], on, closing, seen["parted"]
-    return match_returns(reward, gamma, value, last_value, *ends, lam)
-
-
 def rows_of(
     last_value: Float[Array, "K P"],
     seating: Seating,
@@ -97,14 +82,12 @@ def rows_of(
     told: Float[Array, "K P T R C"] | None = None,
     plan: Float[Array, "K P T A"] | None = None,
     pull: Float[Array, "K P T"] | None = None,
-    through: bool = False,
 ) -> Rows:
     """Cuts the decisions of one kind of learner out of a chunk and rates them.
 
     ``last_value`` is what the slot after it is worth, ``told`` what the nets read beside the
     observation, ``gru`` the width of their memory, ``plan`` and ``pull`` what draws them to other
-    moves. With ``through`` a move is rated by all that follows in its match, not in its episode
-    alone. ``total`` sums over shards; advantages are normalised over live decisions of a member.
+    moves. ``total`` sums over shards; advantages are normalised over live decisions of a member.
     """
     slots, record = chunk.slots, chunk.records[index]
 
@@ -114,9 +97,11 @@ def rows_of(
         return seating.take(jnp.moveaxis(x, 2, 1), index)
 
     alive, value = at_places(slots["alive"]), record["value"]
-    names = ("reward", "alive", "continues", "closing", *(("parted",) if through else ()))
-    seen = {name: at_places(slots[name]) for name in names}
-    target = jax.vmap(jax.vmap(partial(_targets, gamma, lam)))(seen, value, last_value)
+    discount = gamma * at_places(slots["continues"])
+    each_place = jax.vmap(jax.vmap(partial(lambda_returns, lam=lam)))
+    target = each_place(
+        at_places(slots["reward"]), discount, value, last_value, at_places(slots["closing"])
+    )
     rows = Rows(
         obs=at_places(slots["obs"]) if told is None else (at_places(slots["obs"]), told),
         legal=at_places(slots["avail_actions"]),

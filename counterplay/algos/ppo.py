@@ -61,8 +61,6 @@ class Config:
     """Steps of every lane between two updates; 16, or 128 for games outside JAX."""
     match: int = 1
     """Episodes a match; memory is carried inside a match only."""
-    bootstrap_match: bool = False
-    """Values reach over the ends of episodes: what is earned counts up to the end of the match."""
     epochs: int = 2
     """Passes over the decisions of an iteration."""
     minibatches: int = 8
@@ -280,8 +278,7 @@ def learn(config: Config, state: State, chunk: Chunk) -> tuple[State, dict[str, 
         learning, state.learners, jr.split(learn_key, len(learning)), strict=True
     ):
         net, rates = learner.net, (config.gamma, config.lam)
-        how = {"gru": net.gru, "through": config.bootstrap_match}
-        rows = rows_of(last_values(net, i, chunk), seating, i, chunk, *rates, total, **how)
+        rows = rows_of(last_values(net, i, chunk), seating, i, chunk, *rates, total, net.gru)
         fitted = partial(fit, config, learner=learner, progress=progress, key=k, axis=axis)
         learner, info = with_constants_folded(spec.env, rows, axis is not None, fitted)
         after.append(learner)
