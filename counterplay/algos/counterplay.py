@@ -66,6 +66,8 @@ class Net(eqx.Module):
     """The value that plans: follows the one that learns."""
     trust: Float[Array, "*k"]
     """How much of a say plans have, 0 to 1."""
+    sound: Float[Array, "*k"]
+    """Whether dreams are learnt from: 1 where the model knows the rules, else 0."""
     spread: Float[Array, "*k"]
     """Of what moves are worth, from the 5th to the 95th of a hundred."""
     how: Planning = eqx.field(static=True)
@@ -208,7 +210,8 @@ def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -
     how = Planning(config.plan, config.depth, config.samples, config.gamma, config.temperature,
                    config.explore, config.distil, config.real_ratio < 1)  # fmt: skip
     slow = jax.tree.map(jnp.copy, model.values)
-    return Net(parts.policy, parts.reader, model, slow, jnp.float32(0), jnp.float32(1), how)
+    none, one = jnp.float32(0), jnp.float32(1)
+    return Net(parts.policy, parts.reader, model, slow, none, none, one, how)
 
 
 def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:
@@ -229,7 +232,7 @@ def learn_more(
     net, total = learner.net, (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     each = jax.vmap(jax.vmap(lambda n, *x: Agent(n).worth(*x), (None, 0, 0)))
     last = each(net, chunk.next_memories[index], chunk.next_views[index])
-    key, fit_key = jr.split(key)
+    key, fit_key, dream_key, learn_key = jr.split(key, 4)
     stretch = stretches(spec.env, seating, index, chunk, study, key)
     ratio = jnp.exp(record["own"] - record["log_pi"])
     window, each = stretch.window, jax.vmap(jax.vmap(partial(v_trace, lam=config.lam)))
@@ -240,7 +243,6 @@ def learn_more(
     stretch = stretch._replace(target=keep(target), worth=keep(record["worth"]))
     dreamt = {}
     if config.real_ratio < 1:
-        key, dream_key, learn_key = jr.split(key, 3)
         dreamt = dreams(config, net, spec, record, stretch, dream_key)
         stretch = stretch._replace(dreamt=dreamt)
         fitted, dreamt = fit_policy(config, spec, learner, dreamt, progress, learn_key)
@@ -266,9 +268,9 @@ def learn_more(
     )
     near = lambda old, new: kept * old + (1 - kept) * new
     slow = jax.tree.map(near, net.slow, model.values)
-    where = lambda n: (n.model, n.slow, n.trust, n.spread)
+    where = lambda n: (n.model, n.slow, n.trust, n.sound, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
-    net = eqx.tree_at(where, net, (model, slow, trust, spread))
+    net = eqx.tree_at(where, net, (model, slow, trust, told.pop("sound"), spread))
     return learner._replace(net=net, modelling=opt), info | told | dreamt | {"bad_updates": bad}
 
 

@@ -29,8 +29,8 @@ class Config(goal_ppo.Config):
     distil: float = 1.0
     """Weight of the divergence of the policy from what was planned, times the trust in it."""
     real_ratio: float = 1.0
-    """Share of the decisions that policy and value learn from that were really made; the others
-    are imagined, world_steps in a row. 1 for none."""
+    """Share of the decisions that policy and value learn from that were really made, about; the
+    others are imagined, world_steps in a row, once the model knows the rules. 1 for none."""
     latent: int = 128
     """Numbers of the latent that are carried on."""
     groups: int = 0
@@ -72,8 +72,12 @@ class Config(goal_ppo.Config):
         for name in ("explore", "warm", "slow"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 0 to below 1, found {getattr(self, name)}")
-        if not 0 < self.real_ratio <= 1:
-            raise ValueError(f"real_ratio must be above 0 to 1, found {self.real_ratio}")
+        least = 1 / (1 + self.world_steps)
+        if not least <= self.real_ratio <= 1:
+            raise ValueError(
+                f"real_ratio must be {least:.3f} to 1, as {self.world_steps} moves (world_steps) "
+                f"are imagined from a real one at most; found {self.real_ratio}"
+            )
         if self.gru and self.real_ratio < 1:
             raise ValueError(
                 "counterplay: a recurrent policy remembers nothing of what is imagined; "

@@ -1,9 +1,10 @@
 """Learning from what is only imagined: moves of mine and of the others in a world that is learnt.
 
 From situations that were met my moves are the policy's, the others' are drawn from what the belief
-over them expects, and the belief follows imagined moves as it follows seen ones. Policy and value
-learn from where that leads, as from play; the world and what is expected in it do not (the
-imagination of Hafner et al., 2023, with others in it).
+over them expects, and the belief follows imagined moves by Bayes' rule, without events and drift.
+Policy, critic and the value that plans learn from where that leads, as from play, once the model
+knows the rules; the world and what is expected in it do not (the imagination of Hafner et al.,
+2023, with others in it).
 """
 
 from dataclasses import replace
@@ -87,7 +88,8 @@ def dream(
 def dreams(
     config: Any, net: Any, spec: Spec, record: dict[str, Array], stretch: Any, key: PRNGKeyArray
 ) -> Dream:
-    """From some slots of every place, leaves [K, P, S, H, ...]; where I was not there, nobody is.
+    """From some slots of every place, leaves [K, P, S, H, ...]; where I was not there, or the model
+    is not ``sound``, nobody is.
 
     There are as many imagined decisions for each real one as ``real_ratio`` leaves room for.
     """
@@ -109,7 +111,8 @@ def dreams(
 
     def member(net, *x):
         mind = Mind(net.model, net.slow, net.reader, net.policy)
-        return jax.vmap(partial(place, mind))(*x)
+        found = jax.vmap(partial(place, mind))(*x)
+        return found._replace(there=found.there & (net.sound > 0))
 
     keys = jr.split(key, stretch.acting.shape[:2])
     return lax.stop_gradient(jax.vmap(member)(net, *met, stretch.window, keys))
@@ -117,14 +120,18 @@ def dreams(
 
 def starts_of(config: Any, slots: int) -> int:
     """Situations of each place that are dreamt on from."""
-    more = (1 - config.real_ratio) / config.real_ratio
-    return min(max(round(slots * more / config.world_steps), 1), slots)
+    return min(max(round(slots * _more(config) / config.world_steps), 1), slots)
+
+
+def _more(config: Any) -> float:
+    """Imagined decisions for each real one."""
+    return (1 - config.real_ratio) / config.real_ratio
 
 
 def fit_policy(
     config: Any, spec: Spec, learner: Any, dreamt: Dream, progress: Array, key: PRNGKeyArray
 ) -> tuple[Any, dict[str, Array]]:
-    """The policy learns from dreams as from play; its critic does not."""
+    """The policy and its critic learn from dreams as from play, in as many passes."""
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members = dreamt.there.shape[0]
     flat = jax.tree.map(lambda x: x.reshape(members, -1, 1, *x.shape[4:]), dreamt)
@@ -133,9 +140,8 @@ def fit_policy(
         advantage=normalised(flat.target - flat.worth, flat.there, total), target=flat.target,
         alive=flat.there, contact=flat.there,
     )  # fmt: skip
-    share = (1 - config.real_ratio) / config.real_ratio
-    parts = max(round(config.minibatches * share), 1)
-    how = replace(config, epochs=1, minibatches=parts, value_weight=0.0)
+    parts = max(round(config.minibatches * _more(config)), 1)
+    how = replace(config, minibatches=parts)
     reading = Reading(lambda x: x, lambda n: n)
     mine = ppo.Learner(learner.net.policy, learner.optimiser)
     fitted, info = ppo.fit(how, reading, rows, mine, progress, key, spec.axis)

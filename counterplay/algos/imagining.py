@@ -182,5 +182,7 @@ def judged(
     )
     spread = total(jnp.nan_to_num(high - low)) / shards
     sound = (info["legal_right"] >= 0.99) & (info["alive_right"] >= 0.99)
-    trust = jnp.clip(2 * rank, 0, 1) * (sound & (progress >= config.warm))
-    return trust, {"plan_rank": rank, "trust": trust, "spread": spread}
+    sound &= progress >= config.warm
+    trust = jnp.clip(2 * rank, 0, 1) * sound
+    told = {"plan_rank": rank, "trust": trust, "spread": spread}
+    return trust, told | {"sound": sound.astype(jnp.float32)}

@@ -267,7 +267,7 @@ def _learn_one(
     learner = learner._replace(net=net, optimiser=fitted.optimiser, reading=reader_opt)
     if system.more is None:
         return learner, info
-    more_key = jr.fold_in(key, 1)
+    more_key = jr.fold_in(key, 2)  # a split has given the two before
     learner, told = system.more(config, spec, index, learner, study, chunk, progress, more_key)
     info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
     return learner, info | told

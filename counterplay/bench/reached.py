@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from counterplay import envs
+from counterplay.algos.looking import Latent
 from counterplay.bench import study_tables
 from counterplay.bench.learning import Bench, trained
 from counterplay.console import read, table, use_all_cores
 from counterplay.jobs import Job, run
-from counterplay.planning.naming import with_planner
+from counterplay.planning.naming import read_planner, with_planner
 from counterplay.runs.logbook import METRICS
 from counterplay.settings import check_least
 
@@ -40,13 +41,22 @@ class Reached(Bench):
     """And of one against others: one seat in four learns."""
     queue: str = "runs/reached"
     """Folder of the rows that are done; a second call goes on where the first was stopped."""
-    planners: tuple[str, ...] = PLANNERS
-    """How else each plays afterwards, as ``eval --planner`` takes it; of ``goal_ppo`` alone none
-    is possible but none."""
+    planners: tuple[str, ...] = ()
+    """How else each plays afterwards, as ``eval --planner`` takes it: by default its policy alone,
+    and the best of all moves by each form of plan; ``goal_ppo`` has learnt no world to plan in."""
 
     def __post_init__(self):
         super().__post_init__()
         check_least(self, focal_steps=1)
+        for planner in self.planners:
+            needs_world = isinstance(read_planner(planner), Latent)
+            if needs_world and self.algorithm == "goal_ppo":
+                raise ValueError(f"--planners {planner}: goal_ppo learns no world to plan in")
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The planners that are asked for."""
+        return self.planners or PLANNERS[: len(PLANNERS) if self.algorithm == "counterplay" else 1]
 
 
 def main(args: list[str]) -> int:
@@ -77,14 +87,14 @@ def _about(bench: Reached, other: str) -> dict[str, Any]:
     """All that a row depends on besides the seed."""
     steps = bench.steps if other == "self" else bench.focal_steps
     about = {"algorithm": bench.algorithm, "env": bench.env, "against": other, "steps": steps}
-    return about | {"episodes": bench.episodes, "planners": list(bench.planners)}
+    return about | {"episodes": bench.episodes, "planners": list(bench.ways)}
 
 
 def _row(bench: Reached, scratch: str, job: Job) -> dict[str, Any]:
     other, began = job.config["against"], time.perf_counter()
     alone = other == "self"
     bench = replace(bench, seed=job.seed, seeds=1, steps=job.config["steps"])
-    folder = f"{bench.out or scratch}/{other}-{job.seed}"
+    folder = f"{bench.out or scratch}/{job.name}-{job.seed}"
     done = trained(bench, folder, began, () if alone else (other,), bench.algorithm)
     row: dict[str, Any] = {"against": other, "seed": bench.seed, "steps": done.steps}
     run = f"run:{done.folder}"
@@ -92,11 +102,11 @@ def _row(bench: Reached, scratch: str, job: Job) -> dict[str, Any]:
         bench, with_planner(planner, run), () if alone else (other,), greedy
     )
     row |= {"sampled": play(None, False), "greedy": play(None, True)}
-    row["planners"] = {planner: play(planner, False) for planner in bench.planners}
+    row["planners"] = {planner: play(planner, False) for planner in job.config["planners"]}
     times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds}
     steps, trust = _learning(Path(done.folder) / METRICS)
     learning = done.seconds - done.compile_seconds
-    soon = done.compile_seconds + learning * steps / done.steps
+    soon = steps and done.compile_seconds + learning * steps / done.steps
     return row | times | {"near_steps": steps, "near_seconds": soon, "trust": trust}
 
 
@@ -114,9 +124,9 @@ def _played(bench: Reached, who: str, others: tuple[str, ...], greedy: bool) -> 
     return float(found.mean.mean()), 1.96 * error
 
 
-def _learning(metrics: Path) -> tuple[int, float | None]:
-    """Steps after which the return of training stays within reach of its last, and the trust in
-    plans over the last tenth of it."""
+def _learning(metrics: Path) -> tuple[int | None, float | None]:
+    """Steps after which training first comes near what it earns in the end, and the trust in plans
+    over the last tenth of it."""
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     known = [(row["steps"], row["return"][0]) for row in rows if row["return"][0] is not None]
     steps, returns = np.array([s for s, _ in known]), np.array([r for _, r in known])
@@ -124,9 +134,11 @@ def _learning(metrics: Path) -> tuple[int, float | None]:
     return near(steps, returns), float(np.mean(trust)) if trust else None
 
 
-def near(steps: np.ndarray, returns: np.ndarray) -> int:
-    """The first of so many steps from whose window of returns on the mean is ``SHARE`` of that of
-    the last window; returns [T] that do not end above 0 are never near."""
+def near(steps: np.ndarray, returns: np.ndarray) -> int | None:
+    """The first of so many steps at which the mean of the last few returns is ``SHARE`` of what it
+    is in the end; None where that is not above 0, or nothing is known."""
     size = min(SMOOTH, len(returns))
-    means = np.convolve(returns, np.ones(size) / size, "valid")
+    means = np.convolve(returns, np.ones(size) / size, "valid") if size else np.zeros(1)
+    if means[-1] <= 0:
+        return None
     return int(steps[size - 1 :][np.argmax(means >= SHARE * means[-1])])

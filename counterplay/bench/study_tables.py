@@ -143,7 +143,7 @@ def raw_vs_embedding(found: Any) -> list[dict[str, Any]]:
             "marks found": told(row, "marks", ".1%"),
             "next board exact": told(row, "exact", ".2%"),
             "reward off by": told(row, "reward", ".4f"),
-            "return an episode": f"{row['return']:.3f} ± {row['error']:.3f}",
+            "return an episode": f"{row['return']:.3f} ± {row['return_error']:.3f}",
         }
         for row in found["rows"]
     ]
@@ -183,7 +183,9 @@ def reached(found: Any) -> list[dict[str, Any]]:
             **{planner: plus(played) for planner, played in row["planners"].items()},
             "steps": f"{row['steps']:,}",
             "training, s": f"{row['seconds']:.0f}, of which compiling {row['compile_seconds']:.0f}",
-            "95% of its return after, s": f"{row['near_seconds']:.0f}",
+            "95% of its return after, s": "-"
+            if row["near_seconds"] is None
+            else f"{row['near_seconds']:.0f}",
             "trust at the end": "" if row["trust"] is None else f"{row['trust']:.2f}",
         }
         for row in found["rows"]

@@ -19,6 +19,9 @@ from counterplay.studies.one_step import Lesson, Nets, expected, player, worth_o
 from counterplay.studies.one_step_models import MODELS
 from counterplay.types import Act, Env, View
 
+APART = 1_000
+"""Of the keys of a seed, one that no learning had: a split gives those of small numbers."""
+
 
 def measured(env: Env, lesson: Lesson, nets: Nets, seed: int) -> dict[str, float | None]:
     """How right the model is one move ahead of the true joint moves, on games nobody learnt from.
@@ -28,7 +31,7 @@ def measured(env: Env, lesson: Lesson, nets: Nets, seed: int) -> dict[str, float
     ``marks``: share of its numbers beyond .5 that are read so. ``exact``: share of observations
     of which every number is right. ``reward``: mean absolute error.
     """
-    tests = _tests(env, lesson, jr.fold_in(jr.key(seed), 1))
+    tests = _tests(env, lesson, jr.fold_in(jr.key(seed), APART))
     shown = np.unique(np.asarray(tests.obs)[np.asarray(tests.shown)], axis=0)
     features = np.asarray(jax.vmap(env.encode)(jnp.asarray(shown)))
     tolerance = jnp.asarray(tolerances(features, binary=True))
@@ -62,7 +65,8 @@ def measured(env: Env, lesson: Lesson, nets: Nets, seed: int) -> dict[str, float
 def _tests(env: Env, lesson: Lesson, key: PRNGKeyArray) -> Window:
     """Windows; the first of each game are left out, since all of them begin with an episode."""
     begin, play = player(env, lesson.behaviour, lesson.against, lesson.lanes, lesson.window)
-    lanes, _ = play(begin(key), key)
+    begin_key, first_key, key = jr.split(key, 3)
+    lanes, _ = play(begin(begin_key), first_key)
     found = []
     for i in range(-(-lesson.held_out // lesson.lanes)):
         lanes, windows = play(lanes, jr.fold_in(key, i))

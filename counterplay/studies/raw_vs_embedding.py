@@ -193,7 +193,8 @@ def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:
         told = [row[name] for row in rows]
         found[name] = None if None in told else float(np.mean(told))
     error = np.std(returns, ddof=1) / len(rows) ** 0.5 if several else rows[0]["return_error"]
-    return found | {"return": float(np.mean(returns)), "error": float(error), "per_seed": returns}
+    told = {"return": float(np.mean(returns)), "return_error": float(error)}
+    return found | told | {"per_seed": returns}
 
 
 def file_of(text: str) -> str:

@@ -17,7 +17,7 @@ from models.world_games import Written, learnt, window
 from counterplay.algos import counterplay
 from counterplay.algos.counterplay import Config
 from counterplay.algos.dreaming import dream, dreams, fit_policy, starts_of
-from counterplay.algos.imagining import stretches
+from counterplay.algos.imagining import model_loss, stretches
 from counterplay.algos.labels import prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.study import studies
@@ -100,16 +100,46 @@ def dreamer() -> Any:
     @jax.jit
     def play():
         state = counterplay.init(DREAMING, SPEC, jr.key(3))
-        state = eqx.tree_at(lambda s: s.learners[0].net, state, varied(state.learners[0].net))
+        net = varied(state.learners[0].net)
+        net = eqx.tree_at(lambda n: n.sound, net, jnp.ones_like(net.sound))
+        state = eqx.tree_at(lambda s: s.learners[0].net, state, net)
         policies = (*counterplay.policy(DREAMING, state), *(kind.policy for kind in KINDS[1:]))
         lanes = open_lanes(ENV, SEATING, policies, jr.key(0))
         chunk = collect(ENV, SEATING, policies, lanes, jr.key(14), slots=SMALL["slots"], match=2)[1]
         study = prepared(DREAMING, studies(SEATING, 0, chunk))
         stretch = stretches(ENV, SEATING, 0, chunk, study, jr.key(0))
         net, record = state.learners[0].net, chunk.records[0]
-        return state, chunk, dreams(DREAMING, net, SPEC, record, stretch, jr.key(5))
+        dreamt = dreams(DREAMING, net, SPEC, record, stretch, jr.key(5))
+        unsound = eqx.tree_at(lambda n: n.sound, net, jnp.zeros_like(net.sound))
+        none = dreams(DREAMING, unsound, SPEC, record, stretch, jr.key(5)).there
+
+        def taught(dreamt):
+            """What the place that dreams most is taught."""
+            some = stretch._replace(dreamt=dreamt)
+            at = jnp.argmax(dreams_of.sum((0, 2, 3)))
+            one = jax.tree.map(lambda x: x[0, at], some)
+            model = jax.tree.map(lambda x: x[0], net.model)
+            loss = lambda m: sum(model_loss((4, 7), DREAMING, ENV, m, one)[0].values())
+            return jax.grad(loss)(model)
+
+        dreams_of = dreamt.there
+        away = dreamt._replace(there=jnp.zeros_like(dreamt.there))
+        return state, chunk, dreamt, none, (taught(dreamt), taught(away))
 
     return play()
+
+
+def test_dreams_teach_the_value_and_nothing_of_the_world():
+    with_dreams, without = dreamer()[4]
+    for part, alike in (("world", True), ("ahead", True), ("values", False)):
+        pairs = zip(
+            *(jax.tree.leaves(getattr(m, part)) for m in (with_dreams, without)), strict=True
+        )
+        assert all(np.array_equal(a, b) for a, b in pairs) == alike, part
+
+
+def test_nothing_is_dreamt_in_a_world_that_is_not_known():
+    assert dreamer()[2].there.any() and not dreamer()[3].any()
 
 
 def test_dreams_begin_where_somebody_was_and_hold_legal_moves():
@@ -125,13 +155,13 @@ def test_dreams_begin_where_somebody_was_and_hold_legal_moves():
 
 
 def test_as_many_are_imagined_as_the_ratio_says():
-    for ratio, starts in ((0.5, 3), (0.25, 10), (0.8, 1), (0.05, 16)):
+    for ratio, starts in ((0.5, 3), (0.25, 10), (0.8, 1), (1 / 6, 16)):
         assert starts_of(replace(DREAMING, real_ratio=ratio, world_steps=5), 16) == starts
 
 
 def test_what_the_absent_hold_changes_nothing_that_is_dreamt():
     """Not in the last bit; the policy learns from dreams, which are not those of others."""
-    state, chunk, _ = dreamer()
+    state, chunk, *_ = dreamer()
     learn = jax.jit(partial(counterplay.learn, DREAMING))
     chunk = jax.tree.map(np.asarray, chunk)
     (clean, told), (odd, also) = learn(state, chunk), learn(state, spoilt(SEATING, chunk))
@@ -145,7 +175,7 @@ def test_what_the_absent_hold_changes_nothing_that_is_dreamt():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"real_ratio": 0.0}, "real_ratio must be above 0 to 1, found 0.0"),
+        ({"real_ratio": 0.1}, "real_ratio must be 0.167 to 1, as 5 moves"),
         ({"real_ratio": 0.5, "gru": 8}, "found gru 8 and real_ratio 0.5"),
     ],
 )

@@ -15,8 +15,10 @@ def test_near_is_where_the_mean_of_five_first_gets_to_95_percent_of_the_last():
     assert reached.near(steps, returns) == 1500  # the first five that are all 1
     assert reached.near(steps, np.linspace(0.05, 1, 20)) == 2000  # .855 asked
     assert reached.near(steps[:2], returns[-2:]) == 200, "fewer than five are taken together"
+    for never in (returns[:10], -returns, returns[:0]):
+        assert reached.near(steps[: len(never)], never) is None
     noisy = returns + np.tile([0.5, -0.5], 10)
-    assert reached.near(steps, noisy) >= 1400, "one lucky iteration is not enough"
+    assert (reached.near(steps, noisy) or 0) >= 1400, "one lucky iteration is not enough"
 
 
 def test_what_was_played_is_told_with_its_error():
@@ -34,6 +36,9 @@ def test_what_was_played_is_told_with_its_error():
 def test_what_cannot_be_trained_is_refused():
     with pytest.raises(ValueError, match="--focal-steps must be at least 1, found 0"):
         reached.main(["--focal-steps", "0"])
+    with pytest.raises(ValueError, match="goal_ppo learns no world to plan in"):
+        reached.main(["--algorithm", "goal_ppo", "--planners", "none", "latent:depth=1"])
+    assert reached.Reached(algorithm="goal_ppo").ways == ("none",)
 
 
 def test_a_training_is_played_on_as_it_was_and_by_its_plans_alone(monkeypatch, tmp_path, capsys):
@@ -43,8 +48,9 @@ def test_a_training_is_played_on_as_it_was_and_by_its_plans_alone(monkeypatch, t
     assert bench.main(words) == 0
     found = json.loads(capsys.readouterr().out)
     (row,) = found["rows"]
-    assert row["steps"] >= 100 and row["near_steps"] <= row["steps"]
-    assert row["near_seconds"] <= row["seconds"] and row["trust"] == 0, "it is still warming up"
+    assert row["steps"] >= 100
+    assert row["near_steps"] is None or row["near_seconds"] <= row["seconds"]
+    assert row["trust"] == 0, "it is still warming up"
     assert row["sampled"] == row["planners"]["none"], "without trust the policy plays alone"
     (file,) = tmp_path.glob("*.json")
     before = file.stat().st_mtime_ns

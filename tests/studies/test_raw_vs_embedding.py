@@ -84,13 +84,16 @@ def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
     assert studies.main(words) == 0
     assert len(asked) == 5 == len(set(asked))
     behaviour, latent, squared = found["rows"]
-    assert behaviour["who"] == "random" and behaviour["error"] == 0.25 and "exact" not in behaviour
-    assert latent["return"] == 1.0 and latent["error"] == pytest.approx(0.5)
+    assert behaviour["who"] == "random" and behaviour["return_error"] == 0.25
+    assert "exact" not in behaviour and "error" not in behaviour
+    assert latent["return"] == 1.0 and latent["return_error"] == pytest.approx(0.5)
+    assert latent["error"] == pytest.approx(0.001)
     assert latent["per_seed"] == [0.5, 1.5] and squared["exact"] == 0.125
     rows = study_tables.raw_vs_embedding(found)
     assert rows[0]["next board exact"] == "" and rows[0]["plans in"] == "- (random)"
     assert rows[1]["next board exact"] == "12.50%" and rows[1]["seeds"] == "2"
     assert rows[1]["return an episode"] == "1.000 ± 0.500"
+    assert rows[1]["squared error"] == "0.00100" and rows[0]["squared error"] == ""
 
 
 @pytest.mark.parametrize("model", MODELS)
