@@ -41,13 +41,15 @@ class Reached(Bench):
     """And of one against others: one seat in four learns."""
     queue: str = "runs/reached"
     """Folder of the rows that are done; a second call goes on where the first was stopped."""
+    planned_episodes: int = 8192
+    """Episodes of each evaluation with a planner, which take longer."""
     planners: tuple[str, ...] = ()
     """How else each plays afterwards, as ``eval --planner`` takes it: by default its policy alone,
     and the best of all moves by each form of plan; ``goal_ppo`` has learnt no world to plan in."""
 
     def __post_init__(self):
         super().__post_init__()
-        check_least(self, focal_steps=1)
+        check_least(self, focal_steps=1, planned_episodes=1)
         for planner in self.planners:
             needs_world = isinstance(read_planner(planner), Latent)
             if needs_world and self.algorithm == "goal_ppo":
@@ -74,6 +76,7 @@ def main(args: list[str]) -> int:
     if None in rows:
         return 1
     found = {"algorithm": bench.algorithm, "episodes": bench.episodes, "rows": rows}
+    found["planned_episodes"] = bench.planned_episodes
     if bench.json:
         print(json.dumps(found))
         return 0
@@ -87,7 +90,11 @@ def _about(bench: Reached, other: str) -> dict[str, Any]:
     """All that a row depends on besides the seed."""
     steps = bench.steps if other == "self" else bench.focal_steps
     about = {"algorithm": bench.algorithm, "env": bench.env, "against": other, "steps": steps}
-    return about | {"episodes": bench.episodes, "planners": list(bench.ways)}
+    return about | {
+        "episodes": bench.episodes,
+        "planners": list(bench.ways),
+        "planned_episodes": bench.planned_episodes,
+    }
 
 
 def _row(bench: Reached, scratch: str, job: Job) -> dict[str, Any]:
@@ -98,11 +105,12 @@ def _row(bench: Reached, scratch: str, job: Job) -> dict[str, Any]:
     done = trained(bench, folder, began, () if alone else (other,), bench.algorithm)
     row: dict[str, Any] = {"against": other, "seed": bench.seed, "steps": done.steps}
     run = f"run:{done.folder}"
-    play = lambda planner, greedy: _played(
+    play = lambda bench, planner, greedy: _played(
         bench, with_planner(planner, run), () if alone else (other,), greedy
     )
-    row |= {"sampled": play(None, False), "greedy": play(None, True)}
-    row["planners"] = {planner: play(planner, False) for planner in job.config["planners"]}
+    row |= {"sampled": play(bench, None, False), "greedy": play(bench, None, True)}
+    few = replace(bench, episodes=min(bench.episodes, bench.planned_episodes))
+    row["planners"] = {planner: play(few, planner, False) for planner in job.config["planners"]}
     times = {"seconds": done.seconds, "compile_seconds": done.compile_seconds}
     steps, trust = _learning(Path(done.folder) / METRICS)
     learning = done.seconds - done.compile_seconds
