@@ -58,14 +58,15 @@ class Case:
 _MANY: dict[str, Any] = {"lanes": 128, "reader_rate": 5e-3, "reader_epochs": 4}
 """Many small iterations, and a reader that learns fast: its loss is a plain cross-entropy."""
 _CODES: dict[str, Any] = _MANY | {"types_from": "moves", "types": 8, "goals": "none"}
-_BOARD: dict[str, Any] = _MANY | {"around": True, "goals": "none"}
+_TYPES: dict[str, Any] = _MANY | {"temper": True}
+_BOARD: dict[str, Any] = _TYPES | {"around": True, "goals": "none"}
 CASES: dict[str, Case] = {
-    "stag_hunt": Case("stag_hunt:4x4-v1", 2_000_000, 1200, _BOARD, POOLS),
-    "race": Case("race-v2", 1_000_000, 600, _MANY, POOLS),
+    "stag_hunt": Case("stag_hunt:4x4-v1", 3_000_000, 1200, _BOARD, POOLS),
+    "race": Case("race-v2", 1_000_000, 600, _TYPES, POOLS),
     "pd-codes": Case("matrix:pd-v2", 1_000_000, 600, _CODES),
     "race-codes": Case("race-v2", 1_000_000, 600, _CODES),
     "stag_hunt-6x6-codes": Case("stag_hunt:6x6", 1_000_000, 300, _CODES | {"around": True}),
-    "pursuit": Case("pursuit-v1", 1_500_000, 300, _MANY),
+    "pursuit": Case("pursuit-v1", 1_500_000, 300, _TYPES),
 }
 """What is measured: types are the opponents of the training, but for codes of moves."""
 

@@ -77,8 +77,14 @@ def _groups(seeds: list[Any]) -> Iterator[dict[str, Any]]:
             _at(one, "groups", who, name) for one in seeds
         ]
         if None not in (mine := of(MODEL)):
-            aim = f"{AIM_RAND}" if name == "adjusted_rand" else ""
-            yield _line(f"groups, {names.get(name, name)}", mine, of(FILTER), "", aim)
+            aim = beside = ""
+            if name == "adjusted_rand":
+                pairs = zip(mine, of(FILTER), strict=True)
+                aim, beside = (
+                    f"{AIM_RAND:.0%} of it",
+                    spread([a / b for a, b in pairs], 1, 100) + "%",
+                )
+            yield _line(f"groups, {names.get(name, name)}", mine, of(FILTER), beside, aim)
 
 
 def _at(found: Any, *path: str) -> Any:
