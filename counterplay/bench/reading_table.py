@@ -79,11 +79,9 @@ def _groups(seeds: list[Any]) -> Iterator[dict[str, Any]]:
         if None not in (mine := of(MODEL)):
             aim = beside = ""
             if name == "adjusted_rand":
-                pairs = zip(mine, of(FILTER), strict=True)
-                aim, beside = (
-                    f"{AIM_RAND:.0%} of it",
-                    spread([a / b for a, b in pairs], 1, 100) + "%",
-                )
+                pairs: Any = zip(mine, of(FILTER), strict=True)
+                share: Values = [a / b for a, b in pairs]
+                aim, beside = f"{AIM_RAND:.0%} of it", spread(share, 1, 100) + "%"
             yield _line(f"groups, {names.get(name, name)}", mine, of(FILTER), beside, aim)
 
 
