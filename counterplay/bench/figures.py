@@ -47,7 +47,6 @@ SUITE: dict[str, str] = {
     "agents": "bench agents --scenarios race coordination --players goal_ppo ppo ppo-gru --seeds 2",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
-    "reached": "bench reached --focal-steps 1500000",
     "reading": "bench reading --cases stag_hunt race pd-codes --seeds 1",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
@@ -57,7 +56,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-QUEUES = ("references", "adaptation", "agents", "reached", "reading")
+QUEUES = ("references", "adaptation", "agents", "reading")
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 PEERS = ("iql", "ippo", "buffer")
 """Tables that may have a peer in them."""
