@@ -22,7 +22,13 @@ from counterplay.algos.folding import Reading
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows, normalised
 from counterplay.algos.thinking import Mind, Node, rows_of
-from counterplay.maths import chosen, lambda_returns, masked_log_softmax, sample_action
+from counterplay.maths import (
+    chosen,
+    lambda_returns,
+    masked_log_softmax,
+    masked_mean,
+    sample_action,
+)
 from counterplay.planning.draws import drawn
 from counterplay.views import select
 
@@ -145,12 +151,7 @@ def fit_policy(
     reading = Reading(lambda x: x, lambda n: n)
     mine = ppo.Learner(learner.net.policy, learner.optimiser)
     fitted, info = ppo.fit(how, reading, rows, mine, progress, key, spec.axis)
-    told = {"bad_updates": info["bad_updates"], "dreamt_return": _mean(dreamt.target, dreamt.there)}
+    worth = jax.vmap(masked_mean)(dreamt.target, dreamt.there)
+    told = {"bad_updates": info["bad_updates"], "dreamt_return": worth}
     told |= {"dreamt_kl": info["approx_kl"], "dreamt_there": dreamt.there.mean((1, 2, 3))}
     return fitted, told
-
-
-def _mean(x: Array, mask: Array) -> Array:
-    """Of each member."""
-    axes = tuple(range(1, x.ndim))
-    return jnp.where(mask, x, 0.0).sum(axes) / jnp.maximum(mask.sum(axes), 1)

@@ -50,7 +50,7 @@ class GoalSettings:
     """The reader also sees what lies around each player, in games on a board."""
     temper: bool = False
     """What a move says of types and goals counts so many times as makes beliefs over the types of
-    known opponents right: a number that is learnt from play nobody had learnt from yet."""
+    known opponents right: a number that is learnt beside the rest of the reader, from its play."""
     mix: float = 0.01
     """Share of every predicted move that is uniform, so that no belief dies."""
     drift: float = 0.01

@@ -120,7 +120,8 @@ def _valued(
     parts = {"value_loss": (both, acting)}
     parts |= {"arriving_loss": (loss(told.arriving, arrived), came)}
     if s.dreamt is not None:
-        parts["value_loss"] = _joined(parts["value_loss"], _dreamt(values, s.dreamt, loss))
+        both = parts["value_loss"], _dreamt(values, s.dreamt, loss)  # every decision counts alike
+        parts["value_loss"] = jax.tree.map(lambda *x: jnp.concatenate(x), *both)
     left = lax.stop_gradient(_next(model.world, e, window, key))
     staying = jnp.where(window.continues[:, 1:, None], s.rows, 0.0)
     leaving = loss(jax.vmap(values)(left, staying).arriving, window.reward)
@@ -132,11 +133,6 @@ def _dreamt(values: Any, dreamt: Dream, loss: Any) -> tuple[Array, Array]:
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), dreamt)
     told = jax.vmap(values)(flat.e, flat.rows)
     return loss(told.later[:, 0], flat.target) + loss(told.later[:, 1], flat.target), flat.there
-
-
-def _joined(*parts: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Every decision counts alike, in whichever it was made."""
-    return tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))  # pyright: ignore
 
 
 def _next(world: World, e: Array, window: Window, key: PRNGKeyArray) -> Float[Array, "T E"]:
