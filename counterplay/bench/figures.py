@@ -44,6 +44,7 @@ SUITE: dict[str, str] = {
     "faults": "bench faults",
     "references": "headroom",
     "adaptation": "bench adaptation --seeds 4",
+    "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination --players goal_ppo ppo ppo-gru --seeds 2",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",

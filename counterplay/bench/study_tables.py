@@ -1,6 +1,8 @@
-"""The tables of ``counterplay study``, and of adaptation scores."""
+"""The tables of ``counterplay study``, and of benchmarks whose rows need more than a column each."""
 
 from typing import Any
+
+import numpy as np
 
 
 def buffer(found: Any) -> list[dict[str, Any]]:
@@ -212,3 +214,44 @@ def world(found: Any) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def blind(found: Any) -> list[dict[str, Any]]:
+    """What a blind player's tables earn an episode of a match, by where gradients began."""
+    told = lambda x: f"{x:.3f}"
+    return [
+        {
+            "scenario": row["scenario"],
+            "even chances": told(row["random"]),
+            "gradients from them": told(row["even"]),
+            "from random tables, median": told(float(np.median(row["starts"]))),
+            "best of these": told(max(row["starts"])),
+            "within 1% of the best": f"{row['as_far']} of {len(row['starts'])}",
+            "best of certain moves": told(row["certain"]),
+        }
+        for row in found["rows"]
+    ]
+
+
+def iql(found: Any) -> list[dict[str, Any]]:
+    """Speed and returns of DQN in foraging, beside the peer's."""
+    peer = next((row for row in found["rows"] if row["who"].startswith("EPyMARL")), None)
+
+    def speed(row: Any) -> str:
+        times = f", {row['steps_per_s'] / peer['steps_per_s']:.1f} x" if peer else ""
+        return f"{row['steps_per_s']:,.0f}{'' if row is peer else times}"
+
+    rows = [
+        {
+            "who": row["who"],
+            "network, batch": f"{row['network']}, {row['batch']}",
+            "env-steps a gradient step": f"{row['steps_per_gradient_step']:g}",
+            "env-steps/s": speed(row),
+            "steps, in": f"{row['steps']:,}, {row['seconds']:.0f} s",
+            "return of the pair, of 1": "" if row["return"] is None else f"{row['return']:.3f}",
+        }
+        for row in found["rows"]
+    ]
+    blank = dict.fromkeys(rows[0], "")
+    aside = {"who": "EPyMARL IQL", "env-steps/s": found["elsewhere"]}
+    return rows + ([blank | aside] if found["elsewhere"] else [])

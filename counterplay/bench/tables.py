@@ -238,29 +238,6 @@ def _tests(found: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _iql(found: Any) -> list[dict[str, Any]]:
-    peer = next((row for row in found["rows"] if row["who"].startswith("EPyMARL")), None)
-
-    def speed(row: Any) -> str:
-        times = f", {row['steps_per_s'] / peer['steps_per_s']:.1f} x" if peer else ""
-        return f"{row['steps_per_s']:,.0f}{'' if row is peer else times}"
-
-    rows = [
-        {
-            "who": row["who"],
-            "network, batch": f"{row['network']}, {row['batch']}",
-            "env-steps a gradient step": f"{row['steps_per_gradient_step']:g}",
-            "env-steps/s": speed(row),
-            "steps, in": f"{row['steps']:,}, {row['seconds']:.0f} s",
-            "return of the pair, of 1": "" if row["return"] is None else f"{row['return']:.3f}",
-        }
-        for row in found["rows"]
-    ]
-    blank = dict.fromkeys(rows[0], "")
-    aside = {"who": "EPyMARL IQL", "env-steps/s": found["elsewhere"]}
-    return rows + ([blank | aside] if found["elsewhere"] else [])
-
-
 def _references(found: Any) -> list[dict[str, Any]]:
     return found["rows"]
 
@@ -280,11 +257,12 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "runs": _runs,
     "xplay": _xplay,
     "faults": _faults,
-    "iql": _iql,
+    "iql": study_tables.iql,
     "ippo": _ippo,
     "wrapped": _wrapped,
     "references": _references,
     "adaptation": study_tables.adaptation,
+    "blind": study_tables.blind,
     "agents": study_tables.agents,
     "overhead": study_tables.overhead,
     "world": study_tables.world,

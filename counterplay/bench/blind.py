@@ -1,0 +1,85 @@
+"""Where gradients lead a blind player of a repeated matrix game: to tables, worth exactly so much.
+
+PPO without memory follows such gradients as well as its samples tell them; what they end in says
+whether it lacks the samples or the way.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from counterplay import envs
+from counterplay.bench import study_tables
+from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.envs.matrix import Matrix
+from counterplay.evaluate import tabular
+from counterplay.evaluate.references import game_of
+from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
+from counterplay.settings import check_least
+
+NEAR = 0.01
+"""Share of the best that a table may lack and count as having come as far."""
+
+
+@dataclass(frozen=True)
+class Blind:
+    """Exact gradients of the return of a match, from even chances and from random tables."""
+
+    scenarios: tuple[str, ...] = ()
+    """Scenarios with tables; by default all of them."""
+    starts: int = 48
+    """Random tables, with logits drawn from a normal distribution of standard deviation 2."""
+    seed: int = 0
+    """Of those tables."""
+    json: bool = False
+    """Print one JSON object instead of text."""
+
+    def __post_init__(self):
+        check_least(self, starts=1)
+        for name in self.scenarios:
+            if not scenario_of(name).tables:
+                known = ", ".join(s.name for s in SCENARIOS.values() if s.tables)
+                raise ValueError(
+                    f"--scenarios: expected scenarios that have tables ({known}), found {name}"
+                )
+
+
+def main(args: list[str]) -> int:
+    """``counterplay bench blind``"""
+    bench = read(Blind, args, "bench blind")
+    set_threads()
+    use_all_cores()
+    chosen = [scenario_of(name) for name in bench.scenarios]
+    chosen = chosen or [s for s in SCENARIOS.values() if s.tables]
+    rows = [reached(scenario, bench.starts, bench.seed) for scenario in chosen]
+    found = {"seed": bench.seed, "starts": bench.starts, "rows": rows}
+    if bench.json:
+        print(json.dumps(found))
+        return 0
+    shown = study_tables.blind(found)
+    table("a blind player's tables", tuple(shown[0]), [tuple(row.values()) for row in shown])
+    return 0
+
+
+def reached(scenario: Scenario, starts: int, seed: int) -> dict[str, Any]:
+    """What tables earn an episode against the training set: that to which gradients lead from even
+    chances, those from random tables, and the best one of certain moves that was found."""
+    env = envs.make(scenario.game)
+    assert isinstance(env, Matrix)
+    rules = game_of(scenario, "train", (), None).pool.rules
+    of = tabular.known(env, rules, scenario.match, scenario.seat)
+    even = np.zeros((1, *tabular.uniform(of).shape))
+    drawn = 2 * np.random.default_rng(seed).normal(size=(starts, *even.shape[1:]))
+    worth = [tabular.value(of, x) for x in tabular.ascended(of, np.concatenate([even, drawn]))]
+    certain = tabular.blind(of, seed=seed)[0]
+    best = max(*worth, certain)
+    return {
+        "scenario": scenario.name,
+        "random": tabular.value(of, tabular.uniform(of)) / scenario.match,
+        "even": worth[0] / scenario.match,
+        "starts": [x / scenario.match for x in worth[1:]],
+        "certain": certain / scenario.match,
+        "as_far": sum(x >= (1 - NEAR) * best for x in worth[1:]),
+    }
