@@ -73,7 +73,8 @@ def main(args: list[str]) -> int:
         return 1
     tables = references.measure_tables(scenario, jobs[0].config["matches"])
     found = collected(scenario, chosen, jobs, rows, tables)
-    if chosen.publish:
+    ordered = summary(found, "train")["ordered"]
+    if chosen.publish and ordered:
         path = published.path_of(scenario)
         write_whole(path, json.dumps(found, indent=1) + "\n")
         say(f"published in {path}")
@@ -81,7 +82,10 @@ def main(args: list[str]) -> int:
         print(json.dumps(found))
     else:
         show(found)
-    return 0
+    if not ordered:
+        kept = f": nothing is published, the jobs are kept in {folder}" if chosen.publish else ""
+        say(f"random <= blind <= filter <= oracle does not hold within the intervals{kept}")
+    return int(chosen.publish and not ordered)
 
 
 def _check_publish(scenario: Scenario, chosen: Headroom) -> None:
@@ -138,7 +142,8 @@ def collected(
     trained = [row for job, row in done if job.config["pool"] == "train"]
     for pool in POOLS:
         oracles = [row[pool] for job, row in done if job.config["pool"] == pool]
-        sets[pool] = {"random": {"blocks": trained[0]["random"][pool]}}
+        chance = tables.get(pool, {}).get("random", {"report": trained[0]["random"][pool]})
+        sets[pool] = {"random": {"blocks": chance["report"]}}
         for name in NAMES[1:]:
             # blind and filter were trained, and are chosen, on the training pool wherever they play
             by = oracles if name == "oracle" else [row["train"] for row in trained]
@@ -199,14 +204,11 @@ def show(found: dict[str, Any]) -> None:
     rows = [as_row(found, pool) for pool in POOLS]
     title = f"{found['scenario']}: return an episode, 95% over matches; shares of oracle - random"
     table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
-    if not summary(found, "train")["ordered"]:
-        say("random <= blind <= filter <= oracle does not hold within the intervals on train")
 
 
 def all_published() -> list[dict[str, Any]]:
     """What is published of every scenario."""
-    there = [s for s in SCENARIOS.values() if published.path_of(s).is_file()]
-    return [published.read(scenario) for scenario in there]
+    return [published.read(scenario) for scenario in published.there()]
 
 
 def rows_published() -> list[dict[str, str]]:

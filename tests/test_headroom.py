@@ -11,7 +11,8 @@ import pytest
 from counterplay import envs, headroom, opponents
 from counterplay.algos import Options, ppo
 from counterplay.cli import main
-from counterplay.evaluate import published, references
+from counterplay.evaluate import published, references, tabular
+from counterplay.evaluate.adaptation import LEAST_HEADROOM
 from counterplay.evaluate.exact import best_response
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.evaluate.statistics import t_interval
@@ -58,9 +59,14 @@ def test_what_is_published_says_how_it_was_made(scenario):
 @pytest.mark.parametrize("scenario", FOUND, ids=lambda s: s.name)
 def test_the_references_score_themselves(scenario):
     known = published.references(scenario)
-    if scenario.weak:
+    told = headroom.summary(published.read(scenario), "train")
+    assert known.tells == (not scenario.weak and told["filter"] >= LEAST_HEADROOM)
+    assert known.tells == (scenario in published.telling())
+    if not known.tells:
         assert known.score(known.filter[None]).score is None
         known = known._replace(weak=False)
+    if told["filter"] < LEAST_HEADROOM:
+        return
     scores = [known.score(x[None]).score for x in (known.blind, known.filter)]
     share = known.score(known.oracle[None]).share
     assert share is not None and None not in scores
@@ -78,6 +84,16 @@ def test_the_oracle_of_a_matrix_game_earns_what_exact_best_replies_do():
     assert found.low <= exact <= found.high
 
 
+@pytest.mark.parametrize("name", ["matrix:pd-v2", "matrix:stag-v2"])
+def test_tables_are_told_exactly(name):
+    scenario = scenario_of(name)
+    known = references.known_in(scenario)
+    sets = published.read(scenario)["sets"]["train"]
+    oracle, random = tabular.oracle(known)[0].mean(), tabular.value(known, tabular.uniform(known))
+    assert sets["oracle"]["blocks"] == pytest.approx([oracle / scenario.match] * 10)
+    assert sets["random"]["blocks"] == pytest.approx([random / scenario.match] * 10)
+
+
 def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(headroom, "use_all_cores", lambda game="": None)
     words = ["headroom", "matrix:stag", "--seeds", "2", "--steps", "3000", "--matches", "40"]
@@ -88,7 +104,8 @@ def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeyp
     of = found["sets"]["train"]  # so little training is no match for the tables
     assert of["blind"]["seed"] is None and of["oracle"]["seed"] is None
     assert np.mean(of["oracle"]["blocks"]) == of["oracle"]["table"] and "table" not in of["filter"]
-    assert len(set(of["blind"]["blocks"])) == 1, "told exactly"
+    for name in ("random", "blind", "oracle"):
+        assert len(set(of[name]["blocks"])) == 1, "told exactly"
     assert found["sets"]["train"]["random"] != found["sets"]["held-out"]["random"]
     files = sorted(tmp_path.glob("queue/*.json"))
     assert [f.name.split("-v2-")[1].rpartition("-")[2] for f in files] == ["0.json", "1.json"] * 2
@@ -121,9 +138,9 @@ def test_as_many_seeds_are_trained_at_once_as_there_are_cores(tmp_path, monkeypa
         asked.append((job.config["pool"], seed, seeds))
         if asked[-1][:2] in stops:
             raise KeyboardInterrupt
-        row = {"blind, greedy": {"choice": seed, "report": [0.5]}}
+        row = {"blind, greedy": {"choice": seed, "report": [0.5, 0.5]}}
         row |= {f"{n}, greedy": row["blind, greedy"] for n in NAMES[2:]}
-        chance = {pool: [0.0] for pool in headroom.POOLS}
+        chance = {pool: [0.0, 0.0] for pool in headroom.POOLS}
         return [dict.fromkeys(headroom.POOLS, row) | {"random": chance} for _ in range(seeds)]
 
     monkeypatch.setattr(headroom, "use_all_cores", lambda game="": None)

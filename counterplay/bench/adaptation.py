@@ -21,7 +21,7 @@ from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
-from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
+from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.evaluate.solo import BLIND
 from counterplay.jobs import Job, Together, run
 from counterplay.opponents.sets import members
@@ -44,7 +44,7 @@ class Adapting:
     """Adaptation scores of bayes and of PPO without memory, on the published scenarios."""
 
     scenarios: tuple[str, ...] = ()
-    """Scenarios; by default all that have published references to be trusted."""
+    """Scenarios; by default all whose published references tell a score."""
     seed: int = 100
     """First seed of training; references have taken those from 0 on."""
     seeds: int = 10
@@ -82,9 +82,7 @@ class Way(eqx.Module):
 def main(args: list[str]) -> int:
     """``counterplay bench adaptation``"""
     bench = read(Adapting, args, "bench adaptation")
-    chosen = [scenario_of(name) for name in bench.scenarios]
-    there = [s for s in SCENARIOS.values() if published.path_of(s).is_file() and not s.weak]
-    chosen = chosen or there
+    chosen = [scenario_of(name) for name in bench.scenarios] or published.telling()
     for scenario in chosen:
         _check_seed(scenario, bench)
     set_threads()

@@ -23,7 +23,7 @@ from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
-from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
+from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.jobs import Job, Together, run
 from counterplay.names import unknown
 from counterplay.opponents.sets import members
@@ -54,7 +54,7 @@ class Agents:
     """Adaptation scores of learners on the scenarios, against opponents known and unknown."""
 
     scenarios: tuple[str, ...] = ()
-    """Scenarios; by default the latest of each game that has published references."""
+    """Scenarios; by default the latest of each game whose published references tell a score."""
     players: tuple[str, ...] = ()
     """Learners; by default all."""
     seed: int = 200
@@ -117,9 +117,8 @@ def met(bench: Any, players: Players, title: str) -> dict[str, Any] | None:
 
 
 def latest() -> list[Scenario]:
-    """Of every game the scenario of the highest version whose references are published."""
-    there = [s for s in SCENARIOS.values() if published.path_of(s).is_file() and not s.weak]
-    return list({s.name.rpartition("-v")[0]: s for s in there}.values())
+    """Of every game the scenario of the highest version whose published references tell a score."""
+    return list({s.name.rpartition("-v")[0]: s for s in published.telling()}.values())
 
 
 def _job(

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from counterplay import envs
 from counterplay.bench import study_tables
 from counterplay.console import read, set_threads, table, use_all_cores
-from counterplay.envs.matrix import Matrix
 from counterplay.evaluate import tabular
-from counterplay.evaluate.references import game_of
+from counterplay.evaluate.references import known_in
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.settings import check_least
 
@@ -66,10 +64,7 @@ def main(args: list[str]) -> int:
 def reached(scenario: Scenario, starts: int, seed: int) -> dict[str, Any]:
     """What tables earn an episode against the training set: that to which gradients lead from even
     chances, those from random tables, and the best one of certain moves that was found."""
-    env = envs.make(scenario.game)
-    assert isinstance(env, Matrix)
-    rules = game_of(scenario, "train", (), None).pool.rules
-    of = tabular.known(env, rules, scenario.match, scenario.seat)
+    of = known_in(scenario)
     even = np.zeros((1, *tabular.uniform(of).shape))
     drawn = 2 * np.random.default_rng(seed).normal(size=(starts, *even.shape[1:]))
     worth = [tabular.value(of, x) for x in tabular.ascended(of, np.concatenate([even, drawn]))]

@@ -22,6 +22,7 @@ from typing import Any
 from counterplay.bench.tables import TABLES, foraged
 from counterplay.console import read
 from counterplay.names import unknown
+from counterplay.report.curves import FEW_SEEDS
 
 SUITE: dict[str, str] = {
     "rules": "bench rules",
@@ -231,6 +232,7 @@ def note(name: str, row: dict[str, Any]) -> str:
         f"{row['cores']} cores ({row['machine']})",
         f"jax {row['versions']['jax']}",
         *([] if name in QUEUES else [f"{row['wall_seconds']:.0f} s in all"]),
+        *(["preliminary"] if name in QUEUES and found["seeds"] < FEW_SEEDS else []),
     ]
     line = ", ".join(parts)
     return f"{line}\n\n{foraged(found['foraging'])}" if name == "demo" else line

@@ -1,4 +1,4 @@
-"""The tables of ``counterplay study``, and of benchmarks whose rows need more than a column each."""
+"""The tables of ``counterplay study``, of adaptation scores, and of the longer benchmarks."""
 
 from typing import Any
 

@@ -169,24 +169,36 @@ def measure(
 def measure_tables(scenario: Scenario, matches: int) -> dict[str, dict[str, Any]]:
     """What the tables of a repeated matrix game earn, set by set as from ``measure``; else nothing.
 
-    The oracle's is made for the training set alone: held-out rules may remember more than a table
-    follows. What the blind one earns there is no sample, but its exact value.
+    What they earn against the training set is no sample, but exact, and so is what a random player
+    does. Held-out rules may remember more than a table follows: there is no oracle's for them.
     """
-    env = envs.make(scenario.game)
     if not scenario.tables:
         return {}
+    known = known_in(scenario)
+    made = tabular.table(known)
+    drawn = np.asarray(made.blind, np.float64)
+    certain = np.eye(drawn.shape[-1])[drawn.argmax(-1)]
+    worth = lambda policy: _exactly(tabular.value(known, policy) / scenario.match)
+    own = {f"blind, {way}": worth(x) for way, x in zip(PLAYS, (drawn, certain), strict=True)}
+    best = _exactly(float(tabular.oracle(known)[0].mean()) / scenario.match)
+    own |= {f"oracle, {PLAYS[1]}": best | {"choice": np.inf}}  # nobody can earn more
+    own |= {RANDOM: worth(tabular.uniform(known))}
+    (other,) = measure(scenario, "held-out", [made], (BLIND,), matches, own=False)
+    return {"train": own, "held-out": other}
+
+
+def known_in(scenario: Scenario) -> tabular.Known:
+    """What tables of a repeated matrix game against its training set are made of."""
+    env = envs.make(scenario.game)
     if not isinstance(env, Matrix):
         raise ValueError(f"{scenario.name}: tables are of repeated matrix games, found {env}")
     rules = game_of(scenario, "train", (), None).pool.rules
-    known = tabular.known(env, rules, scenario.match, scenario.seat)
-    made = tabular.table(known)
-    (own,) = measure(scenario, "train", [made], (ORACLE,), matches)
-    drawn = np.asarray(made.blind, np.float64)
-    for way, policy in zip(PLAYS, (drawn, np.eye(drawn.shape[-1])[drawn.argmax(-1)]), strict=True):
-        worth = tabular.value(known, policy) / scenario.match
-        own[f"blind, {way}"] = {"choice": worth, "report": [worth] * BLOCKS}
-    (other,) = measure(scenario, "held-out", [made], (BLIND,), matches, own=False)
-    return {"train": own, "held-out": other}
+    return tabular.known(env, rules, scenario.match, scenario.seat)
+
+
+def _exactly(worth: float) -> dict[str, Any]:
+    """What a policy earns that needs no matches to tell."""
+    return {"choice": worth, "report": [worth] * BLOCKS}
 
 
 def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> list[float]:

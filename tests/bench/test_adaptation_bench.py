@@ -148,7 +148,6 @@ def test_the_one_table_is_played_in_both_ways():
     [
         (["--seed", "9"], "--seed must be 10 or more, found 9: the references of matrix:pd-v2"),
         (["--scenarios", "rase"], "unknown scenario 'rase'"),
-        (["--scenarios", "snowdrift:4x4"], "snowdrift:4x4-v1 has no published references"),
         (["--matches", "39"], "--matches must be at least 40, found 39"),
         (["--seeds", "0"], "--seeds must be at least 1, found 0"),
     ],
@@ -156,3 +155,9 @@ def test_the_one_table_is_played_in_both_ways():
 def test_what_cannot_be_measured_is_refused(words, said, capsys):
     assert main(["bench", "adaptation", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_scenarios_without_references_are_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(published, "path_of", lambda scenario: tmp_path / scenario.file)
+    assert main(["bench", "adaptation", "--scenarios", "race"]) == 2
+    assert "race-v2 has no published references" in capsys.readouterr().err

@@ -63,10 +63,11 @@ def test_a_seed_plays_as_the_training_set_told_it_to():
     assert "others_nll" not in held_out and train["plays"] == ["greedy"]
 
 
-def test_scenarios_without_references_are_refused_before_anything_is_trained(monkeypatch):
+def test_scenarios_without_references_are_refused_before_anything_is_trained(monkeypatch, tmp_path):
     monkeypatch.setattr(agents, "run", lambda *a, **k: pytest.fail("nothing should be run"))
-    with pytest.raises(ValueError, match="stag_hunt:4x4-v1 has no published references"):
-        bench.main(["agents", "--scenarios", "stag_hunt:4x4", "--seeds", "1"])
+    monkeypatch.setattr(published, "path_of", lambda scenario: tmp_path / scenario.file)
+    with pytest.raises(ValueError, match="race-v2 has no published references"):
+        bench.main(["agents", "--scenarios", "race", "--seeds", "1"])
     with pytest.raises(ValueError, match="unknown player 'pp'"):
         bench.main(["agents", "--players", "pp"])
 

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from counterplay import envs
 from counterplay.bench import blind, study_tables
 from counterplay.evaluate import tabular
-from counterplay.evaluate.references import game_of
+from counterplay.evaluate.references import known_in
 from counterplay.evaluate.scenarios import scenario_of
 
 
@@ -19,12 +18,7 @@ def found():
 
 def test_even_chances_lead_to_defecting_and_some_random_tables_further(found):
     scenario = scenario_of("matrix:stag-v2")
-    of = tabular.known(
-        envs.make(scenario.game),
-        game_of(scenario, "train", (), None).pool.rules,
-        scenario.match,
-        scenario.seat,
-    )
+    of = known_in(scenario)
     defects = np.zeros(tabular.uniform(of).shape)
     defects[..., 1] = 1
     always = tabular.value(of, defects) / scenario.match
@@ -50,7 +44,7 @@ def test_the_command_prints_json(monkeypatch, capsys):
 
 
 def test_scenarios_without_tables_are_refused_by_name():
-    with pytest.raises(ValueError, match="have tables.*pd-v2.*found race-v2"):
+    with pytest.raises(ValueError, match=r"have tables.*pd-v2.*found race-v2"):
         blind.Blind(scenarios=("race-v2",))
     with pytest.raises(ValueError, match="starts"):
         blind.Blind(starts=0)

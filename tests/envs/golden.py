@@ -29,13 +29,18 @@ GAMES = {
     "matrix_pd": "matrix:pd,horizon=8",
     "matrix_pennies": "matrix:pennies,horizon=6",
     "matrix_rps": "matrix:rps,horizon=6",
+    "matrix_chicken": "matrix:chicken,horizon=8",
+    "matrix_stag": "matrix:stag,horizon=2",
     "race_slack2": "race:slack2",
+    "race_narrow": "race:narrow",
     "race_four": "race,players=4,slack=6",
     "coordination_slack0": "coordination",
+    "coordination_narrow": "coordination:narrow",
     "coordination_three": "coordination,players=3,slack=4",
     "pursuit_11x11": "pursuit:11x11",
     "pursuit_5x5": "pursuit:11x11,size=5,view=1,horizon=12",
     "scissors_9x9": "scissors:9x9",
+    "scissors_short": "scissors:short",
     "scissors_near": "scissors:9x9,view=0,horizon=60",
 }
 NEAR = {

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from counterplay.evaluate.adaptation import Adaptation, adaptation
-from counterplay.evaluate.scenarios import Scenario
+from counterplay.evaluate.scenarios import SCENARIOS, Scenario
 
 FOLDER = Path(__file__).parent
 NAMES = ("random", "blind", "filter", "oracle")
@@ -30,9 +30,24 @@ class References(NamedTuple):
         found = adaptation(returns, **fixed)
         return found._replace(score=None) if self.weak else found
 
+    @property
+    def tells(self) -> bool:
+        """Whether knowing the others pays enough for an adaptation score."""
+        return self.score(self.filter[None]).score is not None
+
 
 def path_of(scenario: Scenario) -> Path:
     return FOLDER / f"{scenario.file}.json"
+
+
+def there() -> list[Scenario]:
+    """The scenarios whose references are published."""
+    return [s for s in SCENARIOS.values() if path_of(s).is_file()]
+
+
+def telling() -> list[Scenario]:
+    """Those among them in which adaptation scores are told against the training set."""
+    return [s for s in there() if references(s).tells]
 
 
 def read(scenario: Scenario) -> dict[str, Any]:
