@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import counterplay
 from counterplay import cli, envs, play, runs, verbs
@@ -96,12 +97,22 @@ def test_a_run_folder_holds_logs_checkpoints_and_all_settings(trained):
     assert row["config"] == json.loads(json.dumps(vars(config)))
 
 
+def test_rows_tell_what_the_training_took(trained):
+    _, folder = trained
+    rows = [strict(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    memory = [row["memory_mb"] for row in rows]
+    assert memory == sorted(memory) and 100 < memory[0] < 1e5, "in MB, the most so far"
+    saved = load_file(max(folder.glob("checkpoints/*/policy.safetensors")))
+    each = sum(x.size for x in saved.values()) // 2
+    assert {row["parameters"] for row in rows} == {each}, "of one seed"
+
+
 def test_every_iteration_has_a_row_of_metrics(trained):
     summary, folder = trained
     rows = [strict(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["steps"] for row in rows] == list(range(128, 2049, 128))
     for row in rows:
-        whole = {"steps", "iteration", "seconds"}
+        whole = {"steps", "iteration", "seconds", "memory_mb", "parameters"}
         assert all(len(value) == 2 for name, value in row.items() if name not in whole), "per seed"
         assert all(0 < share <= 1 for name in ("busy_share", "live_share") for share in row[name])
         assert all(0 <= nats <= math.log(7) for nats in row["entropy"])

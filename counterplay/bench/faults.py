@@ -83,7 +83,7 @@ def left_by(run: Path) -> Left:
     if found is None:
         raise ValueError(f"{run} has no checkpoint")
     rows = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
-    told = [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    told = [{k: v for k, v in row.items() if k not in ("seconds", "memory_mb")} for row in rows]
     arrays = checkpoints.arrays_of(found, STATE)
     if BUFFER in found.about["files"]:
         arrays |= checkpoints.arrays_of(found, BUFFER)

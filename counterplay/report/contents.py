@@ -228,6 +228,8 @@ def _machine(run: Run) -> dict[str, Any]:
     row["wall time, s"] = UNKNOWN if run.seconds is None else f"{run.seconds:,.1f}"
     steps = run.done * run.seeds
     row["steps/s of all seeds"] = f"{steps / run.seconds:,.0f}" if run.seconds else UNKNOWN
+    row["peak memory, MB"] = UNKNOWN if run.memory is None else f"{run.memory:,.0f}"
+    row["parameters of a seed"] = UNKNOWN if run.parameters is None else f"{run.parameters:,}"
     return row
 
 

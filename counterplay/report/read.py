@@ -60,6 +60,10 @@ class Run:
     """What is damaged or missing."""
     protocols: tuple[Evaluation, ...] = ()
     """Results of evaluation protocols, in the order in which they were made."""
+    memory: float | None = None
+    """The most main memory that the training held, in MB."""
+    parameters: int | None = None
+    """Of the networks of one seed."""
 
     @property
     def seeds(self) -> int:
@@ -98,6 +102,9 @@ class Run:
         return self.done >= asked if _number(asked) else None
 
 
+COSTS = ("memory_mb", "parameters")
+
+
 def read_run(folder: Path) -> Run:
     """A run folder; ValueError where it is none, or its config.json is damaged."""
     config = read_config(folder)
@@ -116,7 +123,9 @@ def read_run(folder: Path) -> Run:
     plain = tuple(one for one in found if one not in protocols)
     name = folder.resolve().name
     wall = _wall([row["seconds"] for row in rows if _number(row.get("seconds"))])
-    return Run(name, folder, config, steps, metrics, wall, plain, (*notes, *more), protocols)
+    told = name, folder, config, steps, metrics, wall, plain, (*notes, *more), protocols
+    cost = [max((row[n] for row in rows if _number(row.get(n))), default=None) for n in COSTS]
+    return Run(*told, *cost)
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:

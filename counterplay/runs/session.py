@@ -11,6 +11,7 @@ from counterplay.algos import Resume, Update
 from counterplay.algos.metrics import numpy_of, row_of
 from counterplay.runs import buffers, checkpoints
 from counterplay.runs.checkpoints import BUFFER, POLICY, STATE, Arrays, Checkpoint, named
+from counterplay.runs.cost import parameters, peak_memory
 from counterplay.runs.disk import need_space, remove_folder, remove_parts
 from counterplay.runs.folder import here, read_config
 from counterplay.runs.lock import Lock
@@ -108,6 +109,7 @@ class Session:
         """Writes down what an iteration told; waits until it has ended."""
         metrics = numpy_of(update.metrics)
         row = row_of(update, metrics) | {"seconds": round(time.perf_counter() - self.began, 3)}
+        row |= {"memory_mb": peak_memory(), "parameters": parameters(update, len(self.seeds))}
         episodes = update.episodes
         told = None if episodes is None else {k: np.asarray(v) for k, v in episodes.items()}
         self.logs.write(row, told)

@@ -72,6 +72,16 @@ def test_of_steps_trained_twice_the_later_hold(tmp_path):
     assert run.metrics["return"].tolist() == [[1, 3], [7, 8], [9, 9]]
 
 
+def test_what_a_training_took_is_the_most_that_was_told(tmp_path):
+    rows = [
+        iteration(10 * i) | {"memory_mb": m, "parameters": 50} for i, m in enumerate((9, 12.5, 7))
+    ]
+    run = read_run(make_run(tmp_path / "mine", rows))
+    assert (run.memory, run.parameters) == (12.5, 50)
+    without = read_run(make_run(tmp_path / "older", [iteration(10)]))
+    assert (without.memory, without.parameters) == (None, None)
+
+
 def test_wall_time_goes_on_where_the_clock_began_anew(tmp_path):
     rows = [iteration(10) | {"seconds": s, "steps": 10 * i} for i, s in enumerate((1, 4, 0.5, 2))]
     assert read_run(make_run(tmp_path / "mine", rows)).seconds == 6.0
