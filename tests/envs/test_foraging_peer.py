@@ -29,7 +29,7 @@ EPISODES = 200
 VARIED = (
     "foraging,size=5,players=4,foods=2,penalty=.1",
     "foraging,size=6,players=6,foods=4,view=1,max_level=3",
-    "foraging,size=7,players=3,foods=3,view=2,coop=true,penalty=.5,horizon=70",
+    "foraging,size=7,players=3,foods=2,view=2,coop=true,penalty=.5,horizon=70",
     "foraging,size=9,players=5,view=3",
 )
 """Crowded boards, several who load together or in vain, and windows of all kinds."""
