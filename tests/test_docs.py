@@ -166,6 +166,7 @@ def test_links_between_the_pages_lead_somewhere():
         ("coordination", 2 * 22 + 3 + 1),  # of me and one other; stags; time
         ("pursuit", 3 * 121 + 3),  # me, the other, where it was seen; how long ago, time, role
         ("scissors", 3 * 81 + 5),  # the same; what I hold, how long ago, time
+        ("foraging", (2 + 1) * 64 + 2 + 3 + 1),  # me, the other, foods; levels of all; time
     ],
 )
 def test_encoded_observations_are_what_the_pages_say(game, width):

@@ -23,6 +23,7 @@ GAMES: dict[str, str] = {
     "coordination": "counterplay.envs.coordination:Coordination",
     "pursuit": "counterplay.envs.pursuit:Pursuit",
     "scissors": "counterplay.envs.scissors:Scissors",
+    "foraging": "counterplay.envs.foraging:Foraging",
 }
 """Name -> where its settings class is."""
 
@@ -34,6 +35,13 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
     "coordination": ("slack0", "slack2", "slack4", "narrow"),
     "pursuit": ("11x11",),
     "scissors": ("9x9", "short"),
+    "foraging": (
+        "8x8-2p-3f",
+        "8x8-2p-3f-coop",
+        "5x5-2p-1f-coop",
+        "2s-8x8-2p-2f-coop",
+        "10x10-3p-3f",
+    ),
 }
 """Name -> its presets, the default first; a test holds them equal to the game's own."""
 
@@ -45,6 +53,7 @@ ABOUT: dict[str, str] = {
     "coordination": "three corridors, three stags: all hunt the same one, or nobody gets it",
     "pursuit": "one guards four exits and sees little, the other has chosen one of them",
     "scissors": "two fetch rock, paper or scissors unseen by each other, then compare them",
+    "foraging": "level-based foraging: a food falls to neighbours strong enough together",
 }
 
 FOREIGN = ("pettingzoo:", "gymnasium:", "lbforaging:")

@@ -108,6 +108,7 @@ _FILES: dict[str, dict[str, tuple[str, ...]]] = {
             "shift",
         )
     },
+    "foraging": {"foraging": ("h1", "h2", "h3", "h4")},
 }
 
 RULES: dict[str, dict[str, str]] = {

@@ -16,6 +16,7 @@ MOVES = {
     "coordination": STEPS,
     "pursuit": STEPS,
     "scissors": (*STEPS, "challenge"),
+    "foraging": (*STEPS, "load"),
 }
 GOALS = {
     "stag_hunt": ("stag", "hare"),
@@ -28,6 +29,7 @@ THINGS = {
     "snowdrift": ("drifts",),
     "pursuit": ("other seen last",),
     "scissors": ("other seen last",),
+    "foraging": ("foods",),
 }
 """Planes after those of the players."""
 

@@ -42,6 +42,9 @@ GAMES = {
     "scissors_9x9": "scissors:9x9",
     "scissors_short": "scissors:short",
     "scissors_near": "scissors:9x9,view=0,horizon=60",
+    "foraging_5x5": "foraging:5x5-2p-1f-coop",
+    "foraging_crowd": "foraging:10x10-3p-3f,size=6,penalty=.1,horizon=60",
+    "foraging_window": "foraging:2s-8x8-2p-2f-coop,size=6,players=4,coop=false,horizon=40",
 }
 NEAR = {
     "race_slack2": {"players": [66, 16, 63], "time": 2},

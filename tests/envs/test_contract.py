@@ -25,6 +25,7 @@ VARIED = [
     "coordination,players=3,slack=1",
     "pursuit:11x11,size=5,view=1,horizon=9",
     "scissors:9x9,view=0,horizon=12",
+    "foraging:2s-8x8-2p-2f-coop,size=5,players=3,view=1,penalty=.5,horizon=12",
 ]
 ROLES = ("matrix:pennies", "pursuit")
 """Games whose seats are paid differently."""
@@ -122,7 +123,7 @@ def check_seats_are_labels(env: Any) -> None:
     """The same game with its players in other seats shows each of them the same."""
     state, shown = jax.jit(env.reset)(jr.key(4))
     turn = np.roll(np.arange(env.num_seats), 1)
-    by_seat = {"players", "moves", "totals", "held", "seen", "age"} & {*state._fields}
+    by_seat = {"players", "levels", "moves", "totals", "held", "seen", "age"} & {*state._fields}
     turned = state._replace(**{name: getattr(state, name)[turn] for name in by_seat})
     moves = jnp.argmax(shown.legal, axis=1)
     step = jax.jit(env.step)
