@@ -1,12 +1,12 @@
 """Frozen earlier selves of a learner: how many of its seats they take, and how they are renewed.
 
-A learner that plays nobody but itself as it is now may forget how to meet what it was; opponents
-drawn from its own past keep that in mind (fictitious self-play: Heinrich, Lanctot & Silver, 2015).
-Those kept are a ring: the oldest gives way to the present policy now and then.
+A learner that meets nobody but itself as it is now may forget how to play what it was; older
+selves among its opponents make learning steadier (Bansal et al., 2018). Those kept are a ring: the
+oldest gives way to the present policy now and then.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from itertools import combinations
@@ -51,7 +51,7 @@ class SnapshotSettings:
 class Snapshots(NamedTuple):
     """What a training carries of its earlier selves."""
 
-    policy: Numbered
+    policy: Any
     """One a place of the ring, leaves [K, ...]."""
     played: Int[Array, ""]
     """Iterations."""
@@ -169,12 +169,15 @@ def begun(seating: Seating, policies: tuple) -> Snapshots | tuple[()]:
     if not counts:
         return ()
     copies = jax.tree.map(lambda x: jnp.copy(jnp.repeat(x, counts[0], 0)), policies[0])
-    return Snapshots(Numbered(copies, jnp.arange(counts[0])), jnp.int32(0))
+    return Snapshots(copies, jnp.int32(0))
 
 
 def seated(found: Snapshots | tuple[()]) -> tuple[Any, ...]:
-    """The policies of their kind, if there is one."""
-    return (found.policy,) if isinstance(found, Snapshots) else ()
+    """The policies of their kind, if there is one, numbered by their places."""
+    if not isinstance(found, Snapshots):
+        return ()
+    count = jax.tree.leaves(found.policy)[0].shape[0]
+    return (jax.vmap(Numbered)(found.policy, jnp.arange(count)),)
 
 
 def cut(config: Any, found: Snapshots | tuple[()], otherwise: Any) -> Any:
@@ -193,8 +196,10 @@ def renewed(config: Any, found: Snapshots | tuple[()], policies: tuple) -> Snaps
 
 @partial(jax.jit, static_argnums=0)  # games outside JAX call it as it is
 def _renewed(config: Any, found: Snapshots, policy: Any) -> Snapshots:
-    now, (ring, number) = _due(config, found), (found.policy.policy, found.policy.number)
-    place = ((found.played + 1) // config.snapshot_every - 1) % len(number)
-    put = lambda old, new: old.at[place].set(jnp.where(now, new[0], old[place]))
-    ring = jax.tree.map(put, ring, policy)
-    return Snapshots(replace(found.policy, policy=ring), found.played + 1)
+    now, played = _due(config, found), found.played + 1
+
+    def put(old, new):
+        place = (played // config.snapshot_every - 1) % len(old)
+        return old.at[place].set(jnp.where(now, new[0], old[place]))
+
+    return Snapshots(jax.tree.map(put, found.policy, policy), played)
