@@ -154,8 +154,8 @@ def updates() -> list[Update]:
 def on_host(update: Update) -> Update:
     """Keys as numbers, and all of it copied before the next iteration takes it."""
     going = jax.tree.map(lambda x: np.asarray(jr_data(x)), update.going)
-    rest = jax.tree.map(np.asarray, (update.nets, update.metrics))
-    return Update(update.steps, *rest, 0.0, update.iteration, going)
+    nets, metrics = jax.tree.map(np.asarray, (update.nets, update.metrics))
+    return update._replace(nets=nets, metrics=metrics, going=going, episodes=None)
 
 
 def ring_of(update: Update) -> Any:

@@ -10,7 +10,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from counterplay import cli, envs, keeper, runs
+from counterplay import cli, envs, keeper, play, runs, verbs
 from counterplay.algos import goal_ppo, guards, loops, ppo
 from counterplay.algos.loops import Spec, Training
 from counterplay.algos.snapshots import joined
@@ -88,6 +88,13 @@ WORDS = (
     "--env matrix:pd,horizon=4 --seat 0..1=self --snapshots 0.25 --snapshot-count 2 --seeds 2 "
     "--snapshot-every 2 --lanes 8 --slots 6 --widths 4 --minibatches 1 --epochs 1 --match 3"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_devices(monkeypatch):
+    """The devices of this process were chosen when its first test began."""
+    for module in (verbs, play):
+        monkeypatch.setattr(module, "use_all_cores", lambda game="": None)
 
 
 def run(words: str, until: int = 99) -> None:
