@@ -223,38 +223,46 @@ def test_a_quarter_of_the_places_is_theirs_by_number(updates):
 
 
 @pytest.fixture(scope="module")
-def played() -> tuple[Any, Any, Any]:
-    """A chunk in which place k of the ring always makes move k % 2; and the state it began with."""
+def played() -> tuple[Any, Any, list[Any]]:
+    """The state at the start, and for each place of the ring a chunk in which that one always
+    makes move 1, the others move 0."""
     spec, asked = Spec(PD, DEALT.seating(LANES), None), config(1)
     state = ppo.init(asked, spec, jr.key(0))
     learning = ppo.policy(asked, state)
     frozen = snapshots.begun(spec.seating, learning)
     assert isinstance(frozen, snapshots.Snapshots)
-    bias = 50.0 * (jnp.arange(2)[None] == jnp.arange(COUNT)[:, None] % 2)
-    sure = eqx.tree_at(lambda agent: agent.net.policy.bias, frozen.policy, bias)
-    policies = seated(spec.seating, learning, (), frozen._replace(policy=sure))
-    lanes = open_lanes(PD, spec.seating, policies, jr.key(1))
-    play = jax.jit(partial(collect, PD, spec.seating, slots=SLOTS))
-    return spec, state, play(policies, lanes, jr.key(2))[1]
+    play, chunks = jax.jit(partial(collect, PD, spec.seating, slots=SLOTS)), []
+    for place in range(COUNT):
+        bias = 50.0 * jnp.eye(2)[(jnp.arange(COUNT) == place).astype(int)]
+        sure = eqx.tree_at(lambda agent: agent.net.policy.bias, frozen.policy, bias)
+        policies = seated(spec.seating, learning, (), frozen._replace(policy=sure))
+        lanes = open_lanes(PD, spec.seating, policies, jr.key(1))
+        chunks.append(play(policies, lanes, jr.key(2))[1])
+    return spec, state, chunks
 
 
 def test_a_label_is_the_place_in_the_ring(played):
-    spec, _, chunk = played
+    spec, _, chunks = played
     ids = tuple(opponent_ids(spec.seating.kinds))
     assert ids == (1, 2, 3)
+    for odd, chunk in enumerate(chunks):
+        kind, known, moves = labelled(ids, chunk)
+        assert (known == (np.asarray(chunk.slots["opponent_id"]) > 0).reshape(-1, 2)).all()
+        for place in range(COUNT):
+            here = (kind[..., place] == 1) & (moves >= 0)
+            assert here.sum() > 4 and (moves[here] == (place == odd)).all(), (place, odd)
+        assert (kind[~known] == np.float32(1 / COUNT)).all()
+
+
+def labelled(ids: tuple[int, ...], chunk: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Chances of types [L * T, N, Y], whether they are known, and moves."""
     kind, known = types_of(ids, chunk.slots["opponent_id"].reshape(-1, 2), COUNT)
-    moves = np.asarray(chunk.slots["actions"]).reshape(-1, 2)
-    acted = moves >= 0
-    assert (np.asarray(known) == (np.asarray(chunk.slots["opponent_id"]) > 0).reshape(-1, 2)).all()
-    for place in range(COUNT):
-        here = np.asarray(kind[..., place] == 1) & acted
-        assert here.sum() > 4 and (moves[here] == place % 2).all(), place
-    assert (np.asarray(kind)[~np.asarray(known)] == np.float32(1 / COUNT)).all()
+    return np.asarray(kind), np.asarray(known), np.asarray(chunk.slots["actions"]).reshape(-1, 2)
 
 
 def test_their_places_are_in_no_loss(played):
     """To the bit, whatever is written there."""
-    spec, state, chunk = played
+    spec, state, (chunk, *_) = played
     frozen = np.asarray(chunk.slots["opponent_id"] > 0)  # [L, T, N]
     own = spec.seating.places[0].size * SLOTS
     assert (~frozen).sum() == own == 3 * LANES * 2 * SLOTS // 4
