@@ -186,7 +186,7 @@ def cut(config: Any, found: Snapshots | tuple[()], otherwise: Any) -> Any:
 
 
 def _due(config: Any, found: Snapshots) -> Bool[Array, ""]:
-    return (found.played + 1) % config.snapshot_every == 0
+    return jnp.equal((found.played + 1) % config.snapshot_every, 0)  # NumPy once it was read
 
 
 def renewed(config: Any, found: Snapshots | tuple[()], policies: tuple) -> Snapshots | tuple[()]:

@@ -1,6 +1,7 @@
 """Trainings with earlier selves, and without: in run folders, outside JAX, beside readers."""
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 
 from counterplay import cli, envs, keeper, play, runs, verbs
-from counterplay.algos import goal_ppo, guards, loops, ppo
+from counterplay.algos import Options, Resume, goal_ppo, guards, loops, ppo
 from counterplay.algos.loops import Spec, Training
 from counterplay.algos.snapshots import joined
 from counterplay.bench.faults import left_by
 from counterplay.envs.hosting import host_native
 from counterplay.pools import roster_of
 from counterplay.rollout import collect, ended
+from counterplay.runs.checkpoints import filled, named
 from counterplay.views import view_shapes
 
 PD = envs.make("matrix:pd,horizon=4")
@@ -66,22 +68,30 @@ def test_without_them_the_program_is_the_old_one():
     assert text(loops.iteration) == text(old)
 
 
-def test_games_outside_jax_have_them_too():
-    """With one place in the ring, which is never the learner's own memory."""
+def hosted(resume: Resume | None = None) -> Iterator[tuple[Any, list[Any], dict[str, Any]]]:
+    """Networks [seeds, 1, ...] after an iteration, the ring of each seed, and what is saved."""
+    game = cast(Any, host_native(envs.make("matrix:pd,horizon=5")))
     asked = config(5, snapshot_count=1, lanes=4, steps=5 * 4 * SLOTS, gru=2, seeds=2)
-    training = ppo.train(asked, cast(Any, host_native(PD)), PAIR)
-    rings, nets = [], []
-    for update in training:
-        rings.append([jax.tree.map(np.asarray, t["frozen"].policy.net)
-                      for t in update.going[0]])  # fmt: skip
-        nets.append(jax.tree.map(np.asarray, update.nets[0]))
+    for update in ppo.train(asked, game, PAIR, Options(resume=resume)):
         assert update.episodes is not None
         ends = np.asarray(update.episodes["ended"])  # [seeds, L, T]
-        assert ends[..., -1].all() or update.iteration % EVERY
+        assert ends[..., -1].all() or update.iteration % EVERY, "a twelfth slot ends no episode"
+        rings = [jax.tree.map(np.asarray, t["frozen"].policy.net) for t in update.going[0]]
+        yield jax.tree.map(np.asarray, update.nets[0]), rings, named(update.going)
+
+
+def test_games_outside_jax_have_them_too():
+    """With one place in the ring, which is never the learner's own memory."""
+    nets, rings, saved = zip(*hosted(), strict=True)
     for i, taken in ((1, 1), (2, 1), (3, 3), (4, 3)):
         for seed in range(2):
             assert same(rings[i][seed], jax.tree.map(lambda x, s=seed: x[s], nets[taken]))
     assert not same(nets[1], nets[3])
+    after = list(hosted(Resume(3, lambda shapes: filled(shapes, saved[2], "here"))))
+    assert len(after) == 2, "the fourth, which takes one, and the fifth"
+    for seed in range(2):
+        mine = jax.tree.map(lambda x, s=seed: x[s], after[0][0])
+        assert same(after[0][1][seed], mine) and same(after[1][1][seed], mine)
 
 
 WORDS = (
