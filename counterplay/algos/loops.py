@@ -124,7 +124,7 @@ def iteration(
     after = guards.bad_after(lanes.shown)
     state, metrics = guards.learn(learn, training.state, chunk, on_nonfinite, spec.axis, after)
     told = guards.heeded(chunk, on_nonfinite, after).slots
-    frozen = snapshots.renewed(config, frozen, algorithm.policy(config, state))
+    frozen = snapshots.renewed(config, frozen, algorithm, state)
     return Training(state, lanes, key, frozen), (metrics, ended(told))
 
 
@@ -203,7 +203,7 @@ def train_hosted(
                     learn = jax.jit(safe, donate_argnums=0).lower(training.state, chunk).compile()
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
-                frozen = snapshots.renewed(config, training.frozen, algorithm.policy(config, state))
+                frozen = snapshots.renewed(config, training.frozen, algorithm, state)
                 trainings[j] = training._replace(state=state, frozen=frozen)
                 learned |= {"env_errors": jnp.int32(breaks.count - before)}
                 told.append((learned, ended(guards.heeded(chunk, options.on_nonfinite).slots)))

@@ -189,9 +189,13 @@ def _due(config: Any, found: Snapshots) -> Bool[Array, ""]:
     return jnp.equal((found.played + 1) % config.snapshot_every, 0)  # NumPy once it was read
 
 
-def renewed(config: Any, found: Snapshots | tuple[()], policies: tuple) -> Snapshots | tuple[()]:
+def renewed(
+    config: Any, found: Snapshots | tuple[()], algorithm: Any, state: Any
+) -> Snapshots | tuple[()]:
     """After an iteration: the policy takes the place of the oldest one, if it is time."""
-    return _renewed(config, found, policies[0]) if isinstance(found, Snapshots) else found
+    if not isinstance(found, Snapshots):
+        return found
+    return _renewed(config, found, algorithm.policy(config, state)[0])
 
 
 @partial(jax.jit, static_argnums=0)  # games outside JAX call it as it is
