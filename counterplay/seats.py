@@ -25,7 +25,8 @@ class Kind:
     members: int = 1
     learner: bool = False
     policy: Any = None
-    """Array leaves [members, ...]; None for a learner, whose parameters come from training."""
+    """Array leaves [members, ...]; None where parameters come from training: of a learner, and of
+    its earlier selves."""
     first_id: int = 0
     """opponent_id of the first of them; members of a bank or mixture carry their own offset."""
     names: tuple[str, ...] = ()
@@ -64,8 +65,9 @@ class Roster:
 
     @property
     def others(self) -> tuple[Any, ...]:
-        """The policies that do not learn, in the order of their kinds."""
-        return tuple(kind.policy for kind in self.kinds if not kind.learner)
+        """The policies that no training changes, in the order of their kinds."""
+        given = (kind for kind in self.kinds if not kind.learner)
+        return tuple(kind.policy for kind in given if kind.policy is not None)
 
     @property
     def ids(self) -> dict[int, str]:

@@ -216,12 +216,13 @@ def run_training(
     ``began`` is when the command did, as ``time.perf_counter`` has it; by default now.
     """
     began = time.perf_counter() if began is None else began
-    from counterplay.algos import Options, loops
+    from counterplay.algos import Options, loops, snapshots
 
     module: Any = import_module(algos.module_of(name))
     roster, env = seats_of(chosen, envs.make(chosen.env), "self")
     if not learners_of(roster):
         raise ValueError("nobody learns: put self or own in a seat")
+    roster = snapshots.joined(chosen.config, roster)
     config = loops.resolved(chosen.config, env, roster)
     if hasattr(module, "describe"):  # what cannot fit is refused before there is a folder
         held = module.describe(config, env, roster, chosen.buffer_from is not None)

@@ -48,7 +48,7 @@ def test_the_command_without_a_mistake_goes_on_to_compute(verb):
 def without_folders() -> list[tuple[str, str]]:
     """Verb and setting, where any value that is right in kind makes a right command."""
     special = {"--env", "--seat", "--against", "--resume", "--checkpoint-buffer", "--buffer-from"}
-    special |= {"--planner"}  # of a run
+    special |= {"--planner", "--snapshots"}  # of a run; of two seats or more of self
     special |= {"--protocol"}
     declared = [(verb, s) for verb, kind in VERBS.items() for s in settings_of(kind).values()]
     return [(v, s.flag) for v, s in declared if s.flag not in special and not s.place]

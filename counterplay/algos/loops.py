@@ -20,7 +20,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from counterplay.algos import Options, Update, guards
+from counterplay.algos import Options, Update, guards, snapshots
 from counterplay.envs.running import RESTART, Breaks, close_all
 from counterplay.episodes.replay import Replay, in_stores
 from counterplay.errors import GameError
@@ -52,6 +52,8 @@ class Training(NamedTuple):
     state: Any
     lanes: Any
     key: PRNGKeyArray
+    frozen: Any = ()
+    """Snapshots of what was learnt, where they play."""
 
 
 def resolved(config: Any, env: Any, roster: Roster | None = None) -> Any:
@@ -72,9 +74,9 @@ def rounds_of(config: Any, lanes: int) -> int:
     return -(-config.steps // (lanes * config.slots))
 
 
-def seated(seating: Seating, learning: tuple, others: tuple) -> tuple:
-    """One policy a kind: learners and others come in the order of their kinds."""
-    mine, fixed = iter(learning), iter(others)
+def seated(seating: Seating, learning: tuple, others: tuple, frozen: Any = ()) -> tuple:
+    """One policy a kind: learners and others in the order of their kinds, snapshots last."""
+    mine, fixed = iter(learning), iter((*others, *snapshots.seated(frozen)))
     return tuple(next(mine) if kind.learner else next(fixed) for kind in seating.kinds)
 
 
@@ -83,6 +85,7 @@ def train(
 ) -> Iterator[Update]:
     """Trains every seed, inside jit where game and seats allow it; yields once an iteration."""
     loop = train_hosted if hasattr(env, "open") else train_jitted
+    roster = snapshots.joined(config, roster)
     before, config = None, resolved(config, env, roster)
     for update in loop(config, env, roster, algorithm, options):
         check(env, roster, options, before)  # this one may still be running
@@ -95,9 +98,11 @@ def begin(algorithm: Any, config: Any, spec: Spec, others: tuple, seed: Int[Arra
     """A fresh training of one seed on one shard."""
     learn_key, lane_key, key = jr.split(jr.key(seed), 3)
     state = algorithm.init(config, spec, learn_key)
-    policies = seated(spec.seating, algorithm.policy(config, state), others)
+    learning = algorithm.policy(config, state)
+    frozen = snapshots.begun(spec.seating, learning)
+    policies = seated(spec.seating, learning, others, frozen)
     lanes = open_lanes(spec.env, spec.seating, policies, shard_key(lane_key, spec.axis))
-    return Training(state, lanes, shard_key(key, spec.axis))
+    return Training(state, lanes, shard_key(key, spec.axis), frozen)
 
 
 def iteration(
@@ -110,17 +115,17 @@ def iteration(
     cut: Bool[Array, ""],
 ) -> tuple[Training, tuple[dict[str, Array], dict[str, Array]]]:
     """Plays a chunk of slots and learns from it; tells metrics and the episodes that ended."""
-    key, play_key = jr.split(training.key)
-    policies = seated(spec.seating, algorithm.policy(config, training.state), others)
-    size = {"slots": config.slots, "match": config.match}
-    lanes, chunk = collect(
-        spec.env, spec.seating, policies, training.lanes, play_key, cut=cut, **size
-    )
+    (key, play_key), frozen = jr.split(training.key), training.frozen
+    policies = seated(spec.seating, algorithm.policy(config, training.state), others, frozen)
+    cut = snapshots.cut(config, frozen, cut)
+    size = {"slots": config.slots, "match": config.match, "cut": cut}
+    lanes, chunk = collect(spec.env, spec.seating, policies, training.lanes, play_key, **size)
     learn = partial(algorithm.learn, config)
     after = guards.bad_after(lanes.shown)
     state, metrics = guards.learn(learn, training.state, chunk, on_nonfinite, spec.axis, after)
     told = guards.heeded(chunk, on_nonfinite, after).slots
-    return Training(state, lanes, key), (metrics, ended(told))
+    frozen = snapshots.renewed(config, frozen, algorithm, state)
+    return Training(state, lanes, key, frozen), (metrics, ended(told))
 
 
 def train_jitted(
@@ -198,11 +203,11 @@ def train_hosted(
                     learn = jax.jit(safe, donate_argnums=0).lower(training.state, chunk).compile()
                     compile_seconds = time.perf_counter() - began
                 state, learned = learn(training.state, chunk)
-                trainings[j] = training._replace(state=state)
+                frozen = snapshots.renewed(config, training.frozen, algorithm, state)
+                trainings[j] = training._replace(state=state, frozen=frozen)
                 learned |= {"env_errors": jnp.int32(breaks.count - before)}
                 told.append((learned, ended(guards.heeded(chunk, options.on_nonfinite).slots)))
-            if cut:
-                others = shuffle(others, jr.fold_in(deal_key, i))
+            others = shuffle(others, jr.fold_in(deal_key, i)) if cut else others
             policies = [algorithm.policy(config, training.state) for training in trainings]
             nets = [tuple(agent.net for agent in agents) for agents in policies]
             nets, (metrics, episodes) = _stacked(nets), _stacked(told)
@@ -221,7 +226,7 @@ def _stacked(trees: list[Any]) -> Any:
 def _going(trainings: list[Training], others: tuple) -> tuple:
     """What can be saved: what is learnt, the keys, and the policies that are arrays."""
     arrays = tuple(None if isinstance(policy, HostSeat) else policy for policy in others)
-    return [{"state": t.state, "key": t.key} for t in trainings], arrays
+    return [{"state": t.state, "key": t.key, "frozen": t.frozen} for t in trainings], arrays
 
 
 def _begin_hosted(
@@ -236,11 +241,14 @@ def _begin_hosted(
     learn_key, lane_key, key = jr.split(jr.key(seed), 3)
     lane_key = jr.fold_in(lane_key, first) if first else lane_key  # other episodes than before
     state = algorithm.init(config, spec, learn_key)
-    policies = seated(spec.seating, algorithm.policy(config, state), others)
+    learning = algorithm.policy(config, state)
+    frozen = snapshots.begun(spec.seating, learning)
+    policies = seated(spec.seating, learning, others, frozen)
     draw = int(jr.randint(lane_key, (), 0, 2**31 - 1))
     finite = options.on_nonfinite == guards.STOP
     breaks = Breaks(options.on_env_error == RESTART, options.env_timeout, finite)
-    return Training(state, open_host(spec.env, spec.seating, policies, draw, breaks=breaks), key)
+    lanes = open_host(spec.env, spec.seating, policies, draw, breaks=breaks)
+    return Training(state, lanes, key, frozen)
 
 
 def _play_hosted(
@@ -253,8 +261,9 @@ def _play_hosted(
     options: Options,
     i: int,
 ) -> tuple[Training, Any]:
-    key, play_key = jr.split(training.key)
-    policies = seated(spec.seating, algorithm.policy(config, training.state), others)
+    (key, play_key), frozen = jr.split(training.key), training.frozen
+    policies = seated(spec.seating, algorithm.policy(config, training.state), others, frozen)
+    cut = bool(snapshots.cut(config, frozen, cut))
     size = {"slots": config.slots, "match": config.match, "cut": cut}
     size["finite"] = options.on_nonfinite == guards.STOP
     fixed = spec.env, spec.seating, policies
@@ -264,7 +273,7 @@ def _play_hosted(
         steps = (i + 1) * spec.seating.lanes * config.slots
         place = f"in iteration {i + 1} of the training, before step {steps:,}"
         raise GameError(f"{error}; {place}") from error
-    return Training(training.state, lanes, key), chunk
+    return training._replace(lanes=lanes, key=key), chunk
 
 
 def _banks(others: tuple) -> bool:

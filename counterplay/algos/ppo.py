@@ -24,6 +24,7 @@ from counterplay.algos.adam import fresh, optimiser
 from counterplay.algos.folding import Reading, with_constants_folded
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows, last_values, rows_of, unroll
+from counterplay.algos.snapshots import SnapshotSettings
 from counterplay.maths import (
     chosen,
     clipped_surrogate,
@@ -46,7 +47,7 @@ TOLD = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped", "bad_upd
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(SnapshotSettings):
     """Settings of PPO."""
 
     seed: int = 0
@@ -96,6 +97,7 @@ class Config:
     HOSTED: ClassVar[dict[str, int]] = {"lanes": 16, "slots": 128}
 
     def __post_init__(self):
+        self.check_snapshots()
         for n in ("seeds", "steps", "match", "epochs", "minibatches", "redeal", "lanes", "slots"):
             if getattr(self, n) is not None and getattr(self, n) < 1:
                 raise ValueError(f"ppo: {n} must be at least 1, found {getattr(self, n)}")
