@@ -23,7 +23,10 @@ BENCHES: dict[str, tuple[str, str]] = {
         "counterplay.bench.adaptation:main",
         "exact inference by hand and PPO without memory between the references",
     ),
-    "blind": ("counterplay.bench.blind:main", "where gradients lead a blind player of matrix games"),
+    "blind": (
+        "counterplay.bench.blind:main",
+        "where gradients lead a blind player of matrix games",
+    ),
     "overhead": (
         "counterplay.bench.overhead:main",
         "seconds an iteration of agents that read the others, beside PPO's",
