@@ -99,7 +99,8 @@ def meet(
     rules, known = (None, Known((), {})) if name == SELF else known_to(env, scenario, roster)
     plain = all(isinstance(kind.policy, Rule | Mixture) for kind in roster.kinds)
     greedy = way == "greedy" and not plain  # rules play alike, so one program serves for both
-    roster, rules = informed(env, scenario, roster, scenario.seat, rules)
+    drift = drift_of(env, scenario) if name.startswith("switch") else 0.0
+    roster, rules = informed(env, scenario, roster, scenario.seat, rules, drift)
     size = {"known": rules, "progress": progress}
     w = watch(env, roster, matches, scenario.match, seed, greedy, **size)
     if rules is None:  # a pool tells what its rules had in mind, which nobody could see
@@ -108,7 +109,6 @@ def meet(
     told_apart = renumbered(numbers, roster, w, scenario.seat, name)
     for rows in into:
         note(rows, roster, told_apart, scenario.match)
-    drift = drift_of(env, scenario) if name.startswith("switch") else 0.0
     model = measures(w, known, roster.ids, drift=drift)
     by_episode = returns_of(w, scenario.match)
     told = _returns(scenario, name, by_episode.mean(1), w, roster.ids)

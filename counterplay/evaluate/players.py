@@ -1,4 +1,4 @@
-"""Who is met by a protocol, by numbers that hold for all its sets: rows of several are in one file."""
+"""Who is met by protocols, by numbers that hold for all sets: rows of several are in one file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -184,6 +184,90 @@ def test_equals_the_enumeration(seed):
     assert slots >= 4
 
 
+def follow(exact: Any, told: list[Any], each: Any = lambda carry, kind: None) -> Any:
+    """The carry after such a match; ``each`` is shown it on the way."""
+    begin, update = jax.jit(lambda c: exact.begin(c)), jax.jit(lambda *x: exact.update(*x))
+    carry = None
+    for kind, *seen in told:
+        carry = begin(carry) if kind == "begin" else update(carry, *seen)
+        each(carry, kind if kind == "begin" else bool(seen[-1].first))
+    return carry
+
+
+class Drifting(Enumeration):
+    """The same where after every episode somebody else may play, who has watched so far."""
+
+    drift, slots, idle = 0.02, 0, np.zeros(0)
+
+    def begin(self):
+        fresh = self.fresh
+        if not fresh:
+            self.idle = np.stack([self._turned(y) for y in range(len(self.rules))])
+        super().begin()
+        if fresh:
+            self.idle = self.joint.sum((2, 3, 4)) * len(self.rules)
+
+    def _turned(self, y):
+        out = np.zeros(4)
+        for exit in range(4):
+            for drawn in range(4):
+                seen = jnp.int32(exit), jnp.int32(self.event), jnp.asarray(self.used, jnp.int32)
+                turned = self.rules[y].behaviour.following(*seen, jnp.int32(drawn))
+                out[int(turned)] += self.idle[y, exit] / 4
+        return out
+
+    def update(self, before, action, after):
+        super().update(before, action, after)
+        self.slots += 1
+        if after.first:
+            stays = (1 - self.drift) ** self.slots
+            both = stays * self.joint.sum((2, 3, 4)) + (1 - stays) * self.idle / len(self.rules)
+            self.joint[:], self.slots = 0, 0
+            self.joint[:, :, 0, 0, 0] = both
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_with_drift_it_equals_the_enumeration(seed):
+    rules = [opponents.make(name + TREMBLE, SMALL) for name in POOL]
+    exact, slow = pursuit_filter(SMALL, rules, drift=Drifting.drift), Drifting(SMALL, rules)
+    told = list(play_match(SMALL, rules[seed], seed, 5))
+    turns = iter(told)
+
+    def same(carry, kind):
+        _, *seen = next(turns)
+        slow.update(*seen) if seen else slow.begin()
+        np.testing.assert_allclose(exact.told(carry), slow.told(), atol=2e-5)
+
+    follow(exact, told, same)
+
+
+def test_a_change_by_hand():
+    """Both kinds keep to their exits: what an episode tells is one factor, and each end draws."""
+    rules = [opponents.make(name + TREMBLE, SMALL) for name in ("north", "south")]
+    drift, at = 0.05, list[Any]()
+    told = list(play_match(SMALL, rules[0], 1, 3))
+    follow(pursuit_filter(SMALL, rules, drift=drift), told, lambda carry, kind: at.append(carry))
+    exact, odds, first = pursuit_filter(SMALL, rules), 1.0, 0
+    for last in [i for i, (_, *seen) in enumerate(told) if seen and seen[-1].first]:
+        alone = exact.told(follow(exact, told[first : last + 1]))[:2]
+        odds *= float(alone[0] / alone[1])  # of this episode, had it been the first
+        stays, p = (1 - drift) ** (last - first), odds / (1 + odds)
+        p = stays * p + (1 - stays) / 2
+        assert float(exact.told(at[last])[0]) == pytest.approx(p, abs=1e-5)
+        odds, first = p / (1 - p), last + 1
+
+
+@pytest.mark.parametrize(("drift", "noticed"), [(0.0, False), (0.02, True)])
+def test_a_change_is_noticed_with_drift(drift, noticed):
+    rules = [opponents.make(name + TREMBLE, SMALL) for name in ("north", "south")]
+    whole = opponents.make("switch:episode=8,first=north:tremble=.2,then=south:tremble=.2", SMALL)
+    exact, ends = pursuit_filter(SMALL, rules, drift=drift), []
+    keep = lambda carry, over: ends.append(float(exact.told(carry)[1])) if over is True else None
+    follow(exact, list(play_match(SMALL, whole, 1, 14)), keep)
+    assert ends[7] < 0.1 and len(ends) == 14, "eight episodes of the first"
+    assert ends[13] > 0.9 if noticed else ends[13] < 0.1
+
+
 @cache
 def watched() -> tuple[Any, Any]:
     """2,000 matches of the training pool in the full game."""
@@ -234,3 +318,8 @@ def test_pools_it_cannot_follow_are_refused(names, mix, said):
     rules = [opponents.make(name, SMALL) for name in names]
     with pytest.raises(ValueError, match=said):
         pursuit_filter(SMALL, rules, mix)
+
+
+def test_no_chance_of_a_change_is_refused():
+    with pytest.raises(ValueError, match=r"drift is the chance of a change.* found 1\.5"):
+        pursuit_filter(SMALL, [opponents.make("north", SMALL)], drift=1.5)
