@@ -62,4 +62,4 @@ def test_bots_earn_what_was_measured_of_them(bot, most):
     assert np.mean(found["table"][place]) == pytest.approx(row["with_self"], abs=1e-6)
     variance = row["error"] ** 2 * (1 + found["matches"] / MEASURED_MATCHES)
     apart = abs(row["with_self"] - MEASURED[bot])
-    assert 0 < row["error"] and apart <= min(most, 1.96 * variance**0.5)
+    assert row["error"] > 0 and apart <= min(most, 1.96 * variance**0.5)
