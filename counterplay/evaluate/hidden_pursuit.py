@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.envs import board
 from counterplay.envs.pursuit import DOWN, LEFT, RIGHT, UP, Pursuit
-from counterplay.evaluate.redrawing import LEAST, check_drift, redrawn
+from counterplay.evaluate.redrawing import LEAST, check_drift, mingled
 from counterplay.opponents.general import any_of
 from counterplay.opponents.pursuit import Evader, way_points
 from counterplay.opponents.rule import Rule
@@ -58,7 +58,7 @@ class PursuitFilter(eqx.Module):
     steps: Float[Array, "H cells cells"]
     """P(next cell | cell), nobody being caught."""
     drift: float = eqx.field(static=True, default=0.0)
-    """Chance of another type between two slots, which is reckoned with as episodes end."""
+    """Chance of another type between two slots; see ``mingled``."""
 
     def begin(self, carry: Carry | None) -> Carry:
         """A new match (None), or the next episode of one."""
@@ -100,8 +100,11 @@ class PursuitFilter(eqx.Module):
         after = self._settle(carry, self._pass(jnp.maximum(rows, 0.0)), view_after)
         if not self.drift:
             return after
-        weight = redrawn(after.weight, after.idle, self.drift, view_before.time + 1)
-        return after._replace(weight=jnp.where(view_after.first, weight, after.weight))
+        joint, (direct, _) = self._joint(after), self._styles()
+        at_way = jnp.array(_way_cells(self.env))
+        weight, rows = mingled(joint, after.idle, after.cells, direct, at_way, self.drift)
+        scale = -jnp.log(jnp.maximum(self._masses(rows), LEAST))  # the weights hold it all
+        return after._replace(weight=weight, cells=rows, scale=scale)
 
     def told(self, carry: Carry) -> Float[Array, " O"]:
         """Posterior over the types [Y], then over the exit aimed at [4]."""
