@@ -16,6 +16,9 @@ MOST_FALSE = 0.08
 """Share of false positives above which a procedure at 5% is not to be believed; of 200 repetitions
 a right one exceeds it once in 40."""
 
+LEAST_SEEDS = 12
+"""In two halves: six pairs of seeds are the fewest of which a test can reach 5% (2 / 2**6)."""
+
 
 class AA(NamedTuple):
     """What comparing equals found."""
@@ -65,7 +68,7 @@ def halves(scores: Float[np.ndarray, "S ..."]) -> Callable[[np.random.Generator]
     more than that of as many independent ones. Six seeds or more a half: no test of fewer reaches
     5% (2 / 2**5 = .0625).
     """
-    if len(scores) < 12:
+    if len(scores) < LEAST_SEEDS:
         raise ValueError(
             f"two halves of six seeds or more are needed, found {len(scores)} seeds: with fewer no "
             "difference is ever found, and nothing is tested"

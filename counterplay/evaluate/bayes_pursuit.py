@@ -113,9 +113,9 @@ def evades(view: View) -> Bool[Array, ""]:
     return view.obs[-1] > 0
 
 
-def pursuit_mind(env: Pursuit, rules: Sequence[Rule]) -> PursuitMind:
-    """The mind that knows these rules."""
-    return PursuitMind(pursuit_filter(env, rules, mix=SLACK))
+def pursuit_mind(env: Pursuit, rules: Sequence[Rule], drift: float = 0.0) -> PursuitMind:
+    """The mind that knows these rules, and how often one takes another's place."""
+    return PursuitMind(pursuit_filter(env, rules, mix=SLACK, drift=drift))
 
 
 def pursuer(env: Pursuit, rules: Sequence[Rule]) -> tuple[PursuitMind, Chase]:

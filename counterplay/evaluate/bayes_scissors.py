@@ -21,7 +21,6 @@ from counterplay.envs.scissors import (
     codes,
 )
 from counterplay.evaluate.hidden_scissors import (
-    LEAST,
     Carry,
     ScissorsFilter,
     next_states,
@@ -29,6 +28,7 @@ from counterplay.evaluate.hidden_scissors import (
 )
 from counterplay.evaluate.reading import SLACK
 from counterplay.evaluate.reading_hidden import Watched, first_contact, watch
+from counterplay.evaluate.redrawing import LEAST
 from counterplay.opponents.general import any_of
 from counterplay.opponents.rule import Rule
 from counterplay.opponents.scissors import AIMS, CELLS
@@ -122,9 +122,9 @@ class Collect(eqx.Module):
         return jnp.append(moved, (chance * gain).sum())
 
 
-def scissors_mind(env: Scissors, rules: Sequence[Rule]) -> ScissorsMind:
-    """The mind that knows these rules."""
-    one, other = (scissors_filter(env, rules, seat, mix=SLACK) for seat in (0, 1))
+def scissors_mind(env: Scissors, rules: Sequence[Rule], drift: float = 0.0) -> ScissorsMind:
+    """The mind that knows these rules, and how often one takes another's place."""
+    one, other = (scissors_filter(env, rules, i, mix=SLACK, drift=drift) for i in (0, 1))
     return ScissorsMind((one, other))
 
 

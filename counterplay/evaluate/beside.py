@@ -56,14 +56,22 @@ class Beside(eqx.Module):
 
 
 def informed(
-    env: Env, scenario: Scenario, roster: Roster, seat: int, rules: Mixture | None
+    env: Env,
+    scenario: Scenario,
+    roster: Roster,
+    seat: int,
+    rules: Mixture | None,
+    drift: float = 0.0,
 ) -> tuple[Roster, Mixture | None]:
     """Who is to infer over these rules: the game's own inference, which the roster then has beside
     whoever may sit at this seat, or else the rules themselves, which are to watch from the others'.
+
+    The game's own expects changes by ``drift``, the chance between two slots; of the rules who
+    reads them does.
     """
     if rules is None or scenario.reader == Scenario.reader:
         return roster, rules
-    mind = mind_of(env, scenario, seat, rules)
+    mind = mind_of(env, scenario, seat, rules, drift)
     return roster if mind is None else accompanied(roster, mind, seat), None
 
 
@@ -79,8 +87,11 @@ def accompanied(roster: Roster, mind: Mind, seat: int) -> Roster:
     return replace(roster, kinds=tuple(kinds))
 
 
-def mind_of(env: Any, scenario: Scenario, seat: int, rules: Mixture) -> Mind | None:
-    """The game's inference from a seat over others who are each one of the rules.
+def mind_of(
+    env: Any, scenario: Scenario, seat: int, rules: Mixture, drift: float = 0.0
+) -> Mind | None:
+    """The game's inference from a seat over others who are each one of the rules, until they
+    change, as between two slots they do by ``drift``.
 
     None where it has none of its own, and for a seat of which no rule is known to sit opposite.
     """
@@ -89,9 +100,9 @@ def mind_of(env: Any, scenario: Scenario, seat: int, rules: Mixture) -> Mind | N
         from counterplay.envs.pursuit import PURSUER
         from counterplay.evaluate.bayes_pursuit import pursuit_mind
 
-        return pursuit_mind(env, rules.rules) if seat == PURSUER else None
+        return pursuit_mind(env, rules.rules, drift) if seat == PURSUER else None
     if game == "scissors":
         from counterplay.evaluate.bayes_scissors import scissors_mind
 
-        return scissors_mind(env, rules.rules)
+        return scissors_mind(env, rules.rules, drift)
     return None

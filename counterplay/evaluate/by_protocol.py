@@ -18,6 +18,7 @@ from counterplay.evaluate.curves import adaptation_curve
 from counterplay.evaluate.marks import by_label
 from counterplay.evaluate.opponent_model import measures
 from counterplay.evaluate.others import Known, number, over_matches, plain
+from counterplay.evaluate.players import Player, named, renumbered
 from counterplay.evaluate.profiles import lowest_decile
 from counterplay.evaluate.protocols import MATCHES, PLAYS, SELF, Protocol
 from counterplay.evaluate.returns import Progress
@@ -62,12 +63,15 @@ def play(
         if name != SELF:
             members(envs.game_of(env), name)  # refuses before anything is played
     found: dict[tuple[str, str], Met] = {}
+    numbers: dict[Player, int] = {}
     each = [(way, name) for way in PLAYS for name in wanted]
     for k, (way, name) in enumerate(each):
         told = _part(progress, k, len(each), matches)
         into = [rows[p.name] for p in protocols if name in p.sets] if rows else []
-        found[way, name] = meet(env, scenario, policy, name, way, matches, seed, told, into)
-    return [_result(protocol, scenario, found) for protocol in protocols]
+        size = matches, seed, told, into, numbers
+        found[way, name] = meet(env, scenario, policy, name, way, *size)
+    game = envs.game_of(env)
+    return [_result(p, scenario, found) | named(numbers, p.sets, game) for p in protocols]
 
 
 def _part(progress: Progress, k: int, parts: int, matches: int) -> Progress:
@@ -85,8 +89,9 @@ def meet(
     seed: int,
     progress: Progress,
     into: Sequence[EpisodeRows],
+    numbers: dict[Player, int] | None = None,
 ) -> Met:
-    """One set in one way to play."""
+    """One set in one way to play; whoever has no number yet for the rows gets the next one."""
     them = policy if name == SELF else f"pool:{name}"
     seats = {i: policy if i == scenario.seat else them for i in range(env.num_seats)}
     roster = roster_of(env, seats, f"{name}, {way}")
@@ -94,14 +99,16 @@ def meet(
     rules, known = (None, Known((), {})) if name == SELF else known_to(env, scenario, roster)
     plain = all(isinstance(kind.policy, Rule | Mixture) for kind in roster.kinds)
     greedy = way == "greedy" and not plain  # rules play alike, so one program serves for both
-    roster, rules = informed(env, scenario, roster, scenario.seat, rules)
+    drift = drift_of(env, scenario) if name.startswith("switch") else 0.0
+    roster, rules = informed(env, scenario, roster, scenario.seat, rules, drift)
     size = {"known": rules, "progress": progress}
     w = watch(env, roster, matches, scenario.match, seed, greedy, **size)
     if rules is None:  # a pool tells what its rules had in mind, which nobody could see
         w = w._replace(hypotheses=None)
+    numbers = {} if numbers is None else numbers
+    told_apart = renumbered(numbers, roster, w, scenario.seat, name)
     for rows in into:
-        note(rows, roster, w, scenario.match)
-    drift = drift_of(env, scenario) if name.startswith("switch") else 0.0
+        note(rows, roster, told_apart, scenario.match)
     model = measures(w, known, roster.ids, drift=drift)
     by_episode = returns_of(w, scenario.match)
     told = _returns(scenario, name, by_episode.mean(1), w, roster.ids)

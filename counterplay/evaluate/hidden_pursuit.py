@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.envs import board
 from counterplay.envs.pursuit import DOWN, LEFT, RIGHT, UP, Pursuit
+from counterplay.evaluate.redrawing import LEAST, check_drift, mingled
 from counterplay.opponents.general import any_of
 from counterplay.opponents.pursuit import Evader, way_points
 from counterplay.opponents.rule import Rule
@@ -25,8 +26,6 @@ from counterplay.opponents.walking import steps_towards
 from counterplay.types import NO_EVENT, NO_MOVE, View
 
 EXITS = 4
-LEAST = 1e-30
-"""Less than this no likelihood is: so that nothing is ruled out for ever by rounding."""
 
 
 class Carry(NamedTuple):
@@ -39,6 +38,8 @@ class Carry(NamedTuple):
     """Logarithm, in nats, of what the rows of each style and exit have been divided by."""
     weight: Float[Array, "Y 4"]
     """log P(type, exit, all that was seen before this episode), up to a constant."""
+    idle: Float[Array, "Y 4"]
+    """P(exit | type) of rules that watch and do not play."""
     used: Int[Array, " 4"]
     event: Int[Array, ""]
     """The exit by which the last episode ended, else NO_EVENT."""
@@ -56,6 +57,8 @@ class PursuitFilter(eqx.Module):
     """P(move | cell) for the goal of each row."""
     steps: Float[Array, "H cells cells"]
     """P(next cell | cell), nobody being caught."""
+    drift: float = eqx.field(static=True, default=0.0)
+    """Chance of another type between two slots; see ``mingled``."""
 
     def begin(self, carry: Carry | None) -> Carry:
         """A new match (None), or the next episode of one."""
@@ -63,14 +66,14 @@ class PursuitFilter(eqx.Module):
         if carry is None:
             weight = jnp.log(jnp.maximum(self._first(), LEAST)) - jnp.log(len(self.rules))
             nothing, event = jnp.zeros(EXITS, jnp.int32), jnp.int32(NO_EVENT)
-            return Carry(starts, jnp.zeros((2, EXITS)), weight, nothing, event)
+            return Carry(starts, jnp.zeros((2, EXITS)), weight, self._first(), nothing, event)
         joint, best = carry.weight, carry.weight.max()
-        turned = jnp.stack([
-            jnp.exp(row - best) @ self._following(rule.behaviour, carry.event, carry.used)
-            for rule, row in zip(self.rules, joint, strict=True)
-        ])  # fmt: skip
-        weight = jnp.log(jnp.maximum(turned, LEAST))
-        return carry._replace(cells=starts, scale=jnp.zeros((2, EXITS)), weight=weight)
+        turns = [self._following(r.behaviour, carry.event, carry.used) for r in self.rules]
+        pairs = zip(joint, carry.idle, turns, strict=True)
+        turned = [(jnp.exp(row - best) @ turn, idle @ turn) for row, idle, turn in pairs]
+        played, idle = (jnp.stack(rows) for rows in zip(*turned, strict=True))
+        weight, scale = jnp.log(jnp.maximum(played, LEAST)), jnp.zeros((2, EXITS))
+        return carry._replace(cells=starts, scale=scale, weight=weight, idle=idle)
 
     def update(
         self, carry: Carry, view_before: View, action: Int[Array, ""], view_after: View
@@ -94,7 +97,14 @@ class PursuitFilter(eqx.Module):
         rows = jnp.where((self._possible(my_next, view_after) & known)[None], apart, 0.0)
         caught = view_after.first & (view_after.event[0] != NO_EVENT)
         rows += swap[:, None] * (caught & known & (cells == me))[None]
-        return self._settle(carry, self._pass(jnp.maximum(rows, 0.0)), view_after)
+        after = self._settle(carry, self._pass(jnp.maximum(rows, 0.0)), view_after)
+        if not self.drift:
+            return after
+        joint, (direct, _) = self._joint(after), self._styles()
+        at_way = jnp.array(_way_cells(self.env))
+        weight, rows = mingled(joint, after.idle, after.cells, direct, at_way, self.drift)
+        scale = -jnp.log(jnp.maximum(self._masses(rows), LEAST))  # the weights hold it all
+        return after._replace(weight=weight, cells=rows, scale=scale)
 
     def told(self, carry: Carry) -> Float[Array, " O"]:
         """Posterior over the types [Y], then over the exit aimed at [4]."""
@@ -208,14 +218,18 @@ class PursuitFilter(eqx.Module):
         return _shares(jax.vmap(lambda e: jax.vmap(lambda d: turn(e, d))(exits))(exits))
 
 
-def pursuit_filter(env: Pursuit, rules: Sequence[Rule], mix: float = 0.0) -> PursuitFilter:
+def pursuit_filter(
+    env: Pursuit, rules: Sequence[Rule], mix: float = 0.0, drift: float = 0.0
+) -> PursuitFilter:
     """The filter for a pool of evaders; with ``mix`` each likelihood is mixed with that share of
     what a uniform legal move would have given, so that no opponent is ever quite impossible.
+    ``drift`` is the chance of a change between two slots.
 
     ValueError where a rule is no evader, or its hand trembles otherwise than that of the first.
     """
     if not 0 <= mix <= 1:
         raise ValueError(f"pursuit_filter: mix is a share, 0 to 1, found {mix}")
+    check_drift("pursuit_filter", drift)
     if not rules:
         raise ValueError("pursuit_filter: needs one rule or more, found none")
     for rule in rules:
@@ -231,7 +245,7 @@ def pursuit_filter(env: Pursuit, rules: Sequence[Rule], mix: float = 0.0) -> Pur
     tremble = 1 - (1 - rules[0].tremble) * (1 - mix)
     goals = jnp.array((*env.exits, *way_points(env.size), *env.exits), jnp.int32)
     chances = jax.vmap(lambda goal: _chances(env, goal, tremble))(goals)
-    return PursuitFilter(env, tuple(rules), chances, _next_cells(env, chances))
+    return PursuitFilter(env, tuple(rules), chances, _next_cells(env, chances), drift)
 
 
 def _chances(env: Pursuit, goal: Int[Array, ""], tremble: float) -> Float[Array, "A cells"]:

@@ -20,13 +20,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.envs import board
 from counterplay.envs.scissors import CARRIED, CHALLENGE, HOLDINGS, SIZE, Scissors, codes, on_pile
+from counterplay.evaluate.redrawing import LEAST, check_drift, redrawn
 from counterplay.opponents.general import any_of
 from counterplay.opponents.rule import Rule
 from counterplay.opponents.scissors import AIMS, CELLS, Collector, wanted
 from counterplay.types import NO_EVENT, View
-
-LEAST = 1e-30
-"""Less than this no likelihood is: so that nothing is ruled out for ever by rounding."""
 
 
 class Carry(NamedTuple):
@@ -38,6 +36,8 @@ class Carry(NamedTuple):
     """Logarithm, in nats, of what the rows have been divided by."""
     weight: Float[Array, "Y G"]
     """log P(type, aim, all that was seen before this episode), up to a constant."""
+    idle: Float[Array, "Y G"]
+    """P(aim | type) of rules that watch and do not play."""
     mine: Int[Array, ""]
     """The code of what I held at the end of the last episode, else NO_EVENT."""
     other: Int[Array, ""]
@@ -60,23 +60,28 @@ class ScissorsFilter(eqx.Module):
     """
     cell: Int[Array, "G S"]
     code: Int[Array, "G S"]
+    drift: float = eqx.field(static=True, default=0.0)
+    """Chance of another type between two slots, which is reckoned with as episodes end."""
 
     def begin(self, carry: Carry | None) -> Carry:
         """A new match (None), or the next episode of one."""
         if carry is None:
             draws = jnp.arange(3, dtype=jnp.int32)
-            first = [_shares(jax.vmap(rule.behaviour.first)(draws)) for rule in self.rules]
-            weight = jnp.log(jnp.maximum(jnp.stack(first), LEAST)) - jnp.log(len(self.rules))
+            each = [_shares(jax.vmap(rule.behaviour.first)(draws)) for rule in self.rules]
+            first = jnp.stack(each)
+            weight = jnp.log(jnp.maximum(first, LEAST)) - jnp.log(len(self.rules))
             nothing = jnp.int32(NO_EVENT)
-            return Carry(self.start, jnp.zeros(len(AIMS)), weight, nothing, nothing)
+            return Carry(self.start, jnp.zeros(len(AIMS)), weight, first, nothing, nothing)
         best, aims = carry.weight.max(), jnp.arange(len(AIMS), dtype=jnp.int32)
         turned = []
-        for rule, row in zip(self.rules, carry.weight, strict=True):
+        for rule, row, idle in zip(self.rules, carry.weight, carry.idle, strict=True):
             turn = lambda aim, rule=rule: rule.behaviour.following(aim, carry.other, carry.mine)
             to = jax.vmap(turn)(aims)[:, None] == aims[None]
-            turned.append(jnp.where(to, jnp.exp(row - best)[:, None], 0.0).sum(0))
-        weight = jnp.log(jnp.maximum(jnp.stack(turned), LEAST))
-        return carry._replace(rows=self.start, scale=jnp.zeros(len(AIMS)), weight=weight)
+            each = jnp.exp(row - best), idle
+            turned.append([jnp.where(to, chance[:, None], 0.0).sum(0) for chance in each])
+        played, idle = (jnp.stack(rows) for rows in zip(*turned, strict=True))
+        weight, scale = jnp.log(jnp.maximum(played, LEAST)), jnp.zeros(len(AIMS))
+        return carry._replace(rows=self.start, scale=scale, weight=weight, idle=idle)
 
     def update(
         self, carry: Carry, view_before: View, action: Int[Array, ""], view_after: View
@@ -98,7 +103,11 @@ class ScissorsFilter(eqx.Module):
         revealed = (self.code == view_after.event[1]) | ~over
         went = self._as_moved(view_before, move) | challenged
         rows = jnp.where(seen & revealed & went, rows, 0.0)
-        return self._settle(carry, rows, view_after)
+        after = self._settle(carry, rows, view_after)
+        if not self.drift:
+            return after
+        weight = redrawn(after.weight, after.idle, self.drift, view_before.time + 1)
+        return after._replace(weight=jnp.where(over, weight, after.weight))
 
     def told(self, carry: Carry) -> Float[Array, " O"]:
         """Posterior over the types [Y], then over the collection aimed at [4]."""
@@ -149,15 +158,22 @@ class ScissorsFilter(eqx.Module):
 
 
 def scissors_filter(
-    env: Scissors, rules: Sequence[Rule], seat: int = 0, mix: float = 0.0, least: float = 1e-6
+    env: Scissors,
+    rules: Sequence[Rule],
+    seat: int = 0,
+    mix: float = 0.0,
+    least: float = 1e-6,
+    drift: float = 0.0,
 ) -> ScissorsFilter:
     """The filter of the player in a seat, for a pool of collectors in the other one.
 
     With ``mix`` each likelihood is mixed with that share of what a uniform legal move would have
-    given. ValueError where a rule is no collector, its hand trembles otherwise than that of the
-    first, or ``view`` is 1, for then a challenge may come from who is out of sight.
+    given; ``drift`` is the chance of a change between two slots. ValueError where a rule is no
+    collector, its hand trembles otherwise than that of the first, or ``view`` is 1, for then a
+    challenge may come from who is out of sight.
     """
     _check(env, rules, seat, mix, least)
+    check_drift("scissors_filter", drift)
     tremble = 1 - (1 - rules[0].tremble) * (1 - mix)
     corner = (CELLS - 1, 0)[seat]
     chains = [_chain(aim, tremble, corner, env.horizon, least) for aim in range(len(AIMS))]
@@ -167,7 +183,7 @@ def scissors_filter(
     }
     factors = jnp.asarray(np.moveaxis(fields.pop("factors"), 2, 0))
     arrays = {name: jnp.asarray(array) for name, array in fields.items()}
-    return ScissorsFilter(env, tuple(rules), factors=factors, **arrays)
+    return ScissorsFilter(env, tuple(rules), factors=factors, drift=drift, **arrays)
 
 
 def _check(env: Scissors, rules: Sequence[Rule], seat: int, mix: float, least: float) -> None:

@@ -131,7 +131,7 @@ def filtered(rows: Others, drift: float = 0.0) -> Filtered | None:
     """What exact inference over the known rules holds; None where neither they nor it watched.
 
     It takes in every move of the others, also those made after I have left, and begins with equal
-    chances. One that watched from my seat holds what it told, and expects no changes.
+    chances. One that watched from my seat holds what it told, with the drift that it was given.
     """
     if rows.exact_types is not None and rows.exact_predict is not None:
         return Filtered(rows.exact_types, after(rows.exact_types, rows), rows.exact_predict)

@@ -87,19 +87,25 @@ def watch(exact: Any, watched: Watched, view: View) -> Watched:
     )
 
 
-def pursuit(env: Pursuit, rules: Mixture, seat: int) -> Hidden:
-    """Of the pursuer over the exit aimed at; ValueError for the evader, who sees everything."""
+def pursuit(env: Pursuit, rules: Mixture, seat: int, drift: float = 0.0) -> Hidden:
+    """Of the pursuer over the exit aimed at; ValueError for the evader, who sees everything.
+
+    ``drift`` is the chance of a change between two slots.
+    """
     if seat != PURSUER:
         raise ValueError(
             f"pursuit: the reader sits in the pursuer's seat {PURSUER}, found seat {seat}: the "
             "evader sees the whole board, and no rule of this game pursues"
         )
-    exact = pursuit_filter(env, rules.rules, mix=SLACK)
+    exact = pursuit_filter(env, rules.rules, mix=SLACK, drift=drift)
     return Hidden(exact, env, len(rules.rules), tuple(range(env.num_goals)), seat)
 
 
-def scissors(env: Scissors, rules: Mixture, seat: int) -> Hidden:
-    """Of either player over the collection aimed at, in the order of ``AIMS``."""
-    exact = scissors_filter(env, rules.rules, seat, mix=SLACK)
+def scissors(env: Scissors, rules: Mixture, seat: int, drift: float = 0.0) -> Hidden:
+    """Of either player over the collection aimed at, in the order of ``AIMS``.
+
+    ``drift`` is the chance of a change between two slots.
+    """
+    exact = scissors_filter(env, rules.rules, seat, mix=SLACK, drift=drift)
     aims = tuple(HOLDINGS.index(aim) for aim in AIMS)
     return Hidden(exact, env, len(rules.rules), aims, seat)

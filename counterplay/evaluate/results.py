@@ -24,8 +24,18 @@ def described(
     """What has to be known of a result beside its numbers: who, how, when and with what."""
     names = [run for run in map(run_of, opponents.values()) if run is not None]
     folders = dict.fromkeys(str(split_run(name).folder.resolve()) for name in names)
-    row = {"kind": kind, "command": list(command), "runs": list(folders)} | more | here()
+    row = {"kind": kind, "command": list(command), "runs": list(folders)}
+    row |= {"trained_with": _trained_with(folders)} | more | here()
     return row | {"date": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+
+
+def _trained_with(folders: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Of each run that tells: the versions of packages that trained it, which may not be ours."""
+    found = {}
+    for folder in folders:
+        with contextlib.suppress(ValueError):
+            found[folder] = read_config(Path(folder)).get("versions", {})
+    return found
 
 
 @contextlib.contextmanager

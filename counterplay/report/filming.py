@@ -44,14 +44,15 @@ def with_beliefs(
     if not run.protocols:
         scenario = replace(scenario, match=run.match)
     rules, known = known_to(env, scenario, roster)
-    roster, rules = informed(env, scenario, roster, run.seat, rules)
+    changes = any(name.startswith("switch") for name in names)
+    drift = drift_of(env, scenario) if changes else 0.0
+    roster, rules = informed(env, scenario, roster, run.seat, rules, drift)
     size = {"match": scenario.match, "most": MOST_SLOTS, "seed": seed, "known": rules}
     found = record_match(env, roster, run.seat, **size)
     watching = found.watching
     if rules is None:  # a pool tells what its rules had in mind, which nobody could see
         watching = watching._replace(hypotheses=None)
-    changes = any(name.startswith("switch") for name in names)
-    part = first_strip(watching, known, drift_of(env, scenario) if changes else 0.0)
+    part = first_strip(watching, known, drift)
     if part is None:
         return None
     strip = strip_of(part)

@@ -1,10 +1,13 @@
-"""Runs of several seeds compared as whole distributions: who improves on whom, and profiles."""
+"""Runs of several seeds compared as whole distributions: who improves on whom, and profiles; and
+whether a comparison of a run with itself finds what is not there.
+"""
 
 from collections.abc import Mapping
 from itertools import permutations
 
 import numpy as np
 
+from counterplay.evaluate.a_a import LEAST_SEEDS, MOST_FALSE, a_a, halves
 from counterplay.evaluate.profiles import performance_profile, probability_of_improvement
 from counterplay.report import diagrams
 from counterplay.report.adapting import ends_told
@@ -21,10 +24,16 @@ NEEDED = 3
 
 
 def comparisons(found: Measured, names: Mapping[int, str], mark: str) -> Section | None:
-    """Of runs with several seeds; None where there are not two of them."""
+    """Of runs with several seeds; None where there are not two of them, nor one of many."""
     scores = {i: _matrix(cells) for i, cells in found.returns.items() if len(cells) >= NEEDED}
+    blocks = [*_compared(scores, names, mark), *alike(scores, names)]
+    return Section("Comparisons", tuple(blocks)) if blocks else None
+
+
+def _compared(scores: Mapping[int, np.ndarray], names: Mapping[int, str], mark: str) -> list[Block]:
+    """Of two runs or more."""
     if len(scores) < 2:
-        return None
+        return []
     words = (
         "A score is the mean return of one seed against one opponent. The probability of "
         "improvement is the chance that a seed of the first run scores more than one of the "
@@ -36,8 +45,27 @@ def comparisons(found: Measured, names: Mapping[int, str], mark: str) -> Section
     few = [names[i] for i, x in scores.items() if len(x) < FEW_SEEDS]
     if few:
         words += f" Preliminary, of fewer than {FEW_SEEDS} seeds: {', '.join(few)}."
-    blocks: list[Block] = [Text(words), improvement(scores, names), profile(scores, names, mark)]
-    return Section("Comparisons", tuple(blocks))
+    return [Text(words), improvement(scores, names), profile(scores, names, mark)]
+
+
+def alike(scores: Mapping[int, np.ndarray], names: Mapping[int, str]) -> list[Block]:
+    """A/A of every run with seeds enough; nothing where none has."""
+    rows = []
+    for i, x in scores.items():
+        if len(x) >= LEAST_SEEDS:
+            found = a_a(halves(x))
+            told = f"{found.false:.1%}", f"{MOST_FALSE:.0%}", "yes" if found.sound else "no"
+            rows.append((names[i], *told, str(found.repetitions), str(len(x))))
+    if not rows:
+        return []
+    words = (
+        "A/A: the seeds of one run, dealt at random in two halves, are compared like two runs. "
+        "There is nothing to be found, so at a level of 5% a difference should be found about "
+        "that often. Where it is found more often than asked, differences of such runs are not to "
+        "be believed."
+    )
+    columns = ("run", "differences found", "at most asked", "sound", "halvings", "seeds")
+    return [Text(words), Table("A/A: a run compared with itself.", columns, tuple(rows))]
 
 
 def _matrix(cells: Cells) -> np.ndarray:

@@ -16,6 +16,7 @@ from counterplay.algos import ppo
 from counterplay.episodes.files import read_rows
 from counterplay.evaluate import by_protocol, published
 from counterplay.evaluate.by_protocol import curves, known_to, returns_of, scored
+from counterplay.evaluate.disjoint import opponent_digest
 from counterplay.evaluate.protocols import PROTOCOLS, protocol_of, scenario_for
 from counterplay.evaluate.published import References
 from counterplay.evaluate.scenarios import SCENARIOS
@@ -91,6 +92,55 @@ def test_what_is_saved_is_what_is_printed_and_rows_make_its_means(asked):
             assert sum(here) == 12 and set(np.asarray(rows["focal"])[here]) == {0}
 
 
+@pytest.mark.parametrize("policy", ["grim", "pool:train"])
+def test_who_sat_there_is_told_by_number_whatever_the_set(tmp_path, policy):
+    """Of several sets in one file each row decodes to a rule of the set that its label names."""
+    command = f"eval {policy} --env {PD} --protocol unseen seen --matches 24 --out {tmp_path}/out"
+    assert cli.main(command.split()) == 0
+    mine = {"grim"} if policy == "grim" else set(members("matrix", "train"))
+    digests: dict[str, set[str]] = {}
+    for name in ("unseen-v1", "seen-v1"):
+        result = json.loads((tmp_path / "out" / name / "result.json").read_text())
+        rows = read_rows(tmp_path / "out" / name / "rows.parquet")
+        who, of = result["opponents"], result["opponent_sets"]
+        assert set(who) == set(of) and {"self", *PROTOCOLS[name].sets} == set(of.values())
+        met: dict[str, set[str]] = {}
+        for label, me, other in zip(
+            rows["label"], rows["opponent_id_0"], rows["opponent_id_1"], strict=True
+        ):
+            assert of[str(me)] == "self" and who[str(me)] in mine
+            assert of[str(other)] == label.partition(",")[0]
+            met.setdefault(of[str(other)], set()).add(who[str(other)])
+        for way in PLAYS:
+            for of_set, one in result["plays"][way]["sets"].items():
+                assert met[of_set] >= {x["name"] for x in one["opponents"]}
+        assert all(each <= set(members("matrix", of_set)) for of_set, each in met.items())
+        assert {i for i in who if of[i] != "self"} == set(result["opponent_digests"])
+        for i, digest in result["opponent_digests"].items():
+            assert digest == opponent_digest(who[i], "matrix")
+            digests.setdefault(of[i], set()).add(digest)
+    assert set(digests) == {"held-out", "near", "train"}
+    assert sum(map(len, digests.values())) == len(set.union(*digests.values()))
+
+
+def test_every_opponent_is_named_with_its_own_returns(tmp_path):
+    """always_cooperate earns what it must against each held-out rule, by the number in the rows."""
+    command = f"eval always_defect:tremble=0 --env {PD} --protocol unseen --matches 60"
+    assert cli.main([*command.split(), "--out", str(tmp_path / "out")]) == 0
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    rows = read_rows(tmp_path / "out/rows.parquet")
+    told = zip(rows["label"], rows["opponent_id_1"], rows["return_0"], strict=True)
+    each: dict[tuple[str, str], list[float]] = {}
+    for label, other, earned in told:
+        each.setdefault((label, result["opponents"][str(other)]), []).append(earned)
+    for way, play_ in result["plays"].items():
+        for name, one in play_["sets"].items():
+            for line in one["opponents"]:
+                mine = each[f"{name}, {way}", line["name"]]
+                assert len(mine) == line["matches"]
+                assert np.mean(mine) == pytest.approx(line["mean"])
+
+
 def test_a_run_keeps_its_result_and_reports_go_on(tmp_path, capsys):
     game, folder = "matrix:pd,horizon=2", tmp_path / "r1"
     folder.mkdir()
@@ -105,6 +155,9 @@ def test_a_run_keeps_its_result_and_reports_go_on(tmp_path, capsys):
     saved = json.loads(path.read_text())
     assert saved["checkpoints"][f"run:{folder}"]["steps"] == 0
     assert saved["runs"] == [str(folder.resolve())]
+    trained = json.loads((folder / "config.json").read_text())["versions"]
+    assert saved["trained_with"] == {str(folder.resolve()): trained} and trained["jax"]
+    assert saved["opponents"] == {"0": f"run:{folder}"} and saved["opponent_sets"] == {"0": "self"}
     (read,), notes = read_evaluations(folder)
     assert read.result["protocol"] == "selfplay-v1" and notes == []
 

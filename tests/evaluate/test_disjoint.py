@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,11 +12,16 @@ import numpy as np
 import pytest
 from probes import Probe, State
 
-from counterplay.algos import Options, ppo
+from counterplay import cli, verbs
+from counterplay.algos import Options, dqn, ppo
+from counterplay.episodes import from_rollout
+from counterplay.episodes.files import read_rows
 from counterplay.evaluate.disjoint import check, family, marks, opponent_digest, start_key
 from counterplay.evaluate.returns import evaluate
 from counterplay.opponents.sets import NAMES, SETS
 from counterplay.pools import roster_of
+from counterplay.runs import checkpoints, read_config
+from counterplay.runs.buffers import stores_of
 
 TOLD: set[bytes] = set()
 
@@ -152,6 +158,73 @@ def test_starts_in_two_sets_are_told():
     found["held-out"] = found["held-out"]._replace(starts=found["train"].starts)
     with pytest.raises(ValueError, match=r"train and held-out have start keys in common: 0, 1"):
         check(found)
+
+
+LINE = (
+    "train dqn --env matrix:pd,horizon=4 --lanes 12 --slots 8 --steps 1920 --widths 4 --replay 4096"
+    " --start 96 --passes 1 --batch 8 --seat 0=self --json"
+)
+
+
+def trained(name: str, folder: Path, patch: pytest.MonkeyPatch) -> tuple[set[str], set[str]]:
+    """Names of all who are in the buffer of a training against a set, and of all in its rows.
+
+    A buffer keeps no numbers of opponents: they are written down as it is filled, with the moves,
+    by which it is known again.
+    """
+    moves, ids = [], []
+
+    def note(made: Any, who: Any) -> None:
+        moves.append(np.asarray(made))
+        ids.append(np.asarray(who))
+
+    def told(scheme: Any, slots: Any, **more: Any) -> Any:
+        jax.debug.callback(note, slots["actions"], slots["opponent_id"])
+        return from_rollout(scheme, slots, **more)
+
+    patch.setattr(dqn, "from_rollout", told)
+    patch.setattr(verbs, "use_all_cores", lambda game="": None)
+    assert cli.main(f"{LINE} --seat 1=pool:{name} --out {folder}".split()) == 0
+    jax.effects_barrier()
+    row = read_config(folder)
+    found = checkpoints.latest(folder, row["run_id"], (checkpoints.BUFFER,), lambda text: None)
+    assert found is not None
+    (store,) = stores_of(found).values()
+    kept = np.squeeze(np.asarray(store.slots["actions"]))  # [L, T, N], of one seed
+    written = np.concatenate(moves, -2)
+    whole = written.shape[-2]
+    np.testing.assert_array_equal(kept[:, :whole], written.reshape(kept[:, :whole].shape))
+    assert np.asarray(store.slots["filled"]).sum() == kept[:, :whole, 0].size
+    columns: dict[str, Any] = {}
+    for file in sorted((folder / "episodes.parquet").glob("*.parquet")):
+        for column, x in read_rows(file).items():
+            columns.setdefault(column, []).extend(np.asarray(x).tolist())
+    rows = {i for column, x in columns.items() if column.startswith("opponent_id") for i in x}
+    names = row["opponents"]
+    return {names[i] for i in np.unique(np.concatenate(ids, -2))}, {names[i] for i in rows}
+
+
+@pytest.mark.parametrize("name", ["train", "held-out"])
+def test_what_a_training_keeps_is_of_its_set_alone(name, tmp_path, monkeypatch):
+    """No episode of another set is in its buffer or its rows; one of held-out rules is caught."""
+    buffer, rows = trained(name, tmp_path / "run", monkeypatch)
+    assert "self" in buffer and buffer == rows
+    others = buffer - {"self"}
+    assert others == set(SETS["matrix"][name]), "all of six were met, nobody else"
+    digests = {opponent_digest(text, "matrix") for text in others}
+    kept_out = {
+        opponent_digest(text, "matrix")
+        for other, texts in SETS["matrix"].items()
+        for text in texts
+        if other != "train"
+    }
+    assert len(digests) == 6
+    families_met = frozenset().union(*(family(text, "matrix") for text in others))
+    held_out = frozenset().union(*(family(t, "matrix") for t in SETS["matrix"]["held-out"]))
+    if name == "train":
+        assert not digests & kept_out and not families_met & held_out
+    else:
+        assert digests <= kept_out and families_met <= held_out
 
 
 def test_one_rule_has_one_digest_however_it_is_written():

@@ -20,6 +20,7 @@ from counterplay.types import NO_EVENT, NO_MOVE, View
 from counterplay.views import Last, cut_views
 
 BIG: Any = envs.make("pursuit")
+OPEN: Any = envs.make("pursuit:11x11,size=9,view=0,horizon=20")
 SMALL: Any = envs.make("pursuit:11x11,size=5,view=1,horizon=7")
 POOL = ("north", "west", "detour", "cycle", "least_used", "stubborn")
 TREMBLE = ":tremble=.2"
@@ -184,6 +185,118 @@ def test_equals_the_enumeration(seed):
     assert slots >= 4
 
 
+def follow(exact: Any, told: list[Any], each: Any = lambda carry, kind: None) -> Any:
+    """The carry after such a match; ``each`` is shown it on the way."""
+    begin, update = jax.jit(lambda c: exact.begin(c)), jax.jit(lambda *x: exact.update(*x))
+    carry = None
+    for kind, *seen in told:
+        carry = begin(carry) if kind == "begin" else update(carry, *seen)
+        each(carry, kind if kind == "begin" else bool(seen[-1].first))
+    return carry
+
+
+class Drifting(Enumeration):
+    """The same where after every slot somebody else may play, who has watched so far."""
+
+    drift, idle = 0.02, np.zeros(0)
+    joint: Any
+
+    def begin(self):
+        fresh = self.fresh
+        if not fresh:
+            self.idle = np.stack([self._turned(y) for y in range(len(self.rules))])
+        super().begin()
+        if fresh:
+            self.idle = self.joint.sum((2, 3, 4)) * len(self.rules)
+
+    def _turned(self, y):
+        out = np.zeros(4)
+        for exit in range(4):
+            for drawn in range(4):
+                seen = jnp.int32(exit), jnp.int32(self.event), jnp.asarray(self.used, jnp.int32)
+                turned = self.rules[y].behaviour.following(*seen, jnp.int32(drawn))
+                out[int(turned)] += self.idle[y, exit] / 4
+        return out
+
+    def update(self, before, action, after):
+        super().update(before, action, after)
+        here = self.joint.sum((0, 1, 2, 3))
+        self.joint *= 1 - self.drift
+        for y, rule in enumerate(self.rules):
+            around = bool(rule.behaviour.ways)
+            for w, way in enumerate(way_points(self.env.size)):
+                passed = (np.arange(self.env.cells) == way) | (not around)
+                new = self.drift / len(self.rules) / 4 * self.idle[y][:, None] * here
+                self.joint[y, :, w, 0] += np.where(passed, 0.0, new)
+                self.joint[y, :, w, 1] += np.where(passed, new, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "seed", "drift", "most"),
+    [
+        (("north", "south", "west"), 1, 0.02, 1e-5),  # each exit is of one type: nothing is shared
+        (POOL, 2, 0.02, 0.02),
+        (POOL, 4, 0.002, 0.002),
+    ],
+)
+def test_with_drift_it_nearly_equals_the_enumeration(names, seed, drift, most, monkeypatch):
+    rules = [opponents.make(name + TREMBLE, SMALL) for name in names]
+    monkeypatch.setattr(Drifting, "drift", drift)
+    exact, slow = pursuit_filter(SMALL, rules, drift=drift), Drifting(SMALL, rules)
+    told = list(play_match(SMALL, rules[seed % len(rules)], seed, 5))
+    turns = iter(told)
+
+    def same(carry, kind):
+        _, *seen = next(turns)
+        slow.update(*seen) if seen else slow.begin()
+        np.testing.assert_allclose(exact.told(carry), slow.told(), atol=most)
+        if kind == "begin" or not seen[-1].first:
+            np.testing.assert_allclose(exact.whereabouts(carry), slow.whereabouts(), atol=most)
+
+    follow(exact, told, same)
+
+
+def test_a_slot_by_hand():
+    """After the first slot: what a filter without drift holds, and as much of the prior."""
+    rules = [opponents.make(name + TREMBLE, SMALL) for name in POOL]
+    told = list(play_match(SMALL, rules[0], 1, 1))[:2]
+    filters = (pursuit_filter(SMALL, rules, drift=drift) for drift in (0.0, 0.05))
+    rigid, drifting = (np.asarray(exact.told(follow(exact, told))) for exact in filters)
+    # of six types one makes for the north and one for the west; four draw any exit
+    prior = np.array([*[1 / 6] * 6, 2 / 6, 1 / 6, 1 / 6, 2 / 6])
+    assert abs(rigid - prior).max() > 1e-3, "the slot tells something"
+    np.testing.assert_allclose(drifting, 0.95 * rigid + 0.05 * prior, atol=1e-5)
+
+
+@pytest.mark.parametrize(("drift", "noticed"), [(0.0, False), (0.02, True)])
+def test_a_change_between_episodes_is_noticed_with_drift(drift, noticed):
+    rules = [opponents.make(name + TREMBLE, SMALL) for name in ("north", "south")]
+    whole = opponents.make("switch:episode=8,first=north:tremble=.2,then=south:tremble=.2", SMALL)
+    exact, ends = pursuit_filter(SMALL, rules, drift=drift), []
+    keep = lambda carry, over: ends.append(float(exact.told(carry)[1])) if over is True else None
+    follow(exact, list(play_match(SMALL, whole, 1, 14)), keep)
+    assert ends[7] < 0.1 and len(ends) == 14, "eight episodes of the first"
+    assert ends[13] > 0.9 if noticed else ends[13] < 0.1
+
+
+@pytest.mark.parametrize(("drift", "noticed"), [(0.0, False), (0.005, True)])
+def test_a_change_within_an_episode_is_noticed_before_it_ends(drift, noticed):
+    rules = [opponents.make(name + TREMBLE, OPEN) for name in ("north", "south")]
+    whole = opponents.make("switch:at=30,first=north:tremble=.2,then=south:tremble=.2", OPEN)
+    exact, held, ends = pursuit_filter(OPEN, rules, drift=drift), [], []
+
+    def keep(carry: Any, over: Any) -> None:
+        if over != "begin":
+            held.append(float(exact.told(carry)[1]))
+            ends.append(over)
+
+    follow(exact, list(play_match(OPEN, whole, 1, 6)), keep)
+    last = ends.index(True, 30)
+    assert not any(ends[25:last]) and last == 34, "the change is in the middle of an episode"
+    assert held[29] < 0.1
+    assert held[last - 1] > 0.9 if noticed else held[last - 1] < 0.1
+
+
 @cache
 def watched() -> tuple[Any, Any]:
     """2,000 matches of the training pool in the full game."""
@@ -234,3 +347,8 @@ def test_pools_it_cannot_follow_are_refused(names, mix, said):
     rules = [opponents.make(name, SMALL) for name in names]
     with pytest.raises(ValueError, match=said):
         pursuit_filter(SMALL, rules, mix)
+
+
+def test_no_chance_of_a_change_is_refused():
+    with pytest.raises(ValueError, match=r"drift is the chance of a change.* found 1\.5"):
+        pursuit_filter(SMALL, [opponents.make("north", SMALL)], drift=1.5)

@@ -169,6 +169,65 @@ def test_equals_the_enumeration(env, who, seed):
     assert slots >= 24
 
 
+class Drifting(Enumeration):
+    """The same where after every episode somebody else may play, who has watched so far."""
+
+    drift, slots, idle = 0.02, 0, np.zeros(0)
+
+    def begin(self):
+        fresh, turned = self.fresh, np.zeros((len(self.rules), 4))
+        for y, rule in enumerate(self.rules if not fresh else ()):
+            for aim in range(4):
+                public = jnp.int32(self.event[1]), jnp.int32(self.event[0])
+                turned[y, int(rule.behaviour.following(jnp.int32(aim), *public))] += self.idle[
+                    y, aim
+                ]
+        super().begin()
+        self.idle = self.joint.sum(2) * len(self.rules) if fresh else turned
+
+    def update(self, before, action, after):
+        super().update(before, action, after)
+        self.slots += 1
+        if after.first:
+            stays = (1 - self.drift) ** self.slots
+            both = stays * self.joint.sum(2) + (1 - stays) * self.idle / len(self.rules)
+            self.joint[:], self.slots = 0, 0
+            self.joint[:, :, 0] = both
+
+
+@pytest.mark.parametrize("who", [4, 6])
+def test_with_drift_it_equals_the_enumeration(who):
+    rules = pool(ENV, ":tremble=.2")
+    exact = scissors_filter(ENV, rules, least=0.0, drift=Drifting.drift)
+    slow, carry, rigid = Drifting(ENV, rules), None, scissors_filter(ENV, rules, least=0.0)
+    begin, update = jax.jit(lambda c: exact.begin(c)), jax.jit(lambda *x: exact.update(*x))
+    for kind, *told in play_match(ENV, rules[who], 1, 4):
+        if kind == "begin":
+            carry = begin(carry)
+            slow.begin()
+        else:
+            carry = update(carry, *told)
+            slow.update(*told)
+        np.testing.assert_allclose(exact.told(carry), slow.told(), atol=5e-5)
+    assert rigid.drift == 0 and exact.drift == Drifting.drift
+
+
+@pytest.mark.parametrize(("drift", "noticed"), [(0.0, False), (0.01, True)])
+def test_a_change_is_noticed_with_drift(drift, noticed):
+    """Of two kinds, seen wherever they go, the second takes over after six episodes."""
+    rules = [opponents.make(f"{name}:tremble=.2", FULL) for name in ("rock", "mixed")]
+    text = "switch:episode=6,first=rock:tremble=.2,then=mixed:tremble=.2"
+    exact = scissors_filter(FULL, rules, mix=0.01, drift=drift)
+    begin, update = jax.jit(lambda c: exact.begin(c)), jax.jit(lambda *x: exact.update(*x))
+    carry, ends = None, []
+    for kind, *seen in play_match(FULL, opponents.make(text, FULL), 1, 8):
+        carry = begin(carry) if kind == "begin" else update(carry, *seen)
+        if seen and seen[-1].first:
+            ends.append(float(exact.told(carry)[1]))
+    assert ends[5] < 0.1 and len(ends) == 8
+    assert ends[7] > 0.9 if noticed else ends[7] < 0.1
+
+
 @cache
 def watched() -> Any:
     """1,000 matches of the training pool, their states pruned as usual."""

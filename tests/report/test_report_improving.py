@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from synthetic_runs import ROWS, make_run
 
-from counterplay.report import exporting
-from counterplay.report.blocks import Image, Table
+from counterplay.evaluate.a_a import a_a, halves
+from counterplay.report import exporting, improving
+from counterplay.report.blocks import Image, Table, Text
 from counterplay.report.improving import comparisons
 from counterplay.report.measure import Cell, Measured
 from counterplay.report.read import read_run
@@ -43,6 +45,35 @@ def test_runs_of_few_seeds_are_not_compared_so():
     assert comparisons(measured(three), {0: "A"}, "") is None
     same = comparisons(measured(three, three), {0: "A", 1: "B"}, "")
     assert same is not None and same.blocks[1].rows[0][1] == "0.500"  # pyright: ignore
+
+
+def test_a_run_of_many_seeds_is_compared_with_itself(monkeypatch):
+    rng = np.random.default_rng(0)
+    many = [tuple(rng.normal(size=2).tolist()) for _ in range(24)]
+    section = comparisons(measured(many), {0: "A"}, "")
+    assert section is not None and [type(b) for b in section.blocks] == [Text, Table]
+    table = section.blocks[1]
+    assert isinstance(table, Table)
+    ((name, false, most, sound, halvings, seeds),) = table.rows
+    assert (name, most, sound, halvings, seeds) == ("A", "8%", "yes", "200", "24")
+    expected = a_a(halves(np.array(many)))
+    assert false == f"{expected.false:.1%}" and 0 < expected.false <= 0.08
+    # a procedure that always finds something is not hidden by the table
+    monkeypatch.setattr(improving, "a_a", lambda draw: a_a(draw, lambda a, b: 0.01))
+    section = comparisons(measured(many), {0: "A"}, "")
+    assert section is not None and section.blocks[1].rows[0][1:4] == ("100.0%", "8%", "no")  # pyright: ignore
+
+
+def test_too_few_seeds_have_no_a_a():
+    eleven, twelve = [(float(k), 1.0) for k in range(11)], [(float(k), 1.0) for k in range(12)]
+    assert comparisons(measured(eleven), {0: "A"}, "") is None
+    assert comparisons(measured(twelve), {0: "A"}, "") is not None
+    both = comparisons(measured(eleven, twelve), {0: "A", 1: "B"}, "")
+    assert both is not None
+    captions = [b.caption for b in both.blocks if isinstance(b, Table)]
+    assert captions == ["Probability of improvement.", "A/A: a run compared with itself."]
+    (row,) = [b for b in both.blocks if isinstance(b, Table)][1].rows
+    assert row[0] == "B" and row[-1] == "12"
 
 
 def test_the_file_has_a_task_an_opponent_and_a_run_a_seed(tmp_path):

@@ -1,0 +1,65 @@
+"""Figures that the results in ``benchmarks/`` have to reach, whoever makes them anew."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from counterplay.evaluate.scenarios import scenario_of
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+GAMES = ("matrix:pd", "matrix:stag", "race", "coordination", "pursuit", "scissors")
+"""Whose scenarios were made for adapting to pay."""
+MEASURED = {"greenberg": 288.4, "iocainebot": 254.6, "randbot": -0.4}
+"""What bots earned on average over all 43, themselves included, in three matches a pair."""
+MEASURED_MATCHES = 3
+
+
+def result(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{name}.json").read_text())["result"]
+
+
+BAYES = {x["scenario"]: x for x in result("adaptation")["rows"] if x["player"] == "bayes"}
+
+
+def test_every_game_made_for_adapting_is_among_the_results():
+    assert {scenario_of(game).name for game in GAMES} <= set(BAYES)
+
+
+@pytest.mark.parametrize("scenario", BAYES)
+def test_exact_inference_by_hand_adapts_as_its_reference(scenario):
+    score = BAYES[scenario]["score"]
+    assert score is not None, "no score is a miss"
+    estimate, low, high = score
+    assert low <= estimate <= high
+    assert 0.9 <= estimate <= 1.1
+
+
+def test_the_online_agent_reaches_the_bar_of_its_class():
+    found = result("study_roshambo")
+    assert found["agent"] == "context_mixture" and found["throws"] == 1000
+    assert found["matches"] >= 20 and len(found["bots"]) == 43
+    each = {name: bot["returns"] for name, bot in found["bots"].items()}
+    means = {name: float(np.mean(returns)) for name, returns in each.items()}
+    whole = float(np.mean([*means.values()]))
+    assert whole == pytest.approx(found["all"]["population_return"], abs=1e-6)
+    assert whole >= 288, "population return, no match with itself"
+    worst = min(means, key=lambda name: means[name])
+    assert found["all"]["worst"] == worst and means[worst] >= -20
+    assert found["all"]["exploitability"] == pytest.approx(-means[worst], abs=1e-6)
+
+
+@pytest.mark.parametrize(("bot", "most"), [("greenberg", 6), ("iocainebot", 6), ("randbot", 5)])
+def test_bots_earn_what_was_measured_of_them(bot, most):
+    """Within 1.96 standard errors of the difference, those of fewer matches being wider; and never
+    further than ``most``."""
+    found = result("study_roshambo_bots")
+    assert found["throws"] == 1000 and found["matches"] >= 5 and len(found["rows"]) == 43
+    (row,) = [row for row in found["rows"] if row["bot"] == bot]
+    place = found["names"].index(bot)
+    assert np.mean(found["table"][place]) == pytest.approx(row["with_self"], abs=1e-6)
+    variance = row["error"] ** 2 * (1 + found["matches"] / MEASURED_MATCHES)
+    apart = abs(row["with_self"] - MEASURED[bot])
+    assert row["error"] > 0 and apart <= min(most, 1.96 * variance**0.5)
