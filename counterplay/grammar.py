@@ -3,15 +3,17 @@
 ``NAME`` (a rule) | ``run:PATH[@STEP][#SEED]`` | ``pool:FILE`` (one policy a line) |
 ``pool:SET`` (a set of the game's rules, such as train) | ``path.py:Name`` | ``roshambo:NAME`` |
 ``self`` (one learner shared by all such seats) | ``own`` (an independent learner a seat). A comma
-list deals several. Seats count from 0, ranges such as ``1..3`` include both ends.
+list deals several, to each seat apart; after ``alike:`` all seats with that list have the same one.
+Seats count from 0, ranges such as ``1..3`` include both ends.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 LEARNERS = ("self", "own")
+ALIKE = "alike:"
 SETS = ("train", "validation", "near", "held-out", "switch-known", "switch-unknown")
 """Sets of opponents that a game may have; ``pool:./train`` is a file of such a name."""
 
@@ -58,6 +60,17 @@ def split_list(text: str, inside: tuple[Path, ...] = ()) -> list[str]:
         else:
             members.append(piece.strip())
     return [m for member in members for m in _expand(member, inside)]
+
+
+def alike(seats: dict[int, str], names: Callable[[str], Sequence[str]]) -> Iterator[dict[int, str]]:
+    """The seats once for every member of an ``alike:`` list, who then sits at all of its seats."""
+    shared = next((text for text in seats.values() if text.startswith(ALIKE)), None)
+    if shared is None:
+        yield seats
+        return
+    for name in names(shared.removeprefix(ALIKE)):
+        one = {seat: name if text == shared else text for seat, text in seats.items()}
+        yield from alike(one, names)
 
 
 def set_of(member: str) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 from counterplay import opponents
 from counterplay.envs import game_of
 from counterplay.envs.hosting import host_native
-from counterplay.grammar import LEARNERS, set_of, split_list
+from counterplay.grammar import LEARNERS, alike, set_of, split_list
 from counterplay.grammar import read_seats as read_seats
 from counterplay.names import did_you_mean
 from counterplay.opponents.rule import Mixture, Rule
@@ -111,6 +111,10 @@ class _Deal:
 
     def tables(self, seats: dict[int, str]) -> Iterator[tuple[Chair, ...]]:
         """Every combination of chairs, or where those are too many, a rotation through them."""
+        for one in alike(seats, partial(named, env=self.env)):
+            yield from self._tables(one)
+
+    def _tables(self, seats: dict[int, str]) -> Iterator[tuple[Chair, ...]]:
         own = [seat for seat, text in sorted(seats.items()) if text == "own"]
         options = [self.options(text, seat, own) for seat, text in sorted(seats.items())]
         if math.prod(map(len, options)) <= MOST_TABLES:
@@ -134,8 +138,8 @@ def _rotation(*sizes: int) -> int:
     turns = math.lcm(*sizes)
     if turns > LONGEST_ROTATION:
         raise ValueError(
-            f"these lists would take turns at {turns} tables, and {LONGEST_ROTATION} are the "
-            f"most: make them as long as each other, or shorter"
+            f"these lists would take turns at {turns} tables, and {LONGEST_ROTATION} are the most: "
+            "make them as long as each other, or shorter"
         )
     return turns
 
@@ -155,8 +159,8 @@ def named(text: str, env: Env) -> list[str]:
 
 def find(text: str, env: Env, seat: int) -> Any:
     """The policy that one text names, for one seat of this game."""
-    if known := set_of(text):
-        return Mixture(tuple(opponents.make(m, env) for m in members(game_of(env), known)))
+    if set_of(text):
+        return Mixture(tuple(opponents.make(m, env) for m in named(text, env)))
     if text.startswith("run:"):
         return load_policy(text.removeprefix("run:"), env, seat)
     if plans := planned(text):
@@ -165,8 +169,7 @@ def find(text: str, env: Env, seat: int) -> Any:
     if ".py:" in text:
         policy = opponents.load_file(text, env)
         # in ordinary Python ``act`` takes the view and nothing else
-        host = len(signature(policy.act).parameters) == 1
-        if host:
+        if len(signature(policy.act).parameters) == 1:
             return HostSeat(partial(opponents.load_file, text, env))
         rehearse(policy, env, text)
         return policy
@@ -188,14 +191,13 @@ def rehearse(policy: Any, env: Env, text: str) -> None:
         return policy.act(act_key, memory, view, False)
 
     try:
-        view = view_shapes(env, needs_state(policy))
-        action = jax.eval_shape(move, jax.random.key(0), view).action
+        seen = view_shapes(env, needs_state(policy))
+        action = jax.eval_shape(move, jax.random.key(0), seen).action
     except Exception as error:
         raise ValueError(f"{text} cannot play {env}: {type(error).__name__}: {error}") from error
     if action.shape != () or not np.issubdtype(action.dtype, np.integer):
-        raise ValueError(
-            f"{text}: act must give one whole number, found {action.dtype}{list(action.shape)}"
-        )
+        found = f"{action.dtype}{list(action.shape)}"
+        raise ValueError(f"{text}: act must give one whole number, found {found}")
 
 
 def roster_of(env: Env, seats: dict[int, str], label: str = "") -> Roster:
@@ -206,10 +208,8 @@ def roster_of(env: Env, seats: dict[int, str], label: str = "") -> Roster:
 
 
 def roster_alone(env: Env, names: tuple[str, ...]) -> Roster:
-    """Each policy in all seats of tables of its own, labelled by its name.
-
-    Policies of one network form one bank and are called together; a run with several networks
-    has one member a seat.
+    """Each policy in all seats of tables of its own, labelled by its name; those of one network
+    are one bank and called together, a run with several has one member a seat.
     """
     groups: dict[Any, list[tuple[int, list[Any]]]] = {}
     for i, name in enumerate(names):
@@ -231,7 +231,7 @@ def roster_alone(env: Env, names: tuple[str, ...]) -> Roster:
             chairs = [Chair(index, member + k) for k in range(len(policies))]
             tables[i] = tuple(chairs * (env.num_seats // len(chairs)))
             member += len(chairs)
-    return Roster(tuple(kinds), tuple(tables[i] for i in range(len(names))), names)
+    return Roster(tuple(kinds), tuple(x for _, x in sorted(tables.items())), names)
 
 
 def roster_against(env: Env, focal: str | tuple[str, ...], others: tuple[str, ...]) -> Roster:

@@ -14,6 +14,7 @@ import pytest
 from counterplay import envs, pools, runs
 from counterplay.algos import ppo
 from counterplay.opponents.rule import Mixture, Rule
+from counterplay.opponents.sets import members
 from counterplay.pools import read_seats, roster_against, roster_alone, roster_of
 from counterplay.seats import Chair, Numbered, Roster
 
@@ -115,6 +116,21 @@ def test_rules_of_a_list_are_one_mixture_numbered_one_by_one():
     assert roster.tables == ((Chair(0, 0), Chair(1, 0), Chair(0, 0), Chair(1, 0)),)
     roster = roster_of(PD, {0: "grim,bully,random", 1: "tit_for_tat"})
     assert [kind.first_id for kind in roster.kinds] == [0, 3]
+
+
+def test_alike_seats_have_the_same_member_of_the_list():
+    env = envs.make("coordination,players=3,slack=2")
+    names = members("coordination", "train")
+    roster = roster_of(env, {0: "self", 1: "alike:pool:train", 2: "alike:pool:train"})
+    assert [table[0].kind for table in roster.tables] == [0] * len(names)
+    assert all(table[1] == table[2] for table in roster.tables)
+    sits = [roster.kinds[table[1].kind] for table in roster.tables]
+    assert [kind.name for kind in sits] == list(names)
+    assert [kind.first_id for kind in sits] == [1, 2, 3, 4, 5, 6, 7][: len(names)]
+    # other lists are dealt apart from them
+    several = roster_of(env, {0: "alike:random,cycle", 1: "alike:cycle", 2: "alike:random,cycle"})
+    named = [[several.kinds[chair.kind].name for chair in table] for table in several.tables]
+    assert named == [["random", "cycle", "random"], ["cycle", "cycle", "cycle"]]
 
 
 def test_runs_of_a_list_are_a_bank_and_every_combination_gets_a_table(folders):
