@@ -52,6 +52,7 @@ class Case:
 
     @property
     def place(self) -> Scenario:
+        """The scenario, made on the spot for a game that is none."""
         return SCENARIOS.get(self.scenario) or scenario_for(self.scenario)
 
 

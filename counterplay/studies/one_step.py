@@ -93,6 +93,7 @@ class Lesson:
 
     @property
     def sizes(self) -> dict[str, int]:
+        """Those of the networks, by the names that the models have for them."""
         return {"hidden": self.hidden, "width": self.width, "token": self.token}
 
 

@@ -88,6 +88,8 @@ class OneStep(eqx.Module):
         return MODELS[self.model].begin(self.nets.model)
 
     def act(self, key: PRNGKeyArray, memory: Array, view: View, greedy: bool) -> Act:
+        """The move of the largest reward and value of what it leads to, on average over what the
+        others are expected to do; nothing is drawn but their moves."""
         functions, nets = MODELS[self.model], self.nets
         x = functions.see(nets.model, memory, view)
         chances = jnp.exp(expected(nets.moves, view.obs, view.public_legal[1:]))
