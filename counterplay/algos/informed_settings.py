@@ -17,9 +17,9 @@ class ReaderSettings:
     """Units of the reader's hidden layers."""
     reader_gru: int = 64
     """Units of the reader's recurrent layer; 0 for a reader of the present slot alone."""
-    reader_rate: float = 2e-3
+    reader_rate: float = 5e-3
     """Step size of Adam for the reader at the start; falls to 0."""
-    reader_epochs: int = 2
+    reader_epochs: int = 1
     """Passes of the reader over the places of an iteration."""
     reader_minibatches: int = 8
     """Parts of such a pass."""

@@ -33,14 +33,16 @@ from counterplay.settings import check_least
 
 Players = dict[str, tuple[str, dict[str, Any]]]
 """Name in a table -> an algorithm, and settings that are not those it has anyway."""
+MANY: dict[str, Any] = {"lanes": 128}
+"""Many small iterations: a scenario's steps are few."""
 PLAYERS: Players = {
-    "counterplay": ("counterplay", {}),
-    "goal_ppo": ("goal_ppo", {}),
-    "moa": ("moa", {"gru": 64}),
-    "liam": ("liam", {}),
-    "naive_om": ("naive_om", {}),
-    "ppo": ("ppo", {}),
-    "ppo-gru": ("ppo", {"gru": 64}),
+    "counterplay": ("counterplay", MANY),
+    "goal_ppo": ("goal_ppo", MANY),
+    "moa": ("moa", MANY | {"gru": 64}),
+    "liam": ("liam", MANY),
+    "naive_om": ("naive_om", MANY),
+    "ppo": ("ppo", MANY),
+    "ppo-gru": ("ppo", MANY | {"gru": 64}),
     "dqn": ("dqn", {}),
     "goal_dqn": ("goal_dqn", {}),
 }
