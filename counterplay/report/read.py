@@ -130,7 +130,7 @@ def read_run(folder: Path) -> Run:
     wall = _wall([row["seconds"] for row in rows if _number(row.get("seconds"))])
     told = name, folder, config, steps, metrics, wall, plain, (*notes, *more), protocols
     cost = [max((row[n] for row in rows if _number(row.get(n))), default=None) for n in COSTS]
-    return Run(*told, *cost, exploits)
+    return Run(*told, *cost, exploits=exploits)
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
