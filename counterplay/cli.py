@@ -16,6 +16,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("counterplay.verbs:train", "train agents: counterplay train ppo --env stag_hunt:4x4"),
     "eval": ("counterplay.play:evaluate", "let any policies play and print what they earn"),
     "xplay": ("counterplay.xplay:main", "let everyone play with everyone: a matrix of returns"),
+    "exploit": (
+        "counterplay.exploit:main",
+        "train a best response against a run: how exploitable it is",
+    ),
     "data": (
         "counterplay.data:main",
         "describe the episodes of a run or a file, and convert between them",

@@ -11,6 +11,7 @@ from counterplay.errors import GameError
 from counterplay.report import contents, improving, playing
 from counterplay.report.adapting import adaptation
 from counterplay.report.blocks import Document, Image, Section
+from counterplay.report.exploiting import exploited
 from counterplay.report.markdown import FIGURES, markdown
 from counterplay.report.measure import Measured, Play, check_opponents, measure
 from counterplay.report.modelling import film_strips, opponent_model
@@ -111,6 +112,7 @@ def build(
             playing.returns(found, mine, names, seed, mark),
             improving.comparisons(found, names, mark),
             playing.cross(found, names, mark),
+            exploited(mine, names),
             *by_protocol(mine, names, mark),
             films(found, mine, names) if found.films else None,
             what_it_plans(mine, found.thoughts, names),

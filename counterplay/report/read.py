@@ -64,6 +64,8 @@ class Run:
     """The most main memory that the training held, in MB."""
     parameters: int | None = None
     """Of the networks of one seed."""
+    exploits: tuple[Evaluation, ...] = ()
+    """Best responses against it, in the order in which they were trained."""
 
     @property
     def seeds(self) -> int:
@@ -103,6 +105,8 @@ class Run:
 
 
 COSTS = ("memory_mb", "parameters")
+EXPLOIT = "exploit"
+"""Kind of the results of best responses."""
 
 
 def read_run(folder: Path) -> Run:
@@ -120,12 +124,13 @@ def read_run(folder: Path) -> Run:
     metrics = {name: values for name, values in series.items() if np.isfinite(values).any()}
     found, more = read_evaluations(folder)
     protocols = tuple(one for one in found if _of_protocol(one.result))
-    plain = tuple(one for one in found if one not in protocols)
+    exploits = tuple(one for one in found if one.result.get("kind") == EXPLOIT)
+    plain = tuple(one for one in found if one not in (*protocols, *exploits))
     name = folder.resolve().name
     wall = _wall([row["seconds"] for row in rows if _number(row.get("seconds"))])
     told = name, folder, config, steps, metrics, wall, plain, (*notes, *more), protocols
     cost = [max((row[n] for row in rows if _number(row.get(n))), default=None) for n in COSTS]
-    return Run(*told, *cost)
+    return Run(*told, *cost, exploits=exploits)
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -151,12 +156,12 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def read_evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], list[str]]:
-    """What ``eval`` left in a run folder, by name, and which of it is damaged."""
+    """What ``eval`` and ``exploit`` left in a run folder, by name, and which of it is damaged."""
     found, notes = [], []
     for path in sorted(folder.glob("evaluations/*/result.json")):
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            if _of_protocol(result):
+            if _of_protocol(result) or result["kind"] == EXPLOIT:
                 found.append(Evaluation(path.parent.name, result))
                 continue
             if result["kind"] != "eval":
