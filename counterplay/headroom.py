@@ -4,6 +4,7 @@ one, exact inference and an oracle show.
 
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,11 +178,12 @@ def _best(rows: list[dict[str, Any]], name: str) -> tuple[int, str]:
 
 
 def summary(found: dict[str, Any], pool: str) -> dict[str, Any]:
-    """Means with intervals over blocks of matches, headroom and what exact inference gets of it."""
+    """Means with intervals over blocks of matches, headroom and what exact inference gets of it;
+    these are shares of what there is above random play, and NaN where there is nothing."""
     rows = found["sets"][pool]
     means: dict[str, Interval] = {name: t_interval(rows[name]["blocks"]) for name in NAMES}
     at = {name: float(x.estimate) for name, x in means.items()}
-    room = at["oracle"] - at["random"]
+    room = at["oracle"] - at["random"] if at["oracle"] > at["random"] else math.nan
     shares = (at["oracle"] - at["blind"]) / room, (at["filter"] - at["blind"]) / room
     pairs = list(itertools.pairwise(NAMES))
     ordered = all(means[a].low <= means[b].high for a, b in pairs)
@@ -195,8 +197,8 @@ def as_row(found: dict[str, Any], pool: str) -> dict[str, str]:
         name: f"{x.estimate:.3f} ± {(x.high - x.low) / 2:.3f}" for name, x in told["means"].items()
     }
     row = {"scenario": found["scenario"], "set": pool} | means
-    row |= {"headroom": f"{told['headroom']:.0%}", "filter - blind": f"{told['filter']:.0%}"}
-    return row
+    share = lambda x: "-" if math.isnan(x) else f"{x:.0%}"
+    return row | {"headroom": share(told["headroom"]), "filter - blind": share(told["filter"])}
 
 
 def show(found: dict[str, Any]) -> None:

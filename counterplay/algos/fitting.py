@@ -39,7 +39,8 @@ def fit_reader(
     def loss(reader, batch: Any):
         parts = jax.vmap(partial(loss_of, config, spec.env, reader))(batch)
         sums, counts = jax.tree.map(lambda x: x.sum(0), parts)
-        counts = jax.tree.map(lambda x: jnp.maximum(total(lax.stop_gradient(x)), 1.0), counts)
+        flat, back = ravel_pytree(counts)
+        counts = back(jnp.maximum(total(lax.stop_gradient(flat)), 1.0))
         means = jax.tree.map(jnp.divide, sums, counts)
         return sum(means.values()), means
 

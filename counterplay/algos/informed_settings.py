@@ -11,7 +11,7 @@ from counterplay.names import unknown
 class ReaderSettings:
     """Settings of a reader of the others, whatever its policy learns by."""
 
-    told_width: int = 32
+    told_width: int = 16
     """Units that read what is held of each other player, before they are added up."""
     reader_widths: tuple[int, ...] = (64,)
     """Units of the reader's hidden layers."""

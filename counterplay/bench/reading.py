@@ -56,8 +56,9 @@ class Case:
         return SCENARIOS.get(self.scenario) or scenario_for(self.scenario)
 
 
-_MANY: dict[str, Any] = {"lanes": 128, "reader_rate": 5e-3, "reader_epochs": 4}
-"""Many small iterations, and a reader that learns fast: its loss is a plain cross-entropy."""
+_MANY: dict[str, Any] = {"lanes": 128, "reader_epochs": 4, "reader_gru": 64, "told_width": 32}
+_MANY |= {"reader_rate": 5e-3}
+"""Many small iterations, and a reader that learns much: its loss is a plain cross-entropy."""
 _CODES: dict[str, Any] = _MANY | {"types_from": "moves", "types": 8, "goals": "none"}
 _TYPES: dict[str, Any] = _MANY | {"temper": True}
 _BOARD: dict[str, Any] = _TYPES | {"around": True, "goals": "none"}
