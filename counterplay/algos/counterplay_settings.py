@@ -49,8 +49,8 @@ class Config(goal_ppo.Config):
     """Passes over the places of an iteration."""
     world_minibatches: int = 16
     """Parts of such a pass."""
-    world_places: int = 1024
-    """Places from which each pass learns."""
+    world_places: int = 2048
+    """Places from which each pass learns; where there are fewer, from all."""
     value_width: int = 64
     """Units of each layer of the value of latents."""
     slow: float = 0.98

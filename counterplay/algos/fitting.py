@@ -33,7 +33,8 @@ def fit_reader(
     """
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members, places = study.acting.shape[:2]
-    size, number = minibatches_of(places, config.reader_places, config.reader_minibatches)
+    share = config.reader_places // (int(lax.psum(1, spec.axis)) if spec.axis else 1)
+    size, number = minibatches_of(places, share, config.reader_minibatches)
     rate = config.reader_rate * (1 - progress)
 
     def loss(reader, batch: Any):
