@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from counterplay import envs, opponents
+from counterplay.grammar import ALIKE
 from counterplay.names import did_you_mean
 from counterplay.settings import check
 from counterplay.terminal import tell, writable
@@ -130,7 +131,7 @@ def check_names(game: str, seats: Iterable[str], against: Iterable[str]) -> None
     """
     found = envs.look_up(game)
     for text in (*against, *(seat.partition("=")[2] for seat in seats)):
-        who = text.partition(":")[0].strip()
+        who = text.strip().removeprefix(ALIKE).partition(":")[0].strip()
         if found and who.isidentifier() and not did_you_mean(who, ("self", "own", "run", "pool")):
             opponents.check_name(who, found[0])
 

@@ -50,10 +50,10 @@ def split_list(text: str, inside: tuple[Path, ...] = ()) -> list[str]:
     """Splits a comma list, leaving the settings of a rule (``grim:tremble=.1,k=2``) whole.
 
     A pool is replaced by what its lines name; ``inside`` are the pools that led here. A set of the
-    game's stays as it is: only the game knows who is in it.
+    game's stays as it is: only the game knows who is in it. ``alike:`` before a list is left away.
     """
     members: list[str] = []
-    for piece in text.split(","):
+    for piece in text.removeprefix(ALIKE).split(","):
         name, equals, _ = piece.partition("=")
         if members and equals and name.strip().isidentifier():
             members[-1] += "," + piece
@@ -68,7 +68,9 @@ def alike(seats: dict[int, str], names: Callable[[str], Sequence[str]]) -> Itera
     if shared is None:
         yield seats
         return
-    for name in names(shared.removeprefix(ALIKE)):
+    for name in names(shared):
+        if name in LEARNERS:
+            raise ValueError(f"{name!r} learns and cannot share seats: found {shared!r}")
         one = {seat: name if text == shared else text for seat, text in seats.items()}
         yield from alike(one, names)
 

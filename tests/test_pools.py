@@ -11,8 +11,9 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from counterplay import envs, pools, runs
+from counterplay import cli, envs, play, pools, runs
 from counterplay.algos import ppo
+from counterplay.grammar import split_list
 from counterplay.opponents.rule import Mixture, Rule
 from counterplay.opponents.sets import members
 from counterplay.pools import read_seats, roster_against, roster_alone, roster_of
@@ -398,3 +399,14 @@ def test_many_policies_are_dealt_in_parts():
     assert max(len(r.tables) for r in rosters) <= pools.TABLES_AT_ONCE
     (roster,) = pools.rosters_across(HUNT, ("stay",) * 20, names[:20])
     assert len(roster.tables) == 20 * 20 * 4
+
+
+def test_alike_is_understood_wherever_names_are_typed(capsys, monkeypatch):
+    monkeypatch.setattr(play, "use_all_cores", lambda game="": None)
+    words = "eval --env coordination:narrow --seat 0=random --seat 1=alike:cycle,random"
+    assert cli.main([*words.split(), "--episodes", "8"]) == 0
+    assert cli.main([*words.replace("cycle", "cylce").split(), "--episodes", "8"]) == 2
+    assert "'cylce'" in capsys.readouterr().err
+    assert split_list("alike:run:a,run:b") == ["run:a", "run:b"]
+    with pytest.raises(ValueError, match="'self' learns and cannot share seats"):
+        roster_of(envs.make("matrix:pd"), {0: "alike:self,random", 1: "alike:self,random"})

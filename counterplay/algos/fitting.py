@@ -33,8 +33,7 @@ def fit_reader(
     """
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members, places = study.acting.shape[:2]
-    share = config.reader_places // (int(lax.psum(1, spec.axis)) if spec.axis else 1)
-    size, number = minibatches_of(places, share, config.reader_minibatches)
+    size, number = minibatches_of(places, here(config, spec), config.reader_minibatches)
     rate = config.reader_rate * (1 - progress)
 
     def loss(reader, batch: Any):
@@ -70,7 +69,12 @@ def fit_reader(
     return reader, opt, jax.tree.map(lambda x: x.mean(0), infos)
 
 
+def here(config: Any, spec: Spec) -> int:
+    """Places of a pass that this core has to draw, of those of all cores."""
+    return max(config.reader_places // (int(lax.psum(1, spec.axis)) if spec.axis else 1), 1)
+
+
 def minibatches_of(places: int, most: int, minibatches: int) -> tuple[int, int]:
     """Places in each minibatch of a pass over so many at most, and how many minibatches it has."""
     size = max(min(places, most) // minibatches, 1)
-    return size, min(minibatches, places // size)
+    return size, min(minibatches, min(places, most) // size)

@@ -15,13 +15,13 @@ class ReaderSettings:
     """Units that read what is held of each other player, before they are added up."""
     reader_widths: tuple[int, ...] = (64,)
     """Units of the reader's hidden layers."""
-    reader_gru: int = 48
+    reader_gru: int = 64
     """Units of the reader's recurrent layer; 0 for a reader of the present slot alone."""
     reader_rate: float = 5e-3
     """Step size of Adam for the reader at the start; falls to 0."""
     reader_epochs: int = 1
     """Passes of the reader over the places of an iteration."""
-    reader_minibatches: int = 4
+    reader_minibatches: int = 8
     """Parts of such a pass."""
     reader_places: int = 256
     """Places from which the reader learns in each pass, drawn anew every time, as many from each

@@ -47,6 +47,8 @@ PLAYERS: Players = {
     "goal_dqn": ("goal_dqn", {}),
 }
 POOLS = ("train", "held-out")
+SIZES = ("seed", "seeds", "steps", "match")
+"""Settings that a job tells by itself."""
 FORESEEN = ("others_nll", "others_top1")
 """Of those who predict moves, how well in the last tenth of the training."""
 
@@ -137,10 +139,12 @@ def _job(
 
 
 def settings(scenario: Scenario, algorithm: str, more: dict[str, Any]) -> dict[str, Any]:
-    """Those of the scenario that an algorithm has, and what a player adds."""
-    known = {f.name for f in fields(config_class(algorithm))}
+    """All that an algorithm has, but for its size: its own, those of the scenario, and what a
+    player adds. A result depends on them all, also where it has them anyway."""
+    usual = config_class(algorithm)()
+    known = {f.name: getattr(usual, f.name) for f in fields(usual) if f.name not in SIZES}
     given = {k: v for k, v in scenario.training.items() if k in known}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in (given | more).items()}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in (known | given | more).items()}
 
 
 def config_class(algorithm: str) -> Any:

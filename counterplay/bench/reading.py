@@ -57,7 +57,7 @@ class Case:
 
 
 _MANY: dict[str, Any] = {"lanes": 128, "reader_epochs": 4, "reader_gru": 64, "told_width": 32}
-_MANY |= {"reader_rate": 5e-3, "reader_minibatches": 8}
+_MANY |= {"reader_rate": 5e-3, "reader_places": 512}
 """Many small iterations, and a reader that learns much: its loss is a plain cross-entropy."""
 _CODES: dict[str, Any] = _MANY | {"types_from": "moves", "types": 8, "goals": "none"}
 _TYPES: dict[str, Any] = _MANY | {"temper": True}
