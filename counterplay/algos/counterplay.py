@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.dreaming import dreams, fit_policy
-from counterplay.algos.fitting import fit_reader, minibatches_of
+from counterplay.algos.fitting import fit_reader, here, minibatches_of
 from counterplay.algos.imagining import judged, model_loss, stretches
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.thinking import Mind, Model, Node, make_model, root_of, rows_of
@@ -262,7 +262,7 @@ def learn_more(
     info |= {f"{name}_right": 1 - x for name, x in wrong.items()}
     found = record["gain"], keep(happened), stretch.worth, stretch.acting
     trust, told = judged(config, *found, info, progress, total)
-    places = stretch.acting.shape[1], config.world_places
+    places = stretch.acting.shape[1], here(how, spec)
     kept = config.slow ** (
         config.world_epochs * minibatches_of(*places, config.world_minibatches)[1]
     )
