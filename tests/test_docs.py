@@ -153,8 +153,17 @@ def test_commands_in_the_pages_exist(path):
 
 def test_links_between_the_pages_lead_somewhere():
     for path in PAGES:
-        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-            assert (path.parent / link).exists(), f"{path.name}: {link}"
+        for link, place in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", path.read_text()):
+            page = path.parent / link if link else path
+            assert page.exists(), f"{path.name}: {link}"
+            if place:
+                assert place in headings(page), f"{path.name}: {link}#{place}"
+
+
+def headings(path: Path) -> set[str]:
+    """What the headings of a page are linked as."""
+    found = re.findall(r"^#+ (.*)$", path.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in found}
 
 
 @pytest.mark.parametrize(
