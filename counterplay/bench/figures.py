@@ -46,7 +46,8 @@ SUITE: dict[str, str] = {
     "references": "headroom",
     "adaptation": "bench adaptation --seeds 4",
     "blind": "bench blind",
-    "agents": "bench agents --scenarios race coordination --players goal_ppo ppo ppo-gru --seeds 2",
+    "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
+    " --seeds 4",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
     "reading": "bench reading --cases stag_hunt race pd-codes --seeds 1",
