@@ -47,7 +47,7 @@ SUITE: dict[str, str] = {
     "adaptation": "bench adaptation --seeds 4",
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
-    " --seeds 4",
+    " --seeds 10",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
     "reading": "bench reading --cases stag_hunt race pd-codes --seeds 1",
