@@ -66,8 +66,8 @@ def reached(scenario: Scenario, starts: int, seed: int) -> dict[str, Any]:
     chances, those from random tables, and the best one of certain moves that was found."""
     of = known_in(scenario)
     even = np.zeros((1, *tabular.uniform(of).shape))
-    drawn = 2 * np.random.default_rng(seed).normal(size=(starts, *even.shape[1:]))
-    worth = [tabular.value(of, x) for x in tabular.ascended(of, np.concatenate([even, drawn]))]
+    logits = np.concatenate([even, tabular.drawn(of, starts, seed)])
+    worth = [tabular.value(of, x) for x in tabular.ascended(of, logits)]
     certain = tabular.blind(of, seed=seed)[0]
     best = max(*worth, certain)
     return {

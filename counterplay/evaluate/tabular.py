@@ -154,9 +154,13 @@ def mixed(of: Known, starts: int = 2 * STARTS, seed: int = 0) -> tuple[float, np
     Where one entry is met again and again, and tells situations apart that it may not, a mixed one
     may be better than any certain one: Singh et al. (1994).
     """
-    draw = np.random.default_rng(seed)
-    found = ascended(of, 2 * draw.normal(size=(starts, *uniform(of).shape)))
+    found = ascended(of, drawn(of, starts, seed))
     return max(((value(of, x), x) for x in found), key=lambda one: one[0])
+
+
+def drawn(of: Known, starts: int, seed: int) -> Float[np.ndarray, "S T J A"]:
+    """Logits of so many random tables, of standard deviation 2."""
+    return 2 * np.random.default_rng(seed).normal(size=(starts, *uniform(of).shape))
 
 
 def ascended(
