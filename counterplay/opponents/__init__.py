@@ -175,7 +175,12 @@ def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule
 
 
 def canonical(text: str, game: str | None) -> str:
-    """The same for every way to write one rule: all its settings, by name, defaults included."""
+    """The same for every way to write one rule: all its settings, by name, defaults included.
+
+    Of a player in ordinary Python, which may have none, its name.
+    """
+    if is_bot(text, game):
+        return ":".join(part.strip() for part in text.strip().split(":"))
     factory, settings = _read(text, game)
     whole = _defaults(factory) | settings
     for setting in ("first", "then") if factory.__name__ == "switch" else ():
