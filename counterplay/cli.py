@@ -60,8 +60,8 @@ Every verb has --help, and --json for programs. Who sits where:
   --seat 0=self --seat 1..3=random    seats count from 0; ranges include both ends
   --against nearest_stag random       each in turn fills every other seat
 A seat holds a rule's name, run:FOLDER, pool:FILE, pool:train (or validation, near, held-out: sets
-of the game's rules), path/to/file.py:Name, roshambo:NAME, self (one learner for all such seats) or
-own (an independent learner); a comma list deals several.
+of the game's rules), path/to/file.py:Name, roshambo:NAME, openspiel:cfr, self (one learner for all
+such seats) or own (an independent learner); a comma list deals several.
   eval runs/mine --protocol seen-v1   matches against such sets
 COUNTERPLAY_TRACEBACK=1 in the environment shows where an error came from.
 """

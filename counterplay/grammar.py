@@ -2,9 +2,9 @@
 
 ``NAME`` (a rule) | ``run:PATH[@STEP][#SEED]`` | ``pool:FILE`` (one policy a line) |
 ``pool:SET`` (a set of the game's rules, such as train) | ``path.py:Name`` | ``roshambo:NAME`` |
-``self`` (one learner shared by all such seats) | ``own`` (an independent learner a seat). A comma
-list deals several, to each seat apart; after ``alike:`` all seats with that list have the same one.
-Seats count from 0, ranges such as ``1..3`` include both ends.
+``openspiel:NAME`` | ``self`` (one learner shared by all such seats) | ``own`` (an independent
+learner a seat). A comma list deals several, to each seat apart; after ``alike:`` all seats with
+that list have the same one. Seats count from 0, ranges such as ``1..3`` include both ends.
 """
 
 import re

@@ -93,7 +93,7 @@ def evaluate(args: list[str]) -> int:
     named = list(dict.fromkeys([f"run:{run}", *chosen.against] if run else seated))
     members = [name for text in named for name in split_list(text)]
     game, match = set_up(chosen, members)
-    from counterplay.evaluate.results import opening
+    from counterplay.evaluate.results import digests, opening
     from counterplay.evaluate.returns import evaluate as play
     from counterplay.evaluate.rows import EpisodeRows
     from counterplay.evaluate.spent import Spent
@@ -108,6 +108,7 @@ def evaluate(args: list[str]) -> int:
         roster, env = seats_of(chosen, envs.make(game), focal)
     if learners_of(roster):
         raise ValueError("self and own learn, and eval does not train: name a rule or run:FOLDER")
+    who = {"opponents": roster.ids, "opponent_digests": digests(roster.ids, game, checkpoints)}
     folder = split_run(run).folder / "evaluations" / stamp() if run else None
     folder = folder if chosen.out is None else Path(chosen.out)
     rows = None if folder is None else EpisodeRows()
@@ -118,10 +119,9 @@ def evaluate(args: list[str]) -> int:
         size |= {"spent": spent, "most_lanes": PLANNING_LANES if plans else None}
         table = play(env, roster, chosen.episodes, **how, **size)
     found = {"env": game, "match": match, "policies": short_names(named), "given": named}
-    found |= {"rows": rows_as_json(table, roster), "env_errors": breaks.count}
+    found |= {"rows": rows_as_json(table, roster), "env_errors": breaks.count} | marks_found(roster)
     found |= {"planner": chosen.planner, "planning": spent.told()} if plans else {}
-    found |= marks_found(roster)
-    more = found | how | {"opponents": roster.ids, "checkpoints": checkpoints}
+    more = found | how | who | {"checkpoints": checkpoints}
     saved = None if folder is None else keep(folder, "eval", args, roster.ids, more, rows)
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))

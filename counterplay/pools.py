@@ -83,9 +83,10 @@ class _Deal:
         return chairs + self._mixture(rules) * (len(rules) if chairs else 1)
 
     def _found(self, name: str, seat: int) -> Any:
-        """The policy of a name; only a run may have another one for another seat."""
-        own = (run := run_of(name)) is not None and differs_by_seat(run)
-        where = (name, seat if own else 0)
+        """The policy of a name; some runs and bots have another one for another seat."""
+        run = run_of(name)
+        own = differs_by_seat(run) if run else opponents.differs_by_seat(name, game_of(self.env))
+        where = name, seat if own else 0
         if where not in self.policies:
             self.policies[where] = find(name, self.env, seat)
         return self.policies[where]
@@ -107,7 +108,7 @@ class _Deal:
         names = tuple(name for name, _ in rules)
         policy = rules[0][1] if len(rules) == 1 else Mixture(tuple(rule for _, rule in rules))
         fields = {"name": ",".join(names), "names": names, "policy": policy}
-        return [Chair(self.kind(names, len(rules), **fields), 0)]
+        return [Chair(self.kind((names, _shape(policy)), len(rules), **fields), 0)]
 
     def tables(self, seats: dict[int, str]) -> Iterator[tuple[Chair, ...]]:
         """Every combination of chairs, or where those are too many, a rotation through them."""
@@ -168,14 +169,13 @@ def find(text: str, env: Env, seat: int) -> Any:
         return read_planner(plans.planner).seated(agent, env, read_config(run.folder))
     if ".py:" in text:
         policy = opponents.load_file(text, env)
-        # in ordinary Python ``act`` takes the view and nothing else
-        if len(signature(policy.act).parameters) == 1:
+        if len(signature(policy.act).parameters) == 1:  # as in ordinary Python: the view alone
             return HostSeat(partial(opponents.load_file, text, env))
         rehearse(policy, env, text)
         return policy
     if opponents.is_bot(text, game_of(env)):
-        opponents.make_bot(text, env)  # what is wrong with it is told before anything is played
-        return HostSeat(partial(opponents.make_bot, text, env))
+        made = opponents.make_bot(text, env, seat)  # what is wrong with it is told before play
+        return made if isinstance(made, Rule) else HostSeat(partial(opponents.make_bot, text, env))
     name = text.partition(":")[0]
     if name not in opponents.names(game_of(env)) and (guess := did_you_mean(name, LEARNERS)):
         raise ValueError(f"unknown policy {text!r}{guess}")

@@ -190,6 +190,8 @@ def _model_rows(name: str, way: str, model: dict[str, Any]) -> list[tuple[str, .
         add(f"switches: {title}, by types", *pair)
         pair = [(switch.get(w) or {}).get(key) for w in ("surprise", "exact filter, surprise")]
         add(f"switches: {title}, by surprise", *pair)
+    for key, title in (("model", "hit ratio"), ("lift", "lift over the best cheap guess")):
+        add(f"subgoals: {title}", (model.get("subgoals") or {}).get(key), None)
     return rows
 
 

@@ -147,6 +147,8 @@ class Policy(Protocol):
     - ``types(memory, view) -> Float[M, Y]``: over each other's type
     - ``predict(memory, view) -> Float[M, A]``: log-probabilities of the others' moves
     - ``decode(memory, view) -> Float[M, Y, A]``: the same under each opponent type
+    - ``foresee(memory, view) -> Float[M, C]``: logits of the cell of the board to which each other
+      is on its way
     - ``hypotheses(memory, view) -> Float[Y, A]``: log-probabilities of this seat's moves under
       every rule of a known pool
     - ``member(memory) -> Int[]``: which of the policies of a mixture or bank this is

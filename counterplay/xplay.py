@@ -86,7 +86,8 @@ def main(args: list[str]) -> int:
     if rows.marks:
         found |= {"marks": rows.marks}
     folder = Path("runs", f"xplay-{stamp()}") if chosen.out is None else Path(chosen.out)
-    more = found | how | {"opponents": crossed.opponents, "checkpoints": crossed.checkpoints}
+    more = found | how | {"opponents": crossed.opponents, "opponent_digests": crossed.digests}
+    more |= {"checkpoints": crossed.checkpoints}
     saved = keep(folder, "xplay", args, crossed.opponents, more, rows)
     if chosen.json:
         print(json.dumps(found | {"saved": saved}))

@@ -14,6 +14,8 @@ import pytest
 from counterplay import cli, envs, play, runs
 from counterplay.algos import ppo
 from counterplay.episodes.files import read_rows
+from counterplay.evaluate.disjoint import opponent_digest
+from counterplay.runs.folder import commit
 
 PD = "matrix:pd,horizon=3"
 ALL_D = "always_defect:tremble=0"
@@ -118,6 +120,10 @@ def test_a_result_is_kept_in_the_run_with_its_episodes(run, answer):
     data = (run / "checkpoints" / "000000000000" / "policy.safetensors").read_bytes()
     played = {"steps": 0, "sha256": hashlib.sha256(data).hexdigest()}
     assert kept["checkpoints"] == {f"run:{run}": played}
+    assert kept["opponent_digests"] == {
+        i: opponent_digest(text, "matrix") for i, text in kept["opponents"].items()
+    }
+    assert kept["commit"] == commit(Path(cli.__file__).parents[1])
     rows = read_rows(folder / "rows.parquet")
     for row in printed["rows"]:
         mine = rows["label"] == row["label"]
@@ -148,6 +154,7 @@ def test_without_a_run_a_result_is_kept_where_it_is_asked_for(answer, tmp_path, 
     kept = json.loads((tmp_path / "a/b/result.json").read_text())
     assert kept["runs"] == [] and kept["policies"] == ["grim"]
     assert kept["opponents"] == {"0": "grim"} and kept["checkpoints"] == {}
+    assert kept["opponent_digests"] == {"0": opponent_digest("grim:tremble=.05", "matrix")}
     assert read_rows(tmp_path / "a/b/rows.parquet")["focal"].tolist() == [-1] * 8
 
 

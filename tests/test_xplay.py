@@ -13,6 +13,7 @@ import pytest
 from counterplay import cli, envs, play, runs
 from counterplay.algos import ppo
 from counterplay.episodes.files import read_rows
+from counterplay.evaluate.disjoint import opponent_digest
 
 PD = "matrix:pd,horizon=4"
 NICE, NASTY = "always_cooperate:tremble=0", "always_defect:tremble=0"
@@ -73,6 +74,8 @@ def test_a_matrix_is_kept_under_runs_with_its_episodes(answer):
     assert kept["kind"] == "xplay" and kept["command"][1:] == [*command.split(), "--json"]
     assert (kept["seed"], kept["greedy"], kept["runs"]) == (2, False, [])
     assert kept["opponents"] == {"0": NICE, "1": "random"}
+    digests = [opponent_digest(text, "matrix") for text in (NICE, "random:tremble=0.0")]
+    assert list(kept["opponent_digests"].values()) == digests and "commit" in kept
     rows = read_rows(folder / "rows.parquet")
     own = np.where(rows["focal"] == 0, rows["return_0"], rows["return_1"])
     for me, line in zip(found["policies"], found["cells"], strict=True):
@@ -93,6 +96,8 @@ def test_runs_bring_their_game_and_match_and_get_short_names(answer, here):
     assert kept["runs"] == [f"{here}/x/net", f"{here}/y/net"]
     assert kept["opponents"] == {"0": "grim", "1": one, "2": f"{two}#0"}
     assert list(kept["checkpoints"]) == [one, f"{two}#0"]
+    digests = kept["opponent_digests"]
+    assert list(digests) == ["0", "1", "2"] and len(set(digests.values())) == 3
     assert all(
         one["steps"] == 0 and len(one["sha256"]) == 64 for one in kept["checkpoints"].values()
     )

@@ -15,6 +15,7 @@ from counterplay.evaluate import published
 from counterplay.evaluate.adaptation import LEAST_HEADROOM
 from counterplay.evaluate.beside import informed
 from counterplay.evaluate.curves import adaptation_curve
+from counterplay.evaluate.foreseeing import came_true
 from counterplay.evaluate.marks import by_label
 from counterplay.evaluate.opponent_model import measures
 from counterplay.evaluate.others import Known, number, over_matches, plain
@@ -110,6 +111,7 @@ def meet(
     for rows in into:
         note(rows, roster, told_apart, scenario.match)
     model = measures(w, known, roster.ids, drift=drift)
+    model["subgoals"] = came_true(w, getattr(env, "cells", None), model["why"])
     by_episode = returns_of(w, scenario.match)
     told = _returns(scenario, name, by_episode.mean(1), w, roster.ids)
     if marks := by_label(roster)[f"{name}, {way}"]:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from counterplay.envs import game_of
 from counterplay.envs.running import Breaks
-from counterplay.evaluate.results import opening
+from counterplay.evaluate.results import digests, opening
 from counterplay.evaluate.returns import Progress, evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.tally import Row
@@ -25,6 +26,8 @@ class Crossed(NamedTuple):
     """opponent_id of the rows -> policy."""
     checkpoints: dict[str, dict[str, Any]]
     """Of the runs among them, as ``results.opening`` tells it."""
+    digests: dict[int, str]
+    """opponent_id -> what is known of what plays; see ``results.digests``."""
 
 
 def cross_play(
@@ -65,8 +68,10 @@ def cross_play(
         each = evaluate(stage(env, roster), roster, episodes, **settings)
         found |= {row.label: row for row in each}
         opponents |= roster.ids
+    opponents = dict(sorted(opponents.items()))
     cells = tuple(tuple(found[f"{mine} | {theirs}"] for theirs in names) for mine in names)
-    return Crossed(names, cells, dict(sorted(opponents.items())), checkpoints)
+    known = digests(opponents, game_of(env), checkpoints)
+    return Crossed(names, cells, opponents, checkpoints, known)
 
 
 def _shifted(progress: Progress, before: int, rest: int) -> Progress:

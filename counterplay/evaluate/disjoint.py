@@ -17,9 +17,11 @@ from counterplay import opponents
 from counterplay.evaluate.returns import EVALUATION
 from counterplay.names import listed, unknown
 from counterplay.opponents.sets import families
+from counterplay.planning.naming import planned, read_planner
 from counterplay.runs import split_run
 from counterplay.runs.checkpoints import POLICY, at_step, latest
 from counterplay.runs.folder import read_config
+from counterplay.runs.policies import Which
 from counterplay.terminal import say
 
 TRAIN, VALIDATION, HELD_OUT = "train", "validation", "held-out"
@@ -93,9 +95,12 @@ def family(text: str, game: str | None) -> frozenset[str]:
     return frozenset(families(text))
 
 
-def opponent_digest(text: str, game: str | None) -> str:
-    """The same for all that plays alike by its making, however it is written or where it lies."""
-    return hashlib.sha256(_content(text, game)).hexdigest()[:12]
+def opponent_digest(text: str, game: str | None, policy: str | None = None) -> str:
+    """The same for all that plays alike by its making, however it is written or where it lies.
+
+    ``policy`` is the SHA-256 of a run's file of networks; by default that of its checkpoint now.
+    """
+    return hashlib.sha256(_content(text, game, policy)).hexdigest()[:12]
 
 
 def start_key(seed: int, evaluation: bool) -> str:
@@ -105,21 +110,28 @@ def start_key(seed: int, evaluation: bool) -> str:
     return np.asarray(jr.key_data(whole)).tobytes().hex()
 
 
-def _content(text: str, game: str | None) -> bytes:
+def _content(text: str, game: str | None, policy: str | None) -> bytes:
+    if plans := planned(text):
+        return f"{read_planner(plans.planner)!r}+".encode() + _content(plans.run, game, policy)
     if text.startswith("run:"):
         which = split_run(text.removeprefix("run:"))
-        run_id = read_config(which.folder)["run_id"]
-        if which.step is None:
-            checkpoint = latest(which.folder, run_id, (POLICY,), say)
-        else:
-            checkpoint = at_step(which.folder, run_id, which.step, (POLICY,))
-        if checkpoint is None:
-            raise ValueError(f"{text} has no checkpoint yet: nothing of it can play")
-        return f"{checkpoint.about['files'][POLICY]['sha256']}#{which.seed}".encode()
+        return f"{policy or _policy(text, which)}#{which.seed}".encode()
     if ".py:" in text:
         path, _, name = text.rpartition(":")
         return name.encode() + b"\n" + Path(path).read_bytes()
     return opponents.canonical(text, game).encode()
+
+
+def _policy(text: str, which: Which) -> str:
+    """SHA-256 of the file of networks with which a run would sit down now."""
+    run_id = read_config(which.folder)["run_id"]
+    if which.step is None:
+        checkpoint = latest(which.folder, run_id, (POLICY,), say)
+    else:
+        checkpoint = at_step(which.folder, run_id, which.step, (POLICY,))
+    if checkpoint is None:
+        raise ValueError(f"{text} has no checkpoint yet: nothing of it can play")
+    return checkpoint.about["files"][POLICY]["sha256"]
 
 
 def _shared(one: Mapping, other: Mapping) -> list[str]:

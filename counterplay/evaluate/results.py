@@ -3,11 +3,13 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from counterplay.envs import look_up
 from counterplay.episodes.files import write_rows
+from counterplay.evaluate.disjoint import opponent_digest
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.planning.naming import run_of
 from counterplay.runs import read_config, split_run
@@ -50,6 +52,25 @@ def opening(names: Iterable[str]) -> Iterator[dict[str, dict[str, Any]]]:
     yield found
     after = _checkpoints(before)
     found |= {name: one for name, one in before.items() if after.get(name) == one}
+
+
+def digests(
+    opponents: Mapping[int, str], game: str | None, checkpoints: Mapping[str, dict[str, Any]]
+) -> dict[int, str]:
+    """Of each player, by its number, the digest of what it plays; see ``opponent_digest``.
+
+    ``game`` is any text that names the game, None one that is not listed. A run is left out whose
+    checkpoint is not among those that ``opening`` found.
+    """
+    found, listed = {}, look_up(game) if game else None
+    game = listed[0] if listed else None
+    for i, text in opponents.items():
+        run = run_of(text)
+        if run is None:
+            found[i] = opponent_digest(text, game)
+        elif (one := checkpoints.get(f"run:{run}")) is not None:
+            found[i] = opponent_digest(text, game, one["sha256"])
+    return found
 
 
 def _checkpoints(names: Iterable[str]) -> dict[str, dict[str, Any]]:

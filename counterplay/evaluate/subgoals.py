@@ -96,12 +96,14 @@ def subgoal_hits(
     present: Bool[np.ndarray, "*b T"],
     train_state: Int[np.ndarray, "V F"],
     *,
+    asked: Bool[np.ndarray, "*b T"] | None = None,
     seed: int = 0,
 ) -> Hits:
     """Hit ratio of decoded subgoals, and of copy-present, random future and most frequent.
 
     ``logits`` decode the subgoal held in each slot, F objects of C cells. ``train_state`` is states
-    of training, one a row. ValueError where the state never changes, so nothing can be hit.
+    of training, one a row. Only slots that are ``asked`` count, by default all. ValueError where
+    the state never changes, so nothing can be hit.
     """
     guesses = (
         most_likely_cells(logits),
@@ -110,6 +112,8 @@ def subgoal_hits(
         most_frequent(train_state, state),
     )
     each = [hits(guess, state, present) for guess in guesses]
+    if asked is not None:
+        each = [np.where(asked, x, np.nan) for x in each]
     slots = int((~np.isnan(each[0])).sum())
     if not slots:
         raise ValueError(

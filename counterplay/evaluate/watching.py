@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.errors import GameError
+from counterplay.evaluate.records import recorded
 from counterplay.evaluate.returns import EVALUATION, LONGEST_CHUNK, Progress, alike
 from counterplay.opponents.rule import Mixture
 from counterplay.rollout import Chunk, Lanes, blame, collect, faults, open_lanes
@@ -27,6 +28,7 @@ from counterplay.types import Act, Env, Memory, View
 RULES = 0x121E5
 """Folded into a policy's key for the rules that watch beside it."""
 FOCAL = ("log_probs", "predict", "belief", "types", "decode", "exact_types", "exact_predict")
+FOCAL += ("foresee",)
 """What is kept of the policy under evaluation."""
 OTHERS = {"truth": "log_probs", "hypotheses": "hypotheses"}
 """What is kept of the others, and as what policies tell it."""
@@ -102,6 +104,10 @@ class Watching(NamedTuple):
     """[B, T, M, Y]."""
     decode: np.ndarray | None = None
     """What it takes each of its types to do, log-probabilities [B, T, M, Y, A]."""
+    foresee: np.ndarray | None = None
+    """Logits of the cell to which each other is on its way, [B, T, M, C]."""
+    place: np.ndarray | None = None
+    """Where each other is, as its own observation begins, [B, T, M]; where there is ``foresee``."""
     exact_types: np.ndarray | None = None
     exact_predict: np.ndarray | None = None
     """The same of an exact inference beside it, which sees no more than it does."""
@@ -264,37 +270,14 @@ def told_of(seating: Seating, seats: np.ndarray, chunk: Chunk) -> dict[str, Arra
     here = np.arange(seating.lanes)[:, None]
     stream["legal"] = stream["avail_actions"]
     seated = ("actions", "legal", "alive", "reward", "returns", "event", "goal")
-    for name in (*seated, "type_id", "mode", "opponent_id"):
-        told[name] = jnp.moveaxis(jnp.moveaxis(stream[name], 2, 1)[here, turned], 1, 2)
+    turn = lambda x: jnp.moveaxis(jnp.moveaxis(x, 2, 1)[here, turned], 1, 2)
+    told |= {name: turn(stream[name]) for name in (*seated, "type_id", "mode", "opponent_id")}
     mine = {name: (name, turned[:, :1]) for name in FOCAL}
     theirs = {name: (tells, turned[:, 1:]) for name, tells in OTHERS.items()}
     for name, (tells, chairs) in (mine | theirs).items():
-        found = _recorded(seating, chunk.records, tells, chairs)
+        found = recorded(seating, chunk.records, tells, chairs)
         if found is not None:
             told[name] = found[:, :, 0] if name in FOCAL else found
+    if "foresee" in told:
+        told["place"] = turn(stream["obs"][..., 0])[:, :, 1:]
     return told
-
-
-def _recorded(
-    seating: Seating, records: tuple[dict[str, Array], ...], name: str, chairs: np.ndarray
-) -> Array | None:
-    """What the policies on these chairs told, [L, T, chairs, ...]; None where nobody does.
-
-    NaN where one of them did not, or told something of another shape.
-    """
-    n = seating.num_seats
-    wanted = np.arange(seating.lanes)[:, None] * n + chairs
-    sits = [np.isin(places, wanted).any() for places in seating.places]
-    told = [r[name].shape for r, s in zip(records, sits, strict=True) if s and name in r]
-    if not told:
-        return None
-    _, _, slots, *shape = told[0]
-
-    def part(record: dict[str, Array], places: np.ndarray) -> Array:
-        if name in record and list(record[name].shape[3:]) == shape:
-            return record[name].astype(jnp.float32)
-        return jnp.full((*places.shape, slots, *shape), jnp.nan, jnp.float32)
-
-    parts = [part(r, p) for r, p in zip(records, seating.places, strict=True)]
-    each = seating.put(parts)  # [L, N, T, ...]
-    return jnp.moveaxis(each[np.arange(seating.lanes)[:, None], chairs], 1, 2)

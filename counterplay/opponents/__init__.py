@@ -125,9 +125,13 @@ BOTS: dict[str, dict[str, str]] = {
     "matrix": {
         "context_mixture": "counterplay.opponents.context_mixture:make",
         "roshambo": "counterplay.opponents.roshambo:make",
+        "openspiel": "counterplay.opponents.openspiel:make",
     },
 }
-"""Game -> name -> where a player in ordinary Python is made, of the game and what follows ``:``."""
+"""Game -> name -> where a player that is none of our rules is made, of the game and what follows
+``:``; it plays in ordinary Python, or as a rule."""
+BY_SEAT = ("openspiel",)
+"""Those of them that are made for one seat, as they play otherwise in another."""
 
 AGENTS: dict[str, str] = {"bayes": "counterplay.evaluate.bayes:bayes"}
 """Hand-written policies that are no rules, and are in no set."""
@@ -140,23 +144,31 @@ def names(game: str | None) -> list[str]:
 
 
 def bots(game: str | None) -> list[str]:
-    """The players in ordinary Python for a game, each as a seat names it."""
+    """The players for a game that are none of our rules, each as a seat names it."""
+    from counterplay.opponents.openspiel import SOLVERS
     from counterplay.opponents.roshambo import NAMES
 
-    each = {"roshambo": [f"roshambo:{name}" for name in NAMES]}
+    several = {"roshambo": NAMES, "openspiel": SOLVERS}
+    each = {owner: [f"{owner}:{name}" for name in known] for owner, known in several.items()}
     return [text for name in BOTS.get(game or "", {}) for text in each.get(name, [name])]
 
 
 def is_bot(text: str, game: str | None) -> bool:
-    """Whether the text names a player in ordinary Python."""
+    """Whether the text names a player that is none of our rules."""
     return text.partition(":")[0].strip() in BOTS.get(game or "", {})
 
 
-def make_bot(text: str, env: "counterplay.types.Env") -> "counterplay.types.HostPolicy":
-    """The player in ordinary Python that the text names, made for this game."""
+def differs_by_seat(text: str, game: str | None) -> bool:
+    """Whether the text names a player that is made for one seat."""
+    return is_bot(text, game) and text.partition(":")[0].strip() in BY_SEAT
+
+
+def make_bot(text: str, env: "counterplay.types.Env", seat: int = 0) -> Any:
+    """The player that the text names, made for a seat: a ``Rule``, or else a ``HostPolicy``."""
     name, _, rest = (part.strip() for part in text.partition(":"))
     module_name, function_name = BOTS[game_of(env) or ""][name].split(":")
-    return getattr(import_module(module_name), function_name)(env, rest)
+    maker = getattr(import_module(module_name), function_name)
+    return maker(env, rest, seat) if name in BY_SEAT else maker(env, rest)
 
 
 def check_name(name: str, game: str | None) -> None:
@@ -175,7 +187,14 @@ def make(text: str, env: "counterplay.types.Env") -> "counterplay.opponents.rule
 
 
 def canonical(text: str, game: str | None) -> str:
-    """The same for every way to write one rule: all its settings, by name, defaults included."""
+    """The same for every way to write one rule: all its settings, by name, defaults included.
+
+    So of players that are none of our rules, some of which have a name alone.
+    """
+    if is_bot(text, game):
+        name, _, rest = (part.strip() for part in text.partition(":"))
+        module = import_module(BOTS[game or ""][name].split(":")[0])
+        return f"{name}:{getattr(module, 'canonical', str)(rest)}"
     factory, settings = _read(text, game)
     whole = _defaults(factory) | settings
     for setting in ("first", "then") if factory.__name__ == "switch" else ():

@@ -25,3 +25,15 @@ def any_of(moves: Bool[Array, " A"]) -> Float[Array, " A"]:
 
 def random(env: Env, tremble: float = 0.0) -> Rule:
     return Rule(Random(), tremble)
+
+
+class Fixed(eqx.Module):
+    """Draws every move anew with the same chances, whatever happens: one mixed strategy."""
+
+    chances: tuple[float, ...] = eqx.field(static=True)
+
+    def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:
+        return ()
+
+    def log_probs(self, memory: Memory, view: View) -> Float[Array, " A"]:
+        return jnp.log(jnp.array(self.chances))

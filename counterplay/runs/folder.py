@@ -1,20 +1,25 @@
 """Run folders: made once, never shared, with the settings of the run in config.json."""
 
 import json
+import os
 import secrets
+import subprocess
 import sys
 import time
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
+import counterplay
 from counterplay import __version__
 from counterplay.runs.disk import fsync_folder, write_whole
 
 CONFIG = "config.json"
+GIT_SECONDS = 10.0
 
 
 def new_folder(out: str | None, name: str) -> Path:
@@ -51,15 +56,36 @@ def stamp() -> str:
 
 
 def here() -> dict[str, Any]:
-    """What the same numbers come out of: versions, platform, kind and number of devices."""
+    """What the same numbers come out of: versions, commit, platform, kind and number of devices."""
     device = jax.devices()[0]
     return {
         "versions": {"counterplay": __version__}
         | {name: metadata.version(name) for name in ("jax", "jaxlib")},
+        "commit": commit(Path(counterplay.__file__).parents[1]),
         "platform": device.platform,
         "device": device.device_kind,
         "devices": jax.device_count(),
     }
+
+
+@cache
+def commit(checkout: Path) -> str:
+    """The commit that git has checked out there, with ``-dirty`` behind it if files differ from it.
+
+    Empty where that is no checkout, as of an installed package, or git cannot tell. Asked once.
+    """
+    if not (checkout / ".git").exists():  # a repository further up is somebody else's
+        return ""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty"]
+    command += ["--exclude=*"]  # no tag in its place
+    aside = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        found = subprocess.run(  # noqa: S603  (nothing in it was typed)
+            command, capture_output=True, text=True, timeout=GIT_SECONDS, env=aside
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
 
 
 def save_config(
