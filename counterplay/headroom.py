@@ -107,6 +107,7 @@ def _jobs(scenario: Scenario, chosen: Headroom) -> list[Job]:
     about = {"game": scenario.game, "match": scenario.match, "seat": scenario.seat}
     matches = chosen.matches or scenario.matches
     about |= {"training": scenario.training, "steps": steps, "matches": matches}
+    about |= scenario.measured
     about |= {pool: list(members(game, pool)) for pool in POOLS}
     return [
         Job(f"{scenario.file}-{pool}", about | {"pool": pool}, seed)

@@ -119,7 +119,7 @@ def _jobs(scenario: Scenario, bench: Adapting) -> list[Job]:
     game = scenario.game.partition(":")[0]
     about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
     about |= {"seat": scenario.seat, "train": list(members(game, "train"))}
-    about |= {"matches": bench.matches or scenario.matches}
+    about |= {"matches": bench.matches or scenario.matches} | scenario.measured
     settings = scenario.training | APART.get(scenario.name, {})
     training = {"training": settings, "steps": bench.steps or 3 * scenario.budget}
     seeds = range(bench.seed, bench.seed + bench.seeds)
@@ -149,16 +149,16 @@ def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
 
 def by_bayes(scenario: Scenario, matches: int) -> dict[str, Any]:
     """What bayes earns an episode, sampled and greedy, in the form of ``references.measure``."""
-    env, choosing, rows = envs.make(scenario.game), matches // 2, EpisodeRows()
+    env, rows = envs.make(scenario.game), EpisodeRows()
     seats = dict.fromkeys(range(env.num_seats), "pool:train") | {scenario.seat: "bayes"}
     # a matrix game does not say how often it will be played again, and it is planned for
     known = f"bayes:episodes={scenario.match}" if envs.game_of(env) == "matrix" else "bayes"
     bayes = opponents.make(known, env)
     roster = both_ways(roster_of(env, seats), scenario.seat, bayes)
-    episodes = (choosing + matches) * scenario.match
+    episodes = (matches // 2 + matches) * scenario.match
     evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)
-    found = rows.match_returns()
-    return {f"bayes, {way}": references.parted(found[way], choosing) for way in references.PLAYS}
+    found = rows.match_returns(scenario.balanced)
+    return {f"bayes, {way}": references.parted(found[way]) for way in references.PLAYS}
 
 
 def both_ways(roster: Roster, seat: int, policy: Any) -> Roster:

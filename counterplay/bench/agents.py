@@ -134,7 +134,7 @@ def _job(
     about |= {"settings": settings(scenario, *player)}
     about |= {pool: list(members(game, pool)) for pool in POOLS}
     about |= {"steps": bench.steps or scenario.budget}
-    about |= {"matches": bench.matches or scenario.matches}
+    about |= {"matches": bench.matches or scenario.matches} | scenario.measured
     return Job(f"{scenario.file}-{name}", about, seed)
 
 
@@ -201,12 +201,12 @@ def play(
     ways = [Way(agent, jnp.asarray(greedy)) for agent in agents for greedy in (False, True)]
     labels = tuple(f"{i}, {way}" for i in range(len(agents)) for way in references.PLAYS)
     roster = seated(roster_of(env, seats), scenario.seat, ways, labels)
-    choosing, rows = matches // 2, EpisodeRows()
-    episodes = (choosing + matches) * scenario.match
+    rows = EpisodeRows()
+    episodes = (matches // 2 + matches) * scenario.match
     evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)
-    found = rows.match_returns()
+    found = rows.match_returns(scenario.balanced)
     return [
-        {way: references.parted(found[f"{i}, {way}"], choosing) for way in references.PLAYS}
+        {way: references.parted(found[f"{i}, {way}"]) for way in references.PLAYS}
         for i in range(len(agents))
     ]
 

@@ -156,12 +156,11 @@ def measure(
     solo = game_of(scenario, pool, (), None if own else known)
     ways = [(i, mode, greedy) for i in range(len(nets)) for mode in modes for greedy in (0, 1)]
     made = [_reference(solo, nets[i], mode, bool(greedy)) for i, mode, greedy in ways]
-    choosing = matches // 2
-    rows = _matches(solo, made, choosing + matches, seed)
+    rows = _matches(solo, made, matches // 2 + matches, seed, scenario.balanced)
     found: list[dict[str, dict[str, Any]]] = [{} for _ in nets]
     for k, (i, mode, greedy) in enumerate(ways):
         name = f"{MODES[mode]}, {PLAYS[greedy]}"
-        found[i][name] = parted(rows[k], choosing)
+        found[i][name] = parted(rows[k])
     return found
 
 
@@ -206,11 +205,12 @@ def measure_random(scenario: Scenario, pool: str, net: Any, matches: int) -> lis
     solo = game_of(scenario, pool, (), game_of(scenario, "train", (), None).types)
     solo = replace(solo, narrow=False)
     one = _reference(solo, net, BLIND, False, random=True)
-    return blocks(_matches(solo, [one], matches)[0])
+    return blocks(_matches(solo, [one], matches, balanced=scenario.balanced)[0])
 
 
-def parted(returns: np.ndarray, choosing: int) -> dict[str, Any]:
-    """Of returns, one a match, the mean of so many of the first, and block means of the others."""
+def parted(returns: np.ndarray) -> dict[str, Any]:
+    """Of returns, one a match, the mean of the first third, and block means of the others."""
+    choosing = len(returns) // 3
     return {"choice": float(returns[:choosing].mean()), "report": blocks(returns[choosing:])}
 
 
@@ -224,8 +224,17 @@ def _reference(solo: Solo, net: Any, mode: int, greedy: bool, random: bool = Fal
     return Reference(net, solo.told, jnp.int32(mode), flag(greedy), flag(random))
 
 
-def _matches(solo: Solo, made: list[Reference], matches: int, seed: int = SEED) -> list[np.ndarray]:
-    """Mean return of an episode in every match of each policy."""
+def _matches(
+    solo: Solo, made: list[Reference], matches: int, seed: int = SEED, balanced: bool = False
+) -> list[np.ndarray]:
+    """Mean return of an episode in every match of each policy.
+
+    ``balanced`` plays as many with each member of the pool, one of each in turn.
+    """
+    if balanced:
+        count = len(solo.pool.rules)
+        one = lambda k: _matches(replace(solo, only=k), made, -(-matches // count), seed + k)
+        return [np.stack(each, 1).ravel() for each in zip(*map(one, range(count)), strict=True)]
     kind = Kind("reference", len(made), policy=bank(made))
     tables = tuple((Chair(0, i),) for i in range(len(made)))
     roster = Roster((kind,), tables, tuple(str(i) for i in range(len(made))))

@@ -78,10 +78,12 @@ class EpisodeRows:
         columns["ids"] = ids.reshape(-1, seats)[at].astype(np.int16)
         self._parts.append(columns)
 
-    def match_returns(self) -> dict[str, np.ndarray]:
+    def match_returns(self, balanced: bool = False) -> dict[str, np.ndarray]:
         """Label -> mean return of an episode in each match, of the focal seat, else of the first.
 
         Lane by lane, so that seats follow one another. Nothing where nothing was collected.
+        ``balanced`` keeps as many matches against each opponent, or each set of them, as there are
+        against the one that was met least, one of each in turn.
         """
         if not self._parts:
             return {}
@@ -91,7 +93,12 @@ class EpisodeRows:
         own = np.take_along_axis(returns, seat, 1)[:, 0].astype(np.float64)
         by_match, labels = own.reshape(-1, self._match).mean(1), columns["label"][:: self._match]
         codes = np.array([self._labels[label] for label in labels])
-        return {label: by_match[codes == code] for label, code in self._labels.items()}
+        found = {label: by_match[codes == code] for label, code in self._labels.items()}
+        if not balanced:
+            return found
+        ids = np.stack([x for name, x in columns.items() if name.startswith("opponent_id_")], 1)
+        ids = ids[:: self._match]
+        return {label: x[_in_turn(ids[codes == self._labels[label]])] for label, x in found.items()}
 
     def columns(self) -> dict[str, Any]:
         """Name -> one entry a row, lane by lane in the order in which they were played."""
@@ -113,3 +120,11 @@ class EpisodeRows:
             **{f"return_{i}": returns[:, i] for i in seats},
             **{f"opponent_id_{i}": ids[:, i] for i in seats},
         }
+
+
+def _in_turn(ids: np.ndarray) -> np.ndarray:
+    """Places of as many rows of each kind among these [matches, seats], kinds taking turns."""
+    _, kind = np.unique(ids, axis=0, return_inverse=True)
+    kind = kind.ravel()
+    least = np.bincount(kind).min()
+    return np.stack([np.flatnonzero(kind == k)[:least] for k in range(kind.max() + 1)], 1).ravel()

@@ -34,6 +34,17 @@ class Scenario:
     """Its published blind player is known to be too weak: no adaptation score is told."""
 
     @property
+    def balanced(self) -> bool:
+        """As many matches with each opponent are measured: one that always cooperates is worth many
+        times one that never does, and who is met how often would decide what is found."""
+        return self.tables
+
+    @property
+    def measured(self) -> dict[str, bool]:
+        """What a job has to say of it: results that were measured in another way are others."""
+        return {"balanced": True} if self.balanced else {}
+
+    @property
     def file(self) -> str:
         return self.name.replace(":", "-")
 

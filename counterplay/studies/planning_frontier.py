@@ -126,6 +126,7 @@ def jobs_of(chosen: PlanningFrontier) -> list[Job]:
     for place in chosen.places:
         about = place_of(place, chosen.steps)
         more = {"matches": chosen.matches or MATCHES, "lanes": LANES, "greedy": chosen.greedy}
+        more |= scenario_of(about["scenario"]).measured
         for planner in chosen.planners:
             for seed in seeds:
                 config = {"training": about, "planner": planner} | more
@@ -170,7 +171,10 @@ def measured(job: Job, out: Path, count: int, first: int) -> dict[str, Any]:
         env, roster, config["matches"] * scenario.match, seed=SEED, greedy=config["greedy"],
         match=scenario.match, rows=rows, spent=spent, most_lanes=config["lanes"],
     )  # fmt: skip
-    told = {"report": references.blocks(rows.match_returns()["it"]), "marks": rows.marks}
+    told = {
+        "report": references.blocks(rows.match_returns(scenario.balanced)["it"]),
+        "marks": rows.marks,
+    }
     return told | spent.told() | {"world_steps": world_steps(config["planner"], env.num_actions)}
 
 
