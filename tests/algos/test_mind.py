@@ -2,7 +2,7 @@
 
 A bet of one move against one other. Moves 0 and 1 bet on its next move, for 1 or -1, move 3 is
 safe and pays .5; each of them is the end. Move 2 costs .3 and asks: the other is seen to move, and
-a second bet may be made, or the safe move. Where nobody sits opposite move 0 pays 1 and move 1 -1.
+a second bet may be made, or the safe move. Where nobody sits opposite, every bet is lost.
 The world is learnt from play; what the other is expected to do is set by hand: what its type says.
 """
 
@@ -39,15 +39,16 @@ def played(key: Any) -> Window:
     bets = jnp.array([0, 1, SAFE])[jr.randint(mine_key, (2,), 0, 3)]
     mine = bets.at[0].set(jnp.where(asks, ASK, bets[0]))
     his = jnp.where(there, jr.randint(his_key, (2,), 0, 2), NO_MOVE)
-    right = jnp.where(mine == jnp.maximum(his, 0), 1.0, -1.0)
+    right = jnp.where(mine == his, 1.0, -1.0)
     reward = jnp.where(mine == ASK, PRICE, jnp.where(mine == SAFE, 0.5, right))
     on = asks & jnp.array([True, False])
     second = asks & jnp.array([False, True])
     alive = jnp.stack([jnp.ones(2, bool), jnp.broadcast_to(there, 2)], 1)
     may = jnp.array([[True] * 4, [True, True, False, False]])
     legal = jnp.where(second[:, None, None], may.at[0, ASK].set(False)[None], may[None])
+    place = jnp.stack([~second, second], 1)
     slots = slots_of(ENV, 2) | {
-        "obs": jnp.broadcast_to(jax.nn.one_hot(second.astype(int), 2, dtype=jnp.uint8)[:, None], (2, 2, 2)),
+        "obs": jnp.broadcast_to(place[:, None], (2, 2, 2)).astype(jnp.uint8),
         "actions": jnp.stack([mine, his], 1).astype(jnp.int32),
         "avail_actions": legal & alive[..., None],
         "reward": jnp.stack([reward, 0 * reward], 1),
@@ -86,7 +87,9 @@ def known() -> tuple[Mind, Any]:
 def belief(chances: Any) -> Any:
     """Over types, goals alike: [M, Y, G]."""
     goals = known()[0].reader.model.sizes[2]
-    return jnp.log(jnp.broadcast_to(jnp.array(chances)[None, :, None], (1, 2, goals)) / goals + 1e-9)
+    return jnp.log(
+        jnp.broadcast_to(jnp.array(chances)[None, :, None], (1, 2, goals)) / goals + 1e-9
+    )
 
 
 def planned(log_b: Any, there: bool = True, f: Functions | None = None, depth: int = 1) -> Any:
@@ -111,10 +114,11 @@ def test_the_world_is_known():
     for there, e in zip((True, False), latents, strict=True):
         node = Node(e, jnp.array([there]), jnp.array([[True, True, False, False]]), None)
         for his in (0, 1) if there else (NO_MOVE,):
-            came = jax.vmap(lambda a, his=his, node=node: mind.step(jr.key(0), node, a, jnp.array([his])))
+            came = jax.vmap(
+                lambda a, his=his, node=node: mind.step(jr.key(0), node, a, jnp.array([his]))
+            )
             told = came(jnp.arange(4))
-            wins = max(his, 0)
-            want = [1.0 if wins == 0 else -1.0, 1.0 if wins == 1 else -1.0, PRICE, 0.5]
+            want = [1.0 if his == 0 else -1.0, 1.0 if his == 1 else -1.0, PRICE, 0.5]
             np.testing.assert_allclose(told.reward, want, atol=0.1)
             assert (np.asarray(told.alive > 0.5) == [False, False, True, False]).all()
             assert told.legal[ASK].tolist() == [True, True, False, True]
@@ -163,6 +167,6 @@ def test_whoever_is_absent_is_not_bet_on():
     sure = planned(belief(SURE))
     assert sure.weights[1] == 1
     alone = [planned(belief(b), there=False) for b in (SURE, EVEN)]
-    np.testing.assert_allclose(alone[0].q, [1.0, -1.0, PRICE, 0.5], atol=0.15)
-    assert alone[0].weights[0] == 1
+    np.testing.assert_allclose(alone[0].q, [-1.0, -1.0, PRICE, 0.5], atol=0.15)
+    assert alone[0].weights[SAFE] == 1
     assert np.array_equal(alone[0].q, alone[1].q), "what is believed of nobody changes nothing"
