@@ -158,9 +158,10 @@ def of_several_trees(chosen: Planning) -> Planner:
         from counterplay.planning.tree import search
 
         *where, key = at
-        how = {"simulations": HOP_SIMULATIONS, "draws": 1, "gamma": 0.99, "how": "puct"}
-        one = lambda key: search(*functions, *where, key, **how)
-        return jax.tree.map(lambda x: x.mean(0), jax.vmap(one)(jr.split(key, HOP_TREES)))
+        settings = {"simulations": HOP_SIMULATIONS, "draws": 1, "gamma": 0.99}
+        tree = lambda *at: search(*functions, *at, how="puct", **settings)
+        plans = jax.vmap(lambda key: tree(*where, key))(jr.split(key, HOP_TREES))
+        return jax.tree.map(lambda x: x.mean(0), plans)
 
     return planner
 
