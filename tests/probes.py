@@ -186,6 +186,30 @@ class Bandit(Probe):
 
 
 @dataclass(frozen=True)
+class Parting(Probe):
+    """In the first slot action 1 of seat 0 pays it 1 and is the end; else there are three slots,
+    which pay .1 each. What seat 1 does changes nothing."""
+
+    num_seats = 2
+    obs_shape = (4,)
+
+    def step(self, state: State, actions: Int[Array, " N"]) -> tuple[State, TimeStep]:
+        time = jnp.where(self._leaves(state, actions), 3, state.time + 1)
+        after = state._replace(time=time.astype(jnp.int32))
+        return after, self._show(after, self.earns(state, actions))
+
+    def earns(self, state: State, actions: Int[Array, " N"]) -> Float[Array, " N"]:
+        return jnp.stack([jnp.where(self._leaves(state, actions), 1.0, 0.1), jnp.zeros(())])
+
+    def shows(self, state: State) -> dict[str, Any]:
+        obs = one_hot(state.time, 4)
+        return {"obs": jnp.stack([obs, obs]), "terminated": state.time >= 3}
+
+    def _leaves(self, state: State, actions: Int[Array, " N"]) -> Bool[Array, ""]:
+        return (state.time == 0) & (actions[0] == 1)
+
+
+@dataclass(frozen=True)
 class Cue(Probe):
     """A cue, 0 or 1, is seen in the first slot only; repeating it in the third pays 1."""
 
@@ -259,5 +283,6 @@ class Leavers(Probe):
 
 PROBES: tuple[Probe, ...] = (
     *(Clock(), Clock((1.0,)), Chain(), Chain(over=True), Departure(), OneLegal(), Bandit(), Cue()),
+    Parting(),
     *(Coin(), Leavers(), Leavers(over=False)),
 )

@@ -37,7 +37,7 @@ from counterplay.models.history import from_record
 from counterplay.models.values import Values
 from counterplay.models.world import world_of
 from counterplay.planning import Functions, Plan
-from counterplay.planning.latent import ignoring, letter, plan
+from counterplay.planning.latent import ignoring, likeliest, plan, staying
 from counterplay.planning.simulator import Thought
 from counterplay.types import Act, Env, Memory, View
 
@@ -130,8 +130,9 @@ class Agent(goal_ppo.Agent):
         if how.form == "even":
             actions, update = ignoring(actions, update)
         if how.form in ("letter", "arriving"):
-            step, actions = letter(step, actions)
-            rates = {"gamma": 1.0, "reward_weight": 0.0}
+            actions, rates = likeliest(actions), {"gamma": 1.0, "reward_weight": 0.0}
+        if how.form == "arriving":
+            step = staying(step)
         heat = how.temperature * jnp.maximum(net.spread, 1.0) / jnp.maximum(net.trust, 1e-6)
         root, log_b = self.root(slot, view)
         return plan(

@@ -14,7 +14,7 @@ class Config(goal_ppo.Config):
     plan: Literal["full", "even", "arriving", "letter", "none"] = "full"
     """What a move is worth: reward and value of what it leads to; the same, had the others no
     preference among their legal moves; the value of arriving there; to the letter, the value of
-    what is there, whoever has left; or no planning."""
+    what is there, none where I have left; or no planning."""
     depth: int = 1
     """Moves of mine that are planned."""
     samples: int = 2

@@ -26,7 +26,7 @@ from counterplay.maths import (
     chosen,
     lambda_returns,
     masked_log_softmax,
-    masked_mean,
+    masked_sum,
     sample_action,
 )
 from counterplay.planning.draws import drawn
@@ -151,7 +151,11 @@ def fit_policy(
     reading = Reading(lambda x: x, lambda n: n)
     mine = ppo.Learner(learner.net.policy, learner.optimiser)
     fitted, info = ppo.fit(how, reading, rows, mine, progress, key, spec.axis)
-    worth = jax.vmap(masked_mean)(dreamt.target, dreamt.there)
+    there = total(dreamt.there.sum((1, 2, 3)))
+    worth = total(jax.vmap(masked_sum)(dreamt.target, dreamt.there)) / jnp.maximum(there, 1)
     told = {"bad_updates": info["bad_updates"], "dreamt_return": worth}
-    told |= {"dreamt_kl": info["approx_kl"], "dreamt_there": dreamt.there.mean((1, 2, 3))}
+    told |= {
+        "dreamt_kl": info["approx_kl"],
+        "dreamt_there": there / total(jnp.float32(dreamt.there[0].size)),
+    }
     return fitted, told

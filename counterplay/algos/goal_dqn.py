@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import Options, Update, dqn, dqn_settings, goal_ppo, loops
@@ -191,7 +192,8 @@ def read(
     loss = partial(reader_loss, tuple(opponent_ids(spec.seating.kinds)))
     parts = learner.net.reader, learner.reading, study, progress, key
     reader, opt, info = fit_reader(loss, config.reading, spec, *parts)
-    return reader, opt, info | judged(study, chunk.records[index])
+    total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
+    return reader, opt, info | judged(study, chunk.records[index], total)
 
 
 def describe(config: Config, env: Env, roster: Roster, lent: bool = False) -> str:

@@ -260,7 +260,7 @@ def _learn_one(
         system.loss, config, spec, net.reader, learner.reading, study, progress, reader_key
     )
     info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
-    info |= told | judged(study, record)
+    info |= told | judged(study, record, total)
     if more is not None:
         info["added_reward"] = masked_mean(more, study.acting)
     net = eqx.tree_at(lambda n: (n.policy, n.reader), net, (fitted.net, reader))

@@ -22,7 +22,7 @@ class Latent:
     """Draws of the others' moves for each of mine, 0 for all there are."""
     form: str = "full"
     """full; even: full, had the others no preference among their moves; arriving: the value of
-    arriving alone; letter: to the letter, the value of what is there, whoever has left."""
+    arriving alone; letter: to the letter, the value of what is there, none where I have left."""
     trust: float | None = None
     """How much of a say plans have, 0 to 1; by default as the training came to trust them."""
     temperature: float | None = None

@@ -1,12 +1,13 @@
 """What readers of the others learn from: stretches of play as one place saw them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from counterplay.maths import chosen, masked_mean
+from counterplay.maths import chosen, masked_sum
 from counterplay.models.history import Seen, from_record
 from counterplay.rollout import Chunk
 from counterplay.seats import Seating
@@ -108,14 +109,16 @@ def paid_more(seating: Seating, index: int, chunk: Chunk, more: Float[Array, "K 
     return chunk._replace(slots=chunk.slots | {"reward": reward})
 
 
-def judged(study: Study, record: dict[str, Array]) -> dict[str, Array]:
-    """How well the moves were predicted while playing, before anything was learnt from them."""
+def judged(
+    study: Study, record: dict[str, Array], total: Callable[[Array], Array] = lambda x: x
+) -> dict[str, Array]:
+    """How well the moves were predicted while playing, before anything was learnt from them.
+    ``total`` sums over devices."""
     if "predicted" not in record:
         return {}
     log_p, counts = record["predicted"], study.moves != NO_MOVE
     right = jnp.argmax(log_p, -1) == study.moves
     nll = -jnp.maximum(chosen(log_p, study.moves), -50.0)
-    return {
-        "others_nll": masked_mean(nll, counts),
-        "others_top1": masked_mean(right.astype(jnp.float32), counts),
-    }
+    number = jnp.maximum(total(counts.sum()), 1)
+    mean = lambda x: total(masked_sum(x, counts)) / number
+    return {"others_nll": mean(nll), "others_top1": mean(right.astype(jnp.float32))}

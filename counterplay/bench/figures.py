@@ -50,6 +50,7 @@ SUITE: dict[str, str] = {
     " --seeds 10",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
+    "planning": "bench planning",
     "reading": "bench reading --cases stag_hunt race pd-codes --seeds 1",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",

@@ -13,6 +13,8 @@ from counterplay.console import read, table
 PLAYERS, ACTIONS = 4, 7
 """As in 4x4 stag hunt."""
 WIDTH = 64
+HOP_TREES, HOP_SIMULATIONS = 5, 200
+HOP = f"puct, {HOP_TREES} trees of {HOP_SIMULATIONS} simulations"
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,25 @@ def searching(how: str) -> Callable[[Planning], Planner]:
     return of
 
 
+def of_several_trees(chosen: Planning) -> Planner:
+    """As many trees a decision, and simulations in each, as HOP makes (Huang et al., 2024): every
+    tree for one draw of what the others are after, and the mean of what they say."""
+
+    def planner(functions: Any, *at: Any) -> Any:
+        import jax
+        import jax.random as jr
+
+        from counterplay.planning.tree import search
+
+        *where, key = at
+        settings = {"simulations": HOP_SIMULATIONS, "draws": 1, "gamma": 0.99}
+        tree = lambda *at: search(*functions, *at, how="puct", **settings)
+        plans = jax.vmap(lambda key: tree(*where, key))(jr.split(key, HOP_TREES))
+        return jax.tree.map(lambda x: x.mean(0), plans)
+
+    return planner
+
+
 def latent(samples: int, depth: int = 1) -> Callable[[Planning], Planner]:
     """A few moves ahead without a tree, so many draws of the others' moves for each of mine."""
 
@@ -169,6 +190,7 @@ ROWS: dict[str, tuple[Callable[[Planning], Subject], Callable[[Planning], Planne
     "gumbel": (networks, searching("gumbel")),
     "muzero": (networks, searching("muzero")),
     "puct": (networks, searching("puct")),
+    HOP: (networks, of_several_trees),
     "latent, one other, exact": (two_players, latent(0)),
     "latent, 4 draws": (networks, latent(4)),
     "latent, 8 draws": (networks, latent(8)),
@@ -176,6 +198,8 @@ ROWS: dict[str, tuple[Callable[[Planning], Subject], Callable[[Planning], Planne
     "gumbel, true simulator": (game, searching("gumbel")),
 }
 """Name -> what is planned with, and the planner."""
+BESIDE = "gumbel", "muzero", HOP
+"""Rows that the others are told beside."""
 
 
 def main(args: list[str]) -> int:
@@ -189,7 +213,7 @@ def main(args: list[str]) -> int:
     take_one_core()
     rows = [measure(chosen, name) for name in chosen.rows or ROWS]
     found = {"batch": chosen.batch, "simulations": chosen.simulations, "draws": chosen.draws}
-    found |= {"env": chosen.env, "seed": chosen.seed, "rows": rows}
+    found |= {"env": chosen.env, "seed": chosen.seed, "beside": list(BESIDE), "rows": rows}
     if chosen.json:
         print(json.dumps(found))
         return 0

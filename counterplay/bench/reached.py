@@ -76,7 +76,7 @@ def main(args: list[str]) -> int:
     if None in rows:
         return 1
     found = {"algorithm": bench.algorithm, "episodes": bench.episodes, "rows": rows}
-    found["planned_episodes"] = bench.planned_episodes
+    found |= {"planned_episodes": bench.planned_episodes, "seeds": bench.seeds}
     if bench.json:
         print(json.dumps(found))
         return 0

@@ -194,6 +194,17 @@ def reached(found: Any) -> list[dict[str, Any]]:
     ]
 
 
+def planning(found: Any) -> list[dict[str, Any]]:
+    """Decisions a second of processor time of planners, and how many times those of searches."""
+    speeds = {row["planner"]: row["decisions_a_processor_second"] for row in found["rows"]}
+    searches = [name for name in found["beside"] if name in speeds]
+    return [
+        {"planner": name, "decisions/s": f"{speed:,.0f}"}
+        | {f"times {search}": f"{speed / speeds[search]:.1f}" for search in searches}
+        for name, speed in speeds.items()
+    ]
+
+
 def world(found: Any) -> list[dict[str, Any]]:
     """How right a model of the game is, by the number of true joint moves it looks ahead."""
     rows, ways = [], ["likeliest", "drawn"]

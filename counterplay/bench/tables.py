@@ -266,6 +266,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "agents": study_tables.agents,
     "overhead": study_tables.overhead,
     "world": study_tables.world,
+    "planning": study_tables.planning,
     "reading": reading,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,

@@ -70,23 +70,29 @@ def plan(
     return Plan(q, weights / jnp.where(legal.any(), weights.sum(), 1.0))
 
 
-def letter(
-    step: Callable[..., Arrival], actions: Callable[..., Any]
-) -> tuple[Callable[..., Arrival], Callable[..., Float[Array, "M A"]]]:
-    """The same functions for the plain sum of P(e' | e, a_j, a_i) V(e') over e': the others make
-    the likeliest move each, and nobody leaves. To be used with ``gamma`` 1, ``reward_weight`` 0
-    and ``depth`` 1."""
+def likeliest(actions: Callable[..., Any]) -> Callable[..., Float[Array, "M A"]]:
+    """The same function for one who plans for the move a_j that is likeliest of each other.
+
+    With ``gamma`` 1, ``reward_weight`` 0 and ``depth`` 1 a move is then worth the plain sum of
+    P(e' | e, a_j, a_i) V(e') over e', to the letter, where the value of where I have left is 0.
+    """
+
+    def point(e: Any, belief: Any) -> Float[Array, "M A"]:
+        joint = _as_joint(actions(e, belief))
+        mixed = (joint.weight[:, None, None] * joint.chances).sum(0)
+        return jax.nn.one_hot(jnp.argmax(mixed, -1), mixed.shape[-1])
+
+    return point
+
+
+def staying(step: Callable[..., Arrival]) -> Callable[..., Arrival]:
+    """The same function had I never left, for a value of arriving, which knows of leaving."""
 
     def stays(*args: Any) -> Arrival:
         there = step(*args)
         return there._replace(alive=jnp.ones_like(there.alive))
 
-    def likeliest(e: Any, belief: Any) -> Float[Array, "M A"]:
-        joint = _as_joint(actions(e, belief))
-        mixed = (joint.weight[:, None, None] * joint.chances).sum(0)
-        return jax.nn.one_hot(jnp.argmax(mixed, -1), mixed.shape[-1])
-
-    return stays, likeliest
+    return stays
 
 
 def ignoring(

@@ -2,10 +2,12 @@
 
 import json
 
+import jax
+import numpy as np
 import pytest
 
 from counterplay import cli
-from counterplay.bench import planning
+from counterplay.bench import planning, study_tables
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +24,30 @@ def test_a_row_tells_its_speed(capsys):
     assert row["planner"] == "gumbel" and row["decisions_a_second"] > 0
     assert row["decisions_a_processor_second"] > 0
     assert (found["batch"], found["simulations"], found["draws"]) == (2, 3, 2)
+
+
+def test_the_table_tells_how_many_times_as_fast_as_searches():
+    speeds = {"gumbel": 10.0, planning.HOP: 0.5, "latent, 4 draws": 1234.0}
+    rows = [
+        {"planner": name, "decisions_a_processor_second": speed} for name, speed in speeds.items()
+    ]
+    shown = study_tables.planning({"beside": [*planning.BESIDE], "rows": rows})
+    last = {"planner": "latent, 4 draws", "decisions/s": "1,234"}
+    assert shown[-1] == last | {"times gumbel": "123.4", f"times {planning.HOP}": "2468.0"}
+    assert set(planning.BESIDE) <= set(planning.ROWS)
+
+
+def test_several_trees_agree_on_one_plan():
+    chosen = planning.Planning(batch=2)
+    subject = planning.networks(chosen)
+    one = jax.tree.map(lambda x: x[0], subject.decisions)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "HOP_SIMULATIONS", 4)
+        plan = planning.of_several_trees(chosen)(subject.functions, *one, jax.random.key(0))
+    assert plan.weights.shape == (planning.ACTIONS,)
+    assert float(plan.weights.sum()) == pytest.approx(1, abs=1e-5)
+    visits = np.asarray(plan.weights) * 4 * planning.HOP_TREES
+    assert visits == pytest.approx(visits.round(), abs=1e-3), "shares of the visits of all trees"
 
 
 def test_decisions_in_the_true_simulator_begin_where_games_do():

@@ -63,3 +63,13 @@ def test_bots_earn_what_was_measured_of_them(bot, most):
     variance = row["error"] ** 2 * (1 + found["matches"] / MEASURED_MATCHES)
     apart = abs(row["with_self"] - MEASURED[bot])
     assert row["error"] > 0 and apart <= min(most, 1.96 * variance**0.5)
+
+
+@pytest.mark.parametrize("row", ["latent, one other, exact", "latent, 4 draws"])
+def test_plans_are_as_much_faster_than_searches_as_promised(row):
+    found = result("planning")
+    assert found["simulations"] == 50
+    speeds = {row["planner"]: row["decisions_a_processor_second"] for row in found["rows"]}
+    hop = "puct, 5 trees of 200 simulations"
+    for search, least in (("gumbel", 4), ("muzero", 12), (hop, 150)):
+        assert speeds[row] >= least * speeds[search], search

@@ -8,7 +8,7 @@ import pytest
 
 from counterplay.maths import bayes_update
 from counterplay.planning import Arrival, Joint
-from counterplay.planning.latent import ignoring, letter, plan
+from counterplay.planning.latent import ignoring, likeliest, plan, staying
 from counterplay.types import NO_MOVE
 
 KEY = jr.key(0)
@@ -53,8 +53,9 @@ def test_a_seventy_thirty_other_is_planned_for_as_both():
     found = planned(matrix(pays), mixed)
     np.testing.assert_allclose(found.q, [1.0, 1.3], rtol=1e-6)
     assert jnp.argmax(found.weights) == 1
-    step, point = letter(matrix(pays), lambda e, b: mixed)
-    surely = planned(step, point)  # who plans for his likeliest move alone falls for it
+    surely = planned(
+        matrix(pays), likeliest(lambda e, b: mixed)
+    )  # who plans for his likeliest move alone falls for it
     np.testing.assert_allclose(surely.q, [10.0, 1.0])
 
 
@@ -220,9 +221,11 @@ def test_departure_ends_what_can_be_earned_and_imagined_moves_obey_the_rules():
     np.testing.assert_allclose(planned(gone, jnp.ones((1, 1)), **how).q, [0.0, 0.0])
 
 
-def test_the_plain_sum_over_values_misses_what_is_earned_by_leaving():
-    """A stag pays 5 and its hunter leaves; walking on is worth 1. To the letter, with a value of
-    what comes after, the stag is worth nothing; with the value of arriving it is worth 5."""
+@pytest.mark.parametrize("unknown", [0.0, 9.0, jnp.nan])
+def test_the_plain_sum_over_values_misses_what_is_earned_by_leaving(unknown):
+    """A stag pays 5 and its hunter leaves; walking on is worth 1. To the letter the stag is worth
+    nothing, whatever a value says of a place that was left and of which it has learnt nothing;
+    with the value of arriving, which knows of such places alone, it is worth 5."""
 
     def step(key, e, action, others):
         caught = (action == 1) & (others[0] == 1)
@@ -230,11 +233,12 @@ def test_the_plain_sum_over_values_misses_what_is_earned_by_leaving():
         return Arrival(caught.astype(jnp.float32), pays, stays, BOTH, jnp.ones(1, bool))
 
     hunts = jnp.array([[0.1, 0.9]])
-    plain, point = letter(step, lambda e, b: hunts)
+    point = likeliest(lambda e, b: hunts)
     how = {"gamma": 1.0, "reward_weight": 0.0, "temperature": 0}
-    after = planned(plain, point, value=lambda e, b: jnp.where(e > 0, 0.0, 1.0), **how)
-    np.testing.assert_array_equal(after.weights, [1.0, 0.0])
-    arriving = planned(plain, point, value=lambda e, b: jnp.where(e > 0, 5.0, 1.0), **how)
+    plain = planned(step, point, value=lambda e, b: jnp.where(e > 0, unknown, 1.0), **how)
+    np.testing.assert_array_equal(plain.q, [1.0, 0.0])
+    np.testing.assert_array_equal(plain.weights, [1.0, 0.0])
+    arriving = planned(staying(step), point, value=lambda e, b: jnp.where(e > 0, 5.0, 1.0), **how)
     np.testing.assert_array_equal(arriving.weights, [0.0, 1.0])
     full = planned(step, hunts, value=lambda e, b: jnp.where(e > 0, 0.0, 1.0), gamma=1.0)
     np.testing.assert_allclose(full.q, [1.0, 0.9 * 5 + 0.1], rtol=1e-6)
