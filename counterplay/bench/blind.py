@@ -19,6 +19,8 @@ from counterplay.settings import check_least
 
 NEAR = 0.01
 """Share of the best that a table may lack and count as having come as far."""
+BONUS = 1.0
+"""Paid for entropy at the start where gradients are urged to go on trying."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,20 @@ def main(args: list[str]) -> int:
 
 def reached(scenario: Scenario, starts: int, seed: int) -> dict[str, Any]:
     """What tables earn an episode against the training set: that to which gradients lead from even
-    chances, those from random tables, and the best one of certain moves that was found."""
+    chances, also with a bonus for entropy, those from random tables, and the best one of certain
+    moves that was found."""
     of = known_in(scenario)
     even = np.zeros((1, *tabular.uniform(of).shape))
     logits = np.concatenate([even, tabular.drawn(of, starts, seed)])
     worth = [tabular.value(of, x) for x in tabular.ascended(of, logits)]
-    certain = tabular.blind(of, seed=seed)[0]
-    best = max(*worth, certain)
+    (mixed,) = tabular.ascended(of, even, bonus=BONUS)
+    certain, urged = tabular.blind(of, seed=seed)[0], tabular.value(of, mixed)
+    best = max(*worth, certain, urged)
     return {
         "scenario": scenario.name,
         "random": tabular.value(of, tabular.uniform(of)) / scenario.match,
         "even": worth[0] / scenario.match,
+        "urged": urged / scenario.match,
         "starts": [x / scenario.match for x in worth[1:]],
         "certain": certain / scenario.match,
         "as_far": sum(x >= (1 - NEAR) * best for x in worth[1:]),

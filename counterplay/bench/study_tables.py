@@ -235,6 +235,7 @@ def blind(found: Any) -> list[dict[str, Any]]:
             "scenario": row["scenario"],
             "even chances": told(row["random"]),
             "gradients from them": told(row["even"]),
+            "and a bonus for entropy": told(row["urged"]),
             "from random tables, median": told(float(np.median(row["starts"]))),
             "best of these": told(max(row["starts"])),
             "within 1% of the best": f"{row['as_far']} of {len(row['starts'])}",

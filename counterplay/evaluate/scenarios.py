@@ -14,7 +14,7 @@ class Scenario:
     """A game against its sets of opponents, with the learner in seat ``seat``."""
 
     name: str
-    """GAME[:PRESET]-vK."""
+    """GAME[:PRESET][-once]-vK; ``once`` are matches of one episode."""
     game: str
     """As ``--env`` takes it."""
     match: int
@@ -32,6 +32,8 @@ class Scenario:
     """Tables stand beside networks among its references, as the repeated matrix games have them."""
     weak: bool = False
     """Its published blind player is known to be too weak: no adaptation score is told."""
+    beside: bool = False
+    """Published for comparison with another of the same game: benchmarks leave it out."""
 
     @property
     def balanced(self) -> bool:
@@ -60,6 +62,10 @@ _UNSEEN |= {"training": _MATCH | {"lanes": 128, "epochs": 4}}
 _SHORT: dict[str, Any] = _UNSEEN | {"budget": 500_000}
 """The same in less than half the slots."""
 _HIDDEN = "counterplay.evaluate.reading_hidden:"
+_SLACK: dict[str, Any] = {"training": _MATCH, "beside": True}
+"""Time to see where the others go before it is too late."""
+_ONCE: dict[str, Any] = {"match": 1, "matches": 4000, "beside": True}
+"""Nothing can be learnt of the others but within the episode."""
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -70,6 +76,14 @@ SCENARIOS: dict[str, Scenario] = {
         # many short episodes: whoever forgets between them has to start anew
         Scenario("matrix:pd-v2", "matrix:pd,horizon=5", 20, **_REPEATED, tables=True),
         Scenario("matrix:stag-v2", "matrix:stag,horizon=2", 50, **_REPEATED, tables=True),
+        Scenario("race:slack2-v1", "race:slack2", 20, **_SLACK),
+        Scenario("race:slack4-v1", "race:slack4", 20, **_SLACK),
+        Scenario("race-once-v1", "race:narrow", **_ONCE, training=_MATCH),
+        Scenario("coordination-once-v1", "coordination:narrow", **_ONCE, training=_MATCH),
+        Scenario("pursuit-once-v1", "pursuit", **_UNSEEN | _ONCE, reader=f"{_HIDDEN}pursuit"),
+        Scenario(
+            "scissors-once-v1", "scissors:short", **_SHORT | _ONCE, reader=f"{_HIDDEN}scissors"
+        ),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),
         Scenario("race-v2", "race:narrow", 20, training=_MATCH),

@@ -1,10 +1,9 @@
 """References of repeated matrix games in tables, without learning: oracle and blind.
 
 A match of some episodes is played with one of some rules, all equally likely. The oracle is exact,
-by backward induction against each rule. The best policy of what the game shows, which is the clock
-and the last joint move of this episode, has no such recursion, because one table has to do for all
-rules. It is searched for from many starts, and what is found is a lower bound. PPO may end far
-below it.
+by backward induction against each rule. The best policy of what the game shows, the clock and the
+last joint move of this episode, has no such recursion, as one table has to do for all rules. It is
+searched for from many starts: a lower bound. PPO may end far below it.
 
 Letters: ``Y`` rules, ``E`` episodes of a match, ``T`` rounds of an episode, ``J`` last joint moves
 (none yet, then mine and the other's), ``H`` values of what a rule remembers, ``A`` actions.
@@ -67,7 +66,7 @@ class Table(eqx.Module):
 
     def __call__(self, obs: Float[Array, " F"], _: Any) -> tuple[Array]:
         """Logits of the moves, from what ``Solo`` shows in one mode."""
-        types, horizon, *_rest, actions = self.does.shape
+        types, horizon, *_, actions = self.does.shape
         marks = actions + 1
         mine, other = obs[:marks].argmax(), obs[marks : 2 * marks].argmax()
         joint = jnp.where(mine == 0, 0, 1 + (mine - 1) * actions + other - 1)
@@ -128,9 +127,8 @@ def blind(of: Known, starts: int = STARTS, seed: int = 0) -> tuple[float, np.nda
 
     Coordinate ascent: round by round from the last, the table's moves are made the best ones for
     the situations that it meets there. In a match of one episode no such step can lose; over
-    several, where one entry is met again and again, it is kept only if it gains, and then single
-    entries are tried. It climbs from random tables and from those that leave the clock out, because
-    where it ends depends on where it began.
+    several it is kept only if it gains, and then single entries are tried. It climbs from random
+    tables and from those that leave the clock out, as where it ends depends on where it began.
     """
     draw = np.random.default_rng(seed)
     shape = uniform(of).shape
@@ -148,12 +146,8 @@ def blind(of: Known, starts: int = STARTS, seed: int = 0) -> tuple[float, np.nda
 
 
 def mixed(of: Known, starts: int = 2 * STARTS, seed: int = 0) -> tuple[float, np.ndarray]:
-    """The best of the tables, [T, J, A], to which gradients of the return in a match lead from
-    random ones, and what it earns there: a lower bound, too.
-
-    Where one entry is met again and again, and tells situations apart that it may not, a mixed one
-    may be better than any certain one: Singh et al. (1994).
-    """
+    """The best of the tables, [T, J, A], to which gradients lead from random ones: a bound, too.
+    Where one entry does for several situations a mixed one may be the best: Singh et al. (1994)."""
     found = ascended(of, drawn(of, starts, seed))
     return max(((value(of, x), x) for x in found), key=lambda one: one[0])
 
@@ -164,21 +158,26 @@ def drawn(of: Known, starts: int, seed: int) -> Float[np.ndarray, "S T J A"]:
 
 
 def ascended(
-    of: Known, logits: Float[np.ndarray, "S T J A"], steps: int = 1000
+    of: Known, logits: Float[np.ndarray, "S T J A"], steps: int = 1000, bonus: float = 0.0
 ) -> Float[np.ndarray, "S T J A"]:
-    """The tables to which so many of Adam's steps lead from each of those with these logits."""
+    """The tables to which so many of Adam's steps lead from each of those with these logits.
+
+    ``bonus`` is paid at the start per nat of a table's mean entropy, and falls to 0.
+    """
     adam = optax.adam(0.05)
 
-    def loss(x):
-        return -_earned(of, _chances(x)) / of.episodes
+    def loss(x, left):
+        chances = _chances(x)
+        entropy = -(chances * jnp.log(jnp.maximum(chances, LEAST))).sum(-1).mean()
+        return -_earned(of, chances) / of.episodes - left * bonus * entropy
 
-    def step(carry, _):
+    def step(carry, left):
         x, moments = carry
-        change, moments = adam.update(jax.grad(loss)(x), moments)
+        change, moments = adam.update(jax.grad(loss)(x, left), moments)
         return (x + change, moments), None
 
     def climb(x):
-        return _chances(lax.scan(step, (x, adam.init(x)), length=steps)[0][0])
+        return _chances(lax.scan(step, (x, adam.init(x)), 1 - jnp.arange(steps) / steps)[0][0])
 
     found = np.asarray(jax.jit(jax.vmap(climb))(jnp.asarray(logits, jnp.float32)), np.float64)
     return found / found.sum(-1, keepdims=True)

@@ -24,13 +24,15 @@ def test_even_chances_lead_to_defecting_and_some_random_tables_further(found):
     always = tabular.value(of, defects) / scenario.match
     assert found["even"] == pytest.approx(always, rel=1e-3)
     assert found["random"] < found["even"] < max(found["starts"])
-    best = max(found["even"], found["certain"], *found["starts"])
+    assert found["even"] < found["urged"] <= 1.01 * max(found["certain"], *found["starts"])
+    best = max(found["even"], found["urged"], found["certain"], *found["starts"])
     assert found["as_far"] == sum(x >= 0.99 * best for x in found["starts"])
 
 
 def test_the_table_tells_what_was_found(found):
     (row,) = study_tables.blind({"rows": [found]})
     assert row["gradients from them"] == f"{found['even']:.3f}"
+    assert row["and a bonus for entropy"] == f"{found['urged']:.3f}"
     assert row["best of these"] == f"{max(found['starts']):.3f}"
     assert row["within 1% of the best"] == f"{found['as_far']} of 6"
 

@@ -197,8 +197,11 @@ def test_a_game_without_sets_is_refused_with_the_reason():
 def test_protocols_and_scenarios_by_name():
     assert protocol_of("unseen") is PROTOCOLS["unseen-v1"]
     assert scenario_for("race") is SCENARIOS["race-v1"]
+    assert scenario_for("race:narrow") is SCENARIOS["race-v2"]
+    assert scenario_for("race:narrow", 1) is SCENARIOS["race-once-v1"]
     assert scenario_for("stag_hunt") is SCENARIOS["stag_hunt:4x4-v1"]  # its default preset
-    other = scenario_for("race:slack2")
+    assert scenario_for("race:slack2") is SCENARIOS["race:slack2-v1"]
+    other = scenario_for("race,slack=3")
     assert (other.name, other.match, other.reader) == ("", 20, SCENARIOS["race-v1"].reader)
     assert scenario_for("matrix:pd", 3).name == "" and scenario_for("matrix:pd", 3).match == 3
     # versions of a game differ in its settings, too

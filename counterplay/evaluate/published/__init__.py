@@ -46,8 +46,9 @@ def there() -> list[Scenario]:
 
 
 def telling() -> list[Scenario]:
-    """Those among them in which adaptation scores are told against the training set."""
-    return [s for s in there() if references(s).tells]
+    """Those among them in which adaptation scores are told against the training set, but for
+    those that stand beside others."""
+    return [s for s in there() if not s.beside and references(s).tells]
 
 
 def read(scenario: Scenario) -> dict[str, Any]:
