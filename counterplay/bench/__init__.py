@@ -33,6 +33,10 @@ BENCHES: dict[str, tuple[str, str]] = {
         "counterplay.bench.agents:main",
         "what every algorithm earns of knowing the others, between the references",
     ),
+    "controls": (
+        "counterplay.bench.controls:main",
+        "agents that read the others, kept from knowing them",
+    ),
     "reached": (
         "counterplay.bench.reached:main",
         "what our agent reaches on 4x4 stag hunt, and how soon",

@@ -19,6 +19,7 @@ import numpy as np
 from counterplay import algos, envs
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED, Way
+from counterplay.bench.controlled import controlled
 from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.returns import evaluate
@@ -107,7 +108,7 @@ def met(bench: Any, players: Players, title: str) -> dict[str, Any] | None:
     use_all_cores()
     count = references.together(bench.seeds)
     jobs = [
-        _job(scenario, name, player, seed, bench)
+        job_of(scenario, name, player, seed, bench)
         for scenario in scenarios
         for name, player in players.items()
         for seed in range(bench.seed, bench.seed + bench.seeds)
@@ -125,9 +126,10 @@ def latest() -> list[Scenario]:
     return list({s.name.rpartition("-v")[0]: s for s in published.telling()}.values())
 
 
-def _job(
+def job_of(
     scenario: Scenario, name: str, player: tuple[str, dict[str, Any]], seed: int, bench: Any
 ) -> Job:
+    """One training of a player; ``bench`` has the settings of ``Agents``."""
     game = scenario.game.partition(":")[0]
     about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
     about |= {"seat": scenario.seat, "player": name, "algorithm": player[0]}
@@ -167,6 +169,7 @@ def training(about: dict[str, Any], env: Any, seed: int, seeds: int) -> tuple[An
     """Module, settings and seats of a training; all but the learner are ``against``, by default
     the training set. ``env`` is the game of the scenario."""
     module: Any = import_module(algos.module_of(about["algorithm"]))
+    module = controlled(module, about.get("control"))
     chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
     sizes = {"seed": seed, "seeds": seeds, "steps": about["steps"], "match": about["match"]}
     them = about.get("against", "pool:train")
@@ -193,11 +196,12 @@ def learnt(
 
 
 def play(
-    scenario: Scenario, env: Any, pool: str, agents: list[Any], matches: int
+    scenario: Scenario, env: Any, pool: str, agents: list[Any], matches: int, them: str = ""
 ) -> list[dict[str, Any]]:
     """What each agent earns an episode, sampled and greedy, in the form of
-    ``references.measure``."""
-    seats = dict.fromkeys(range(env.num_seats), f"pool:{pool}") | {scenario.seat: "random"}
+    ``references.measure``; ``them`` are opponents that are no set."""
+    seats = dict.fromkeys(range(env.num_seats), them or f"pool:{pool}")
+    seats |= {scenario.seat: "random"}
     ways = [Way(agent, jnp.asarray(greedy)) for agent in agents for greedy in (False, True)]
     labels = tuple(f"{i}, {way}" for i in range(len(agents)) for way in references.PLAYS)
     roster = seated(roster_of(env, seats), scenario.seat, ways, labels)
@@ -227,15 +231,21 @@ def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
     groups: dict[str, list[Any]] = {}
     for job, result in zip(jobs, results, strict=True):
         groups.setdefault(job.name, [job]).append(result)
-    return [_row(job, pool, rows) for job, *rows in groups.values() for pool in POOLS]
+    return [row_of(job, pool, rows) for job, *rows in groups.values() for pool in POOLS]
 
 
-def _row(job: Job, pool: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Every seed plays as its choice on the training set says, against either set."""
-    scenario = scenario_of(job.config["scenario"])
+def reported(rows: list[dict[str, Any]], pool: str) -> tuple[list[str], np.ndarray]:
+    """How every seed plays, as its choice on the training set says, against either set, and what
+    it earns, [seeds, blocks]."""
     ways = [max(row["train"], key=lambda w, r=row: r["train"][w]["choice"]) for row in rows]
     played = [row[pool][way]["report"] for row, way in zip(rows, ways, strict=True)]
-    returns = np.array(played)
+    return ways, np.array(played)
+
+
+def row_of(job: Job, pool: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where a player lies between the references of one set; ``rows`` are one a seed."""
+    scenario = scenario_of(job.config["scenario"])
+    ways, returns = reported(rows, pool)
     told = published.references(scenario, pool).score(returns)
     scores = {"score": told.score, "share": told.share}
     row = {"scenario": scenario.name, "player": job.config["player"], "set": pool}

@@ -267,3 +267,28 @@ def iql(found: Any) -> list[dict[str, Any]]:
     blank = dict.fromkeys(rows[0], "")
     aside = {"who": "EPyMARL IQL", "env-steps/s": found["elsewhere"]}
     return rows + ([blank | aside] if found["elsewhere"] else [])
+
+
+def controls(found: Any) -> list[dict[str, Any]]:
+    """What agents earn that are kept from knowing the others, and what was asked of them."""
+    asked = {"prior": "0 ± 0.1", "permuted": "at most 0.1", "alone": "within 2%", "a_a": "above 5%"}
+    held = {True: "yes", False: "no", None: "cannot be told"}
+    of = {"score": "score ", "ratio": "times PPO's return ", "p": "p "}
+    text = lambda row: _interval(row["found"]) if row["measure"] != "p" else _share(row["found"])
+    return [
+        {
+            "control": row["control"],
+            "player": row["player"],
+            "scenario": row["scenario"],
+            "seeds": str(row["seeds"]),
+            "return an episode": f"{row['mean']:.3f}",
+            "found, 95%": of[row["measure"]] + text(row),
+            "asked": asked[row["control"]],
+            "held": held[row["held"]],
+        }
+        for row in found["rows"]
+    ]
+
+
+def _share(x: float | None) -> str:
+    return "-" if x is None else f"{x:.2f}"

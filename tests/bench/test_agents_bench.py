@@ -57,7 +57,7 @@ def test_a_seed_plays_as_the_training_set_told_it_to():
         "foreseen": [0.25, 0.75],
     }
     job = Job("race-v2-x", {"scenario": "race-v2", "player": "x", "steps": 1, "matches": 40}, 0)
-    train, held_out = (agents._row(job, pool, [row]) for pool in agents.POOLS)
+    train, held_out = (agents.row_of(job, pool, [row]) for pool in agents.POOLS)
     assert (train["mean"], held_out["mean"]) == pytest.approx((0.6, 0.2))
     assert (train["others_nll"], train["others_top1"]) == (0.25, 0.75)
     assert "others_nll" not in held_out and train["plays"] == ["greedy"]
