@@ -134,6 +134,8 @@ def job_of(
     about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
     about |= {"seat": scenario.seat, "player": name, "algorithm": player[0]}
     about |= {"settings": settings(scenario, *player)}
+    if about["settings"].get("plan") == "letter":  # once, left places had a value there
+        about |= {"letter": "no value where I left"}
     about |= {pool: list(members(game, pool)) for pool in POOLS}
     about |= {"steps": bench.steps or scenario.budget}
     about |= {"matches": bench.matches or scenario.matches} | scenario.measured

@@ -148,8 +148,8 @@ def searching(how: str) -> Callable[[Planning], Planner]:
 
 
 def of_several_trees(chosen: Planning) -> Planner:
-    """As many trees a decision, and simulations in each, as HOP makes (Huang et al., 2024): every
-    tree for one draw of what the others are after, and the mean of what they say."""
+    """As many trees a decision, and simulations in each, as HOP makes (Huang et al., 2024): one
+    draw of the others' moves at every node of a tree, and the mean of what the trees say."""
 
     def planner(functions: Any, *at: Any) -> Any:
         import jax

@@ -22,6 +22,8 @@ from counterplay.settings import check_least
 
 ARGMAX = "trust=1,temperature=0.01"
 PLANNERS = ("none", *(f"latent:form={form},{ARGMAX}" for form in ("full", "arriving", "letter")))
+LETTER = "no value where I left"
+"""How plans to the letter are understood: with other jobs they were, once, in another way."""
 SHARE, SMOOTH = 0.95, 5
 """Of its final return; means over so many iterations."""
 
@@ -94,6 +96,7 @@ def _about(bench: Reached, other: str) -> dict[str, Any]:
         "episodes": bench.episodes,
         "planners": list(bench.ways),
         "planned_episodes": bench.planned_episodes,
+        "letter": LETTER,
     }
 
 

@@ -215,7 +215,12 @@ def parted(returns: np.ndarray) -> dict[str, Any]:
 
 
 def blocks(x: np.ndarray) -> list[float]:
-    """Means of equal parts, in order; what is left over counts with the last."""
+    """Means of equal parts, in order; ValueError for fewer matches than parts."""
+    if len(x) < BLOCKS:
+        raise ValueError(
+            f"intervals need {BLOCKS} matches or more, found {len(x)}: ask for more --matches "
+            "(where each opponent counts alike, those beyond the one met least are left out)"
+        )
     return [float(part.mean()) for part in np.array_split(x, BLOCKS)]
 
 

@@ -98,7 +98,7 @@ class EpisodeRows:
             return found
         ids = np.stack([x for name, x in columns.items() if name.startswith("opponent_id_")], 1)
         ids = ids[:: self._match]
-        return {label: x[_in_turn(ids[codes == self._labels[label]])] for label, x in found.items()}
+        return {label: x[in_turn(ids[codes == self._labels[label]])] for label, x in found.items()}
 
     def columns(self) -> dict[str, Any]:
         """Name -> one entry a row, lane by lane in the order in which they were played."""
@@ -122,7 +122,7 @@ class EpisodeRows:
         }
 
 
-def _in_turn(ids: np.ndarray) -> np.ndarray:
+def in_turn(ids: np.ndarray) -> np.ndarray:
     """Places of as many rows of each kind among these [matches, seats], kinds taking turns."""
     _, kind = np.unique(ids, axis=0, return_inverse=True)
     kind = kind.ravel()

@@ -37,8 +37,8 @@ class Scenario:
 
     @property
     def balanced(self) -> bool:
-        """As many matches with each opponent are measured: one that always cooperates is worth many
-        times one that never does, and who is met how often would decide what is found."""
+        """As many matches with each opponent are measured: one that always cooperates is worth
+        several times one that never does, and who is met how often would decide what is found."""
         return self.tables
 
     @property

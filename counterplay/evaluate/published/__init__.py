@@ -64,7 +64,14 @@ def read(scenario: Scenario) -> dict[str, Any]:
 
 def references(scenario: Scenario, pool: str = "train") -> References:
     """Of one set of the scenario, ``train`` or ``held-out``."""
-    rows = read(scenario)["sets"]
+    found = read(scenario)
+    rows = found["sets"]
+    if scenario.balanced and not found.get("balanced"):
+        raise ValueError(
+            f"the references of {scenario.name} were measured with opponents as they were drawn, "
+            "while agents meet all as often: make them anew with counterplay headroom "
+            f"{scenario.name} --publish"
+        )
     if pool not in rows:
         raise ValueError(f"{scenario.name} has references for {', '.join(rows)}, not for {pool}")
     blocks = (np.array(rows[pool][name]["blocks"]) for name in NAMES)
