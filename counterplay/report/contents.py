@@ -124,7 +124,8 @@ def episodes_of(found: Measured, runs: Mapping[int, Run], names: Mapping[int, st
     blocks: list[Block] = [
         Text(
             "The first seed of each run where it learned to sit, the opponents in turn on the "
-            "other seats. On paper: the first, the middle and the last picture."
+            "other seats. On paper: the first, the middle and the last picture, of a match those "
+            "with which its first, a middle and its last episode end."
         )
     ]
     for i, film in found.films.items():
