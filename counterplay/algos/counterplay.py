@@ -21,11 +21,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
-from counterplay.algos.dreaming import dreams, fit_policy
+from counterplay.algos.dreaming import dreams, dreamt_from, fit_policy
 from counterplay.algos.fitting import fit_reader, here, minibatches_of
 from counterplay.algos.imagining import judged, model_loss, stretches
 from counterplay.algos.informed import Sight, System
-from counterplay.algos.thinking import Mind, Model, Node, make_model, root_of, rows_of
+from counterplay.algos.thinking import Belief, Mind, Model, Node, make_model, root_of, rows_of
 from counterplay.maths import (
     chosen,
     masked_log_softmax,
@@ -134,16 +134,15 @@ class Agent(goal_ppo.Agent):
         if how.form == "arriving":
             step = staying(step)
         heat = how.temperature * jnp.maximum(net.spread, 1.0) / jnp.maximum(net.trust, 1e-6)
-        root, log_b = self.root(slot, view)
+        root, belief = self.root(slot, view)
         return plan(
-            step, actions, update, f.value, root, log_b, slot.log_pi, view.legal,
+            step, actions, update, f.value, root, belief, slot.log_pi, view.legal,
             view.alive, key, depth=how.depth, samples=how.samples, temperature=heat, **rates,
         )  # fmt: skip
 
-    def root(self, slot: Seeing, view: View) -> tuple[Node, Float[Array, "M Y G"]]:
+    def root(self, slot: Seeing, view: View) -> tuple[Node, Belief]:
         """Where planning begins, and what is believed there."""
-        held = slot.sight.memory[1]
-        return root_of(slot.e, held, view.alive), held.log_belief
+        return root_of(slot.e, slot.sight.memory[1], view.alive)
 
     def functions(self, eager: bool = False, arriving: bool = False) -> Functions:
         """What it plans with; see ``Mind``."""
@@ -163,7 +162,7 @@ class Agent(goal_ppo.Agent):
         gain = chosen(planned.q, action) - (jnp.exp(slot.log_pi) * planned.q).sum()
         record |= {"gain": gain, "pull": self.net.how.distil * self.net.trust}
         if self.learning and self.net.how.dreams:
-            record |= {"latent": slot.e, "belief": slot.sight.memory[1].log_belief}
+            record |= dreamt_from(slot.e, slot.sight.memory[1])
         record |= {"simulator_calls": jnp.int32(0)} if self.counted else {}
         return Act(action, slot.memory, record | slot.sight.record)
 
@@ -188,7 +187,7 @@ class Agent(goal_ppo.Agent):
     def thought(self, key: PRNGKeyArray, memory: Memory, view: View) -> Thought:
         """What a search in the true simulator is told: the same value, belief and expectations."""
         slot = self.see(key, memory, view)
-        moves = jnp.where(view.alive[1:, None], jnp.exp(slot.sight.record["predicted"]), 0.0)
+        moves = self.expects(slot.sight, view.alive[1:])
         return Thought(slot.log_pi, self.net.slow.mean(slot.e, slot.rows), moves, slot.memory)
 
 

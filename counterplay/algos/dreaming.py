@@ -21,7 +21,7 @@ from counterplay.algos import ppo
 from counterplay.algos.folding import Reading
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows, normalised
-from counterplay.algos.thinking import Mind, Node, rows_of
+from counterplay.algos.thinking import Belief, Mind, Node, Together, rows_of
 from counterplay.maths import (
     chosen,
     lambda_returns,
@@ -29,7 +29,8 @@ from counterplay.maths import (
     masked_sum,
     sample_action,
 )
-from counterplay.planning.draws import drawn
+from counterplay.models.beliefs import Held
+from counterplay.planning.draws import drawn_of
 from counterplay.views import select
 
 
@@ -57,7 +58,7 @@ class Dream(NamedTuple):
 def dream(
     mind: Mind,
     node: Node,
-    log_b: Float[Array, "M Y G"],
+    belief: Belief,
     legal: Bool[Array, " A"],
     key: PRNGKeyArray,
     rates: tuple[int, float, float],
@@ -65,30 +66,36 @@ def dream(
     """``rates`` are how many moves are imagined, the discount, and lambda of the targets. The
     value beyond is the smaller of what its heads say; who leaves is drawn."""
     steps, gamma, lam = rates
-    least = lambda node, log_b: mind.slow.least(node.e, rows_of(log_b, node.there))
+    least = lambda node, belief: mind.slow.least(node.e, rows_of(belief, node.there))
 
     def move(carry, key):
-        node, log_b, legal, there = carry
+        node, belief, legal, there = carry
         my_key, their_key, step_key, stay_key = jr.split(key, 4)
-        shown, told = mind.told(node, log_b)
+        shown, told = mind.told(node, belief)
         log_pi = masked_log_softmax(mind.policy((shown, told), jnp.zeros(0))[0], legal)
         action = sample_action(my_key, log_pi)
-        others = drawn(their_key, mind.actions(node, log_b), 1)[0]
+        others = drawn_of(their_key, mind.actions(node, belief), 1)[0]
         came = mind.step(step_key, node, action, others)
         stays = jr.uniform(stay_key) < came.alive
-        rows = rows_of(log_b, node.there)
+        rows = rows_of(belief, node.there)
         slot = Dream(
             node.e, shown, told, rows, legal, action, chosen(log_pi, action), came.reward,
-            least(node, log_b), there,
+            least(node, belief), there,
         )  # fmt: skip
-        carry = came.e, mind.update(log_b, node, others), came.legal, there & stays
+        carry = came.e, mind.update(belief, node, others), came.legal, there & stays
         return carry, (slot, gamma * stays)
 
-    begin = node, log_b, legal, legal.any()
-    (node, log_b, _, _), (slots, discount) = lax.scan(move, begin, jr.split(key, steps))
+    begin = node, belief, legal, legal.any()
+    (node, belief, _, _), (slots, discount) = lax.scan(move, begin, jr.split(key, steps))
     never = jnp.zeros(steps, bool)
-    target = lambda_returns(slots.target, discount, slots.worth, least(node, log_b), never, lam)
+    target = lambda_returns(slots.target, discount, slots.worth, least(node, belief), never, lam)
     return slots._replace(target=target)
+
+
+def dreamt_from(e: Float[Array, " E"], held: Held) -> dict[str, Array]:
+    """What is recorded of a slot for ``dreams``."""
+    told = {"latent": e, "belief": held.log_belief}
+    return told if held.joint is None else told | {"joint": held.joint}
 
 
 def dreams(
@@ -101,7 +108,9 @@ def dreams(
     """
     slots, starts = stretch.acting.shape[2], starts_of(config, stretch.acting.shape[2])
     rates = config.world_steps, config.gamma, config.lam
-    met: Any = record["latent"], record["belief"]
+    belief = record["belief"]
+    belief = Together(belief, record["joint"]) if "joint" in record else belief
+    met: Any = record["latent"], belief
     met = select(stretch.acting, met, jax.tree.map(jnp.zeros_like, met))
 
     def place(mind, latent, belief, window, key):
@@ -109,9 +118,9 @@ def dreams(
         at = jr.permutation(at_key, slots)[:starts]
         latent, belief, window = jax.tree.map(lambda x: x[at], (latent, belief, window))
 
-        def one(e, log_b, w, key):
+        def one(e, belief, w, key):
             node = Node(e, w.seen.alive[1:], w.seen.legal, None)
-            return dream(mind, node, log_b, w.legal & w.alive[0], key, rates)
+            return dream(mind, node, belief, w.legal & w.alive[0], key, rates)
 
         return jax.vmap(one)(latent, belief, window, jr.split(key, starts))
 

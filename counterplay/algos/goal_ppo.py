@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.algos import informed
 from counterplay.algos.goal_settings import GoalSettings, opponent_ids
@@ -221,6 +221,14 @@ class Agent(informed.Agent):
         held = self.net.reader.held(memory[1], view)[1]
         goals = jax.nn.softmax(held.log_belief)  # given the type
         return log_of((goals[..., None] * held.moves).sum(2))
+
+    def expects(self, sight: Sight, there: Bool[Array, " M"]) -> Joint | Float[Array, "M A"]:
+        """The others' moves in a slot that was looked at, as planners take them: together where
+        they are inferred together."""
+        held = sight.memory[1]
+        if held.joint is not None:
+            return Joint(*together(held))
+        return jnp.where(there[:, None], jnp.exp(sight.record["predicted"]), 0.0)
 
     def joint(self, memory: Memory, view: View) -> Joint:
         """What the others do in this slot under each hypothesis of their types, and how likely

@@ -1,7 +1,8 @@
 """Settings of inferring types and goals of the others, and of what a policy is told of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from counterplay.models.hypotheses import assignments
 from counterplay.seats import Roster
@@ -61,6 +62,19 @@ class GoalSettings:
     """Weight, when goals begin anew, of how often each was reached in earlier episodes."""
     decay: float = 0.98
     """Weight of what was reached before, when another goal is."""
+
+    @staticmethod
+    def privileges(settings: Mapping[str, Any], num_goals: int) -> str:
+        """What a training with these settings tells of the others beyond what was seen of them, as
+        letters of ``evaluate.marks``; ``num_goals`` are those of the game."""
+        goals, found = settings.get("goals"), ""
+        if goals == "declared" or (goals == "events" and num_goals):
+            found += "G"
+        bounded = any(settings.get(name) is not None for name in ("goal_reward", "goal_quantile"))
+        if bounded and settings.get("reward_of", "other") == "other":
+            found += "O"
+        named = settings.get("types_from", "opponents") == "opponents"
+        return found + ("T" if named and settings.get("types") != 1 else "")
 
     def check_goals(self) -> None:
         """ValueError for the first of these that means nothing."""

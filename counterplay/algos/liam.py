@@ -8,8 +8,9 @@ Privilege: training reads the observations of the others (marked O), which playe
 act takes nothing but my own. Reads top to bottom: settings, reader, its loss.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -35,6 +36,11 @@ class Config(Settings):
 
     embedding: int = 20
     """Numbers that the policy is told of all the others together."""
+
+    @staticmethod
+    def privileges(settings: Mapping[str, Any], num_goals: int) -> str:
+        """The others' observations, whatever the settings."""
+        return "O"
 
     def __post_init__(self):
         super().__post_init__()

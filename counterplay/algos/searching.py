@@ -100,8 +100,10 @@ def think(agent: Any, key: PRNGKeyArray, memory: Memory, view: View) -> Thought:
         return agent.thought(key, memory, view)
     sight = agent.sight(memory, view, key)
     logits, value, kept = agent.net.policy((view.obs, sight.told), memory[0])
-    there = view.alive[1:, None]
-    moves = jnp.where(there, jnp.exp(sight.record["predicted"]), 0.0)
+    if hasattr(agent, "expects"):
+        moves = agent.expects(sight, view.alive[1:])
+    else:
+        moves = jnp.where(view.alive[1:, None], jnp.exp(sight.record["predicted"]), 0.0)
     return Thought(masked_log_softmax(logits, view.legal), value, moves, (kept, sight.memory))
 
 

@@ -11,12 +11,12 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from counterplay.algos.goal_ppo import GoalReader
 from counterplay.maths import bayes_update
 from counterplay.models.ahead import Ahead
-from counterplay.models.beliefs import Held, told_of
+from counterplay.models.beliefs import Held, heard_together, told_of, under_each
 from counterplay.models.conditioned import Conditioned
 from counterplay.models.twohot import symexp
 from counterplay.models.values import Values
 from counterplay.models.world import World
-from counterplay.planning import Arrival, Functions
+from counterplay.planning import Arrival, Functions, Joint
 
 
 class Model(eqx.Module):
@@ -39,16 +39,36 @@ class Node(NamedTuple):
     """Probabilities of theirs, in a situation that was seen."""
 
 
-def rows_of(log_b: Float[Array, "M Y G"], there: Bool[Array, " M"]) -> Float[Array, "M R"]:
+class Together(NamedTuple):
+    """A belief over others whose types are inferred together (``hypotheses``)."""
+
+    each: Float[Array, "*b M Y G"]
+    """Log-probabilities of type and goal of each; types follow from ``joint``."""
+    joint: Float[Array, "*b H"]
+    """Log-weights of all assignments of types to the others."""
+
+
+Belief = Float[Array, "M Y G"] | Together
+"""Over each other for itself, or over all together."""
+
+
+def each_of(belief: Belief) -> Float[Array, "M Y G"]:
+    """What is believed of each other for itself."""
+    return belief.each if isinstance(belief, Together) else belief
+
+
+def rows_of(belief: Belief, there: Bool[Array, " M"]) -> Float[Array, "M R"]:
     """What the value is told of the others: that one is there, its types and its goals."""
-    b = jnp.exp(log_b)
+    b = jnp.exp(each_of(belief))
     rows = jnp.concatenate([there[:, None], b.sum(2), b.sum(1)], 1)
     return jnp.where(there[:, None], rows, 0.0)
 
 
-def root_of(e: Float[Array, " E"], held: Held, alive: Bool[Array, " N"]) -> Node:
-    """The situation that is seen now."""
-    return Node(e, alive[1:], held.moves.any((1, 2)), held.moves)
+def root_of(e: Float[Array, " E"], held: Held, alive: Bool[Array, " N"]) -> tuple[Node, Belief]:
+    """The situation that is seen now, and what is believed in it."""
+    joint, each = held.joint, held.log_belief
+    belief = each if joint is None else Together(each, joint)
+    return Node(e, alive[1:], held.moves.any((1, 2)), held.moves), belief
 
 
 class Mind(NamedTuple):
@@ -78,16 +98,21 @@ class Mind(NamedTuple):
         made = (1 - mix) * jnp.exp(log_pi) + mix * even[:, None, None]
         return jnp.where(node.there[:, None, None, None], made, 0.0)
 
-    def actions(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, "M A"]:
-        return (jnp.exp(log_b)[..., None] * self.chances(node)).sum((1, 2))
+    def actions(self, node: Node, belief: Belief) -> Joint | Float[Array, "M A"]:
+        if isinstance(belief, Together):
+            return Joint(jnp.exp(belief.joint), under_each(belief.each, self.chances(node)))
+        return (jnp.exp(belief)[..., None] * self.chances(node)).sum((1, 2))
 
-    def update(self, log_b: Float[Array, "M Y G"], node: Node, others: Int[Array, " M"]) -> Array:
+    def update(self, belief: Belief, node: Node, others: Int[Array, " M"]) -> Belief:
         made = others[:, None] == jnp.arange(node.legal.shape[-1])[None]
         told = jnp.where(made[:, None, None], self.chances(node), 0.0).sum(-1)
         told = jnp.where(made.any(-1)[:, None, None], jnp.log(told + 1e-9), 0.0)
         told = told if self.reader.temper is None else self.reader.temper * told
+        if isinstance(belief, Together):
+            joint, each = heard_together(belief.joint, belief.each, told, made.any(-1))
+            return Together(each, joint)
         flat = lambda x: x.reshape(x.shape[0], x.shape[1] * x.shape[2])
-        return bayes_update(flat(log_b), flat(told)).reshape(log_b.shape)
+        return bayes_update(flat(belief), flat(told)).reshape(belief.shape)
 
     def step(
         self, key: PRNGKeyArray, node: Node, action: Int[Array, ""], others: Int[Array, " M"]
@@ -105,27 +130,26 @@ class Mind(NamedTuple):
         after = after._replace(moves=self.chances(after)) if self.eager else after
         return Arrival(after, world.earned(told), alive[0], mine, there)
 
-    def value(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, ""]:
+    def value(self, node: Node, belief: Belief) -> Float[Array, ""]:
         rate = self.slow.arriving if self.arriving else self.slow.mean
-        return rate(node.e, rows_of(log_b, node.there))
+        return rate(node.e, rows_of(belief, node.there))
 
-    def told(
-        self, node: Node, log_b: Float[Array, "M Y G"]
-    ) -> tuple[Float[Array, " F"], Float[Array, "M C"]]:
+    def told(self, node: Node, belief: Belief) -> tuple[Float[Array, " F"], Float[Array, "M C"]]:
         """What the policy reads: what the world says would be seen, and what the reader would tell
         it, the likeliest where that is drawn."""
         world, reader, there = self.model.world, self.reader, node.there[:, None]
         told = world.read(node.e)
         shown = jax.nn.sigmoid(told.obs) if world.binary else symexp(told.obs)
+        log_b = each_of(belief)
         held = Held(log_b, self.chances(node), jnp.zeros_like(log_b[:, 0]))
         none = [jnp.zeros((len(log_b), log_b[0].size)), jnp.zeros(node.legal.shape)]
         parts = told_of(held, none, reader.goal_input, reader.action_input)
         return shown, jnp.where(there, jnp.concatenate([there, *parts], 1), 0.0)
 
-    def prior_of(self, node: Node, log_b: Float[Array, "M Y G"]) -> Float[Array, " A"]:
+    def prior_of(self, node: Node, belief: Belief) -> Float[Array, " A"]:
         """The policy's moves; a recurrent one remembers nothing."""
         memory = jnp.zeros(self.policy.gru)
-        return jax.nn.log_softmax(self.policy(self.told(node, log_b), memory)[0])
+        return jax.nn.log_softmax(self.policy(self.told(node, belief), memory)[0])
 
 
 def make_model(config: Any, world: World, sizes: tuple, key: PRNGKeyArray) -> Model:

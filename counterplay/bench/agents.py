@@ -21,7 +21,7 @@ from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED, Way
 from counterplay.bench.controlled import controlled
 from counterplay.console import read, set_threads, table, use_all_cores
-from counterplay.evaluate import published, references
+from counterplay.evaluate import marks, published, references
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import Scenario, scenario_of
@@ -228,6 +228,17 @@ def seated(roster: Roster, seat: int, policies: list[Any], labels: tuple[str, ..
     return replace(roster, kinds=kinds, tables=tables, labels=labels, focal=(seat,) * count)
 
 
+def marks_of(scenario: Scenario, player: str) -> str | None:
+    """The privileges of one of PLAYERS; None of others, of whom their rows tell."""
+    if player not in PLAYERS:
+        return None
+    return _marks(scenario, PLAYERS[player][0], settings(scenario, *PLAYERS[player]))
+
+
+def _marks(scenario: Scenario, algorithm: str, settings: dict[str, Any]) -> str:
+    return marks.in_training(algorithm, settings, envs.make(scenario.game).num_goals)
+
+
 def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
     """One row a scenario, player and set, over all its seeds."""
     groups: dict[str, list[Any]] = {}
@@ -251,6 +262,8 @@ def row_of(job: Job, pool: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     told = published.references(scenario, pool).score(returns)
     scores = {"score": told.score, "share": told.share}
     row = {"scenario": scenario.name, "player": job.config["player"], "set": pool}
+    if {"algorithm", "settings"} <= set(job.config):
+        row["marks"] = _marks(scenario, job.config["algorithm"], job.config["settings"])
     row |= {"steps": job.config["steps"], "matches": job.config["matches"], "plays": ways}
     row |= {name: x and [float(part) for part in x[:3]] for name, x in scores.items()}
     foreseen = np.array([one["foreseen"] for one in rows]).mean(0)

@@ -77,6 +77,7 @@ def agents(found: Any) -> list[dict[str, Any]]:
         {
             "scenario": row["scenario"],
             "player": row["player"],
+            "marks": _marks(row),
             "set": row["set"],
             "seeds": str(len(row["per_seed"])),
             "next move, nats": f"{row['others_nll']:.3f}" if "others_nll" in row else "",
@@ -86,6 +87,18 @@ def agents(found: Any) -> list[dict[str, Any]]:
         }
         for row in found["rows"]
     ]
+
+
+def _marks(row: Any) -> str:
+    """What its training gives a learner; rows of before have the marks of the player's name."""
+    from counterplay.bench.agents import marks_of  # which tells its rows by these tables
+    from counterplay.evaluate.marks import NONE
+    from counterplay.evaluate.scenarios import scenario_of
+
+    if "marks" in row:
+        return row["marks"] or NONE
+    known = marks_of(scenario_of(row["scenario"]), row["player"])
+    return "" if known is None else known or NONE
 
 
 def goal_timing(found: Any) -> list[dict[str, Any]]:

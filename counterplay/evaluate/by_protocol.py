@@ -211,7 +211,7 @@ def _why(between: published.References, headroom: float) -> str:
         return "its published blind player is known to be too weak"
     if between.blind.mean() < between.random.mean():
         return "blind earns less than random moves there, so that these would score"
-    return f"filter - blind is {headroom:.0%} of oracle - random, below {LEAST_HEADROOM:.0%}"
+    return f"filter - blind is {headroom:z.0%} of oracle - random, below {LEAST_HEADROOM:.0%}"
 
 
 def note(rows: EpisodeRows, roster: Roster, w: Watching, match: int) -> None:

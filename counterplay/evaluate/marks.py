@@ -1,17 +1,36 @@
-"""Marks of privileges: what a player had at play that the rules of a game give nobody."""
+"""Marks of privileges: what a player had at play, or its training, that the rules of a game give
+nobody."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
+from counterplay.algos import module_of
 from counterplay.seats import Chair, Roster, needs_state
 
 TRUE_SIMULATOR = "S"
-MEANING: dict[str, str] = {TRUE_SIMULATOR: "true simulator at play"}
+MEANING: dict[str, str] = {
+    TRUE_SIMULATOR: "true simulator at play",
+    "s": "true simulator at training",
+    "G": "given, at training, which goals the others completed or declared",
+    "O": "others' observations, or what they earned, at training",
+    "P": "a library of policies of its own",
+    "T": "told, at training, which opponent sat where",
+}
+NONE = "-"
+"""In tables, of whoever has no privilege."""
 
 
 def mark_of(policy: Any) -> str:
     """ "S" for a policy that reads the true simulator, else nothing."""
     return TRUE_SIMULATOR if needs_state(policy) else ""
+
+
+def in_training(algorithm: str, settings: Mapping[str, Any], num_goals: int) -> str:
+    """What a training gives a learner beyond its own views, by what its ``Config`` says of such
+    settings; ``num_goals`` are those of the game. ValueError for an unknown algorithm."""
+    told = getattr(import_module(module_of(algorithm)).Config, "privileges", None)
+    return told(settings, num_goals) if told else ""
 
 
 def marks_of(roster: Roster) -> dict[str, str]:

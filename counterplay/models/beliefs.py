@@ -97,7 +97,7 @@ def heard(held: Held, view: View, rates: Rates, temper: Float[Array, " *b"] | No
     if joint is None:
         after = bayes_update(flat(held.log_belief), flat(told), axis=1).reshape(told.shape)
     else:
-        joint, after = _together(joint, held.log_belief, told, counts | reached)
+        joint, after = heard_together(joint, held.log_belief, told, counts | reached)
     if gone is not None:
         done = one_hot(view.event, len(gone)).any(0)
         gone = (gone | done) & ~view.first[None]  # a first slot shows events of another episode
@@ -110,7 +110,7 @@ def heard(held: Held, view: View, rates: Rates, temper: Float[Array, " *b"] | No
     )
 
 
-def _together(
+def heard_together(
     joint: Float[Array, "H *b"],
     log_belief: Float[Array, "M Y G *b"],
     told: Float[Array, "M Y G *b"],
@@ -203,8 +203,15 @@ def together(held: Held) -> tuple[Float[Array, "H *b"], Float[Array, "H M A *b"]
     for the absent. Others who are inferred each for themselves need one hypothesis only."""
     if held.joint is None:
         return jnp.ones((1, *held.log_belief.shape[3:])), predicted(held)[None]
-    goals = jax.nn.softmax(held.log_belief, axis=2)[:, :, :, None]
-    return jnp.exp(held.joint), chances_of((goals * held.moves).sum(2))
+    return jnp.exp(held.joint), under_each(held.log_belief, held.moves)
+
+
+def under_each(
+    log_belief: Float[Array, "M Y G *b"], moves: Float[Array, "M Y G A *b"]
+) -> Float[Array, "H M A *b"]:
+    """Chances of each other's next move under each hypothesis of the others' types."""
+    goals = jax.nn.softmax(log_belief, axis=2)[:, :, :, None]
+    return chances_of((goals * moves).sum(2))
 
 
 def over_goals(held: Held) -> Float[Array, "M G *b"]:

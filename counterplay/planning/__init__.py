@@ -48,9 +48,9 @@ class Functions(NamedTuple):
 
     step: Callable[..., Arrival]
     """(key, e, action, others: Int[M]) -> Arrival; NO_MOVE for an absent other."""
-    actions: Callable[..., Array]
+    actions: Callable[..., Array | Joint]
     """(e, belief) -> Float[M, A], probabilities of each other's move; rows of 0 for the absent.
-    Or ``Joint``, which not every planner takes."""
+    Or ``Joint``, of others who do not act independently."""
     update: Callable[..., Any]
     """(belief, e, others: Int[M]) -> belief, after these moves were made at ``e``."""
     value: Callable[..., Array]

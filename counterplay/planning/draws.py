@@ -1,9 +1,11 @@
 """Draws of the others' moves, spread as evenly as can be."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from counterplay.planning import Joint
 from counterplay.types import NO_MOVE
 
 
@@ -24,3 +26,21 @@ def drawn(key: PRNGKeyArray, chances: Float[Array, "M A"], draws: int) -> Int[Ar
     last = chances.shape[1] - 1 - jnp.argmax(chances[:, ::-1] > 0, axis=1)
     some = (chances > 0).any(1)[None]
     return jnp.where(some, jnp.minimum(index, last[None]), NO_MOVE).astype(jnp.int32)
+
+
+def drawn_of(
+    key: PRNGKeyArray, expected: Joint | Float[Array, "M A"], draws: int
+) -> Int[Array, "S M"]:
+    """The same [S, M] of others who may act together: a hypothesis first where there are several,
+    spread as evenly, and each other's move under that."""
+    joint = as_joint(expected)
+    if len(joint.weight) == 1:
+        return drawn(key, joint.chances[0], draws)
+    keys = jr.split(key, draws + 1)
+    picked = drawn(keys[0], joint.weight[None], draws)[:, 0]
+    return jax.vmap(lambda k, h: drawn(k, joint.chances[h], 1)[0])(keys[1:], picked)
+
+
+def as_joint(expected: Joint | Float[Array, "M A"]) -> Joint:
+    """Of others who act independently: under a single hypothesis."""
+    return expected if isinstance(expected, Joint) else Joint(jnp.ones(1), expected[None])

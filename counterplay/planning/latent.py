@@ -21,7 +21,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.planning import Arrival, Joint, Plan
-from counterplay.planning.draws import drawn
+from counterplay.planning.draws import as_joint, drawn_of
 from counterplay.types import NO_MOVE
 
 MOST_JOINT = 4096
@@ -78,7 +78,7 @@ def likeliest(actions: Callable[..., Any]) -> Callable[..., Float[Array, "M A"]]
     """
 
     def point(e: Any, belief: Any) -> Float[Array, "M A"]:
-        joint = _as_joint(actions(e, belief))
+        joint = as_joint(actions(e, belief))
         mixed = (joint.weight[:, None, None] * joint.chances).sum(0)
         return jax.nn.one_hot(jnp.argmax(mixed, -1), mixed.shape[-1])
 
@@ -102,7 +102,7 @@ def ignoring(
     is as likely as anything else, and what they do tells nothing."""
 
     def alike(e: Any, belief: Any) -> Float[Array, "M A"]:
-        joint = _as_joint(actions(e, belief))
+        joint = as_joint(actions(e, belief))
         some = ((joint.chances > 0) & (joint.weight > 0)[:, None, None]).any(0)
         return some / jnp.maximum(some.sum(-1, keepdims=True), 1)
 
@@ -147,10 +147,6 @@ def _rated(
     return (weight[None] * (reward_weight * reached.reward + later)).sum(1)
 
 
-def _as_joint(expected: Joint | Float[Array, "M A"]) -> Joint:
-    return expected if isinstance(expected, Joint) else Joint(jnp.ones(1), expected[None])
-
-
 def _others_moves(
     expected: Joint | Float[Array, "M A"],
     there: Bool[Array, " M"],
@@ -158,10 +154,10 @@ def _others_moves(
     key: PRNGKeyArray,
 ) -> tuple[Int[Array, "S M"], Float[Array, " S"]]:
     """Joint moves, NO_MOVE of the absent, and how much each counts: all of them, or draws."""
-    joint = _as_joint(expected)
+    joint = as_joint(expected)
     _, others, moves = joint.chances.shape
     if samples:
-        made = _drawn(joint, samples, key)
+        made = drawn_of(key, joint, samples)
         weight = jnp.full(samples, 1.0 / samples)
     else:
         if moves**others > MOST_JOINT:
@@ -174,12 +170,3 @@ def _others_moves(
         each = sits[:, jnp.arange(others)[None], made]  # [H, S, M]
         weight = (joint.weight[:, None] * each.prod(-1)).sum(0)
     return jnp.where(there[None], made, NO_MOVE), weight
-
-
-def _drawn(joint: Joint, samples: int, key: PRNGKeyArray) -> Int[Array, "S M"]:
-    """Draws, a hypothesis first where there are several."""
-    if len(joint.weight) == 1:
-        return drawn(key, joint.chances[0], samples)
-    keys = jr.split(key, samples + 1)
-    picked = jr.categorical(keys[0], jnp.log(joint.weight), shape=(samples,))
-    return jax.vmap(lambda k, h: drawn(k, joint.chances[h], 1)[0])(keys[1:], picked)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.maths import finite
-from counterplay.planning import Arrival, Functions
+from counterplay.planning import Arrival, Functions, Joint
 from counterplay.types import NO_EVENT, NO_MOVE, Env, Memory, Simulator, TimeStep, View
 from counterplay.views import Last, cut_views
 
@@ -25,7 +25,7 @@ class Thought(NamedTuple):
     log_pi: Float[Array, " A"]
     """Of its own moves."""
     value: Float[Array, ""]
-    moves: Float[Array, "M A"]
+    moves: Float[Array, "M A"] | Joint
     """Probabilities of the others' moves, rows of 0 for the absent."""
     memory: Memory
     """After this slot."""

@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.names import unknown
 from counterplay.planning import Functions, Plan
-from counterplay.planning.draws import drawn
+from counterplay.planning.draws import as_joint, drawn_of
 from counterplay.types import NO_MOVE
 from counterplay.views import select
 
@@ -180,8 +180,9 @@ def _searched(how_to: Search, root: Any, key: PRNGKeyArray) -> tuple[Any, Float[
 
 def _node(how_to: Search, key, e, belief, legal, there, left, others: Bool[Array, " M"]) -> Node:
     """A node where I am to move, with the draws of the others' moves."""
-    chances = jnp.where(others[:, None], how_to.functions.actions(e, belief), 0.0)
-    moves, number = drawn(key, chances, how_to.draws), jnp.arange(how_to.draws)
+    joint = as_joint(how_to.functions.actions(e, belief))
+    joint = joint._replace(chances=jnp.where(others[None, :, None], joint.chances, 0.0))
+    moves, number = drawn_of(key, joint, how_to.draws), jnp.arange(how_to.draws)
     like = (moves[:, None] == moves[None]).all(-1)
     share = jnp.where(jnp.argmax(like, 1) == number, like.sum(1), 0)
     fields = legal | ~there, there, moves, share, left

@@ -46,6 +46,7 @@ def at_a_glance(runs: Sequence[Run], measured: Sequence[Measured]) -> Section:
             {
                 "game": run.game,
                 "algorithm": run.config["algorithm"],
+                "privileges": UNKNOWN if run.privileges is None else run.privileges,
                 "seeds": seeds,
                 "steps of each seed": f"{run.done:,}",
                 "state": state,
@@ -124,7 +125,7 @@ def episodes_of(found: Measured, runs: Mapping[int, Run], names: Mapping[int, st
     blocks: list[Block] = [
         Text(
             "The first seed of each run where it learned to sit, the opponents in turn on the "
-            "other seats. On paper: the first, the middle and the last picture."
+            "other seats. On paper: the first, a middle and the last picture, or end of an episode."
         )
     ]
     for i, film in found.films.items():

@@ -1,5 +1,6 @@
 """Films of a match with what was believed of the first other under the board."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ class Filmed(NamedTuple):
     """Of the same states, with the strip below."""
     strip: Strip
     episodes: int
+    ends: list[int]
+    """The frames with which they end."""
 
 
 def with_beliefs(
@@ -57,4 +60,12 @@ def with_beliefs(
         return None
     strip = strip_of(part)
     pictures = film_with_strip([frame.picture for frame in found.frames], strip, found.slots)
-    return Filmed(found.frames, pictures, strip, int(strip.episode.max()) + 1)
+    ends = ends_of(found.slots)
+    return Filmed(found.frames, pictures, strip, int(strip.episode.max()) + 1, ends)
+
+
+def ends_of(slots: Sequence[int]) -> list[int]:
+    """The last frames of episodes, by the slot that each frame shows: that of the frame with which
+    the next episode begins, and of the last frame but one where the match is over."""
+    last = len(slots) - 1
+    return [k for k in range(last - 1) if slots[k] == slots[k + 1]] + [last]

@@ -233,7 +233,9 @@ def film(env: Any, run: Run, names: tuple[str, ...], seed: int, path: Path) -> F
     captions = [_caption(called, frame) for frame in frames]
     quick = {} if strip is None else {"seconds_per_frame": 0.4}
     save_gif(pictures, path, captions=captions, **quick)
-    still, some = path.with_suffix(".png"), (0, len(frames) // 2, len(frames) - 1)
+    ends = [] if filmed is None else filmed.ends
+    some = ends if len(ends) > 2 else range(len(frames))
+    still, some = path.with_suffix(".png"), (some[0], some[len(some) // 2], some[-1])
     save_png(_strip([(pictures[k], captions[k]) for k in some]), still)
     slots = len(frames) - 1 if strip is None else len(strip.posterior)
     told = f"{slots} {long}; who sat where, and what each earned: {captions[-1]}"
@@ -246,7 +248,7 @@ def _caption(called: list[str], frame: Frame) -> str:
 
 
 def _strip(frames: list[tuple[Picture, str]]) -> Picture:
-    pictures = [with_caption(picture, words, 4) for picture, words in frames]
+    pictures = [with_caption(picture, words) for picture, words in frames]
     height = max(picture.pixels.shape[0] for picture in pictures)
     room = [((0, height - p.pixels.shape[0]), (0, 0), (0, 0)) for p in pictures]
     pairs = zip(pictures, room, strict=True)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from counterplay import envs
+from counterplay.evaluate.marks import in_training, meanings
 from counterplay.runs import read_config
 
 CURVES: dict[str, tuple[str, str]] = {
@@ -96,6 +98,16 @@ class Run:
     def done(self) -> int:
         """Environment steps of each seed so far."""
         return int(self.steps[-1]) if len(self.steps) else 0
+
+    @property
+    def privileges(self) -> str | None:
+        """What its training gave it beyond its own views; None where the game cannot be asked."""
+        try:
+            goals = envs.make(self.game).num_goals
+            found = in_training(self.config["algorithm"], self.config["config"], goals)
+        except Exception:  # a game of somebody else's may raise whatever it likes
+            return None
+        return "; ".join(meanings(found)) or "none"
 
     @property
     def finished(self) -> bool | None:

@@ -44,7 +44,7 @@ def _under(frame: Picture, shown: Strip, slot: int) -> Picture:
     left = MARGIN + min(room, MOST_NAME, width // 2) + 8
     wide = (width - MARGIN - left) / total
     pen = Pen(width, HEAD + ROW * types + 12)
-    pen.text(MARGIN, 12, f"believed in slot {slot + 1} of {total}", LETTERS, FAINT, "lm")
+    _head(pen, shown, f"believed of the first other, slot {slot + 1} of {total}", width)
     pen.box(left, HEAD, width - MARGIN - left, ROW * types, TRACK)
     for k, name in enumerate(names):
         middle = HEAD + ROW * (k + 0.5)
@@ -59,6 +59,14 @@ def _under(frame: Picture, shown: Strip, slot: int) -> Picture:
     return Picture(
         np.concatenate([frame.pixels, pen.pixels()]), f"{frame.text}\n{_told(shown, slot)}"
     )
+
+
+def _head(pen: Pen, shown: Strip, words: str, width: int) -> None:
+    """What is shown, and what the frame means where there is room to say so."""
+    key = "framed: the truth" if (shown.truth >= 0).any() else ""
+    pen.text(MARGIN, 12, words, LETTERS, FAINT, "lm")
+    if text_width(words, LETTERS) + text_width(key, LETTERS) + 3 * MARGIN <= width:
+        pen.text(width - MARGIN, 12, key, LETTERS, TRUTH, "rm")
 
 
 def _marks(pen: Pen, shown: Strip, slot: int, left: float, wide: float) -> None:

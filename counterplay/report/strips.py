@@ -1,7 +1,8 @@
 """Belief strips: what was held of an other over a match, as a picture and under a film's board.
 
 A row is a type (or goal), a column a slot, and the darker a cell, the more was believed. The frame
-runs along the truth; thin lines part episodes, and an arrow marks a switch.
+runs along the truth, whose name has its colour; thin lines part episodes, and an arrow marks a
+switch.
 """
 
 from collections.abc import Iterator, Mapping
@@ -111,7 +112,7 @@ def strip(whole: Strip, theme: Theme = LIGHT) -> bytes:
     """The picture of a whole match."""
     shown = fewer(whole)
     types = len(shown.names)
-    figure = Figure(figsize=(width_of(shown), 1.15 + 0.26 * types), layout="constrained")
+    figure = Figure(figsize=(width_of(shown), 1.3 + 0.26 * types), layout="constrained")
     draw(new_axes(figure, theme), shown, theme)
     return png(figure, theme)
 
@@ -128,20 +129,27 @@ def draw(axes: Axes, shown: Strip, theme: Theme) -> None:
     for value, first, end in stretches(shown.truth):
         if value >= 0:
             at = (first, value - 0.44)
-            frame = Rectangle(at, end - first, 0.88, fill=False, ec=theme.series[1], lw=1.5)
+            frame = Rectangle(at, end - first, 0.88, fill=False, ec=theme.series[1], lw=1.8)
             axes.add_patch(frame)
+            frame.set_clip_on(False)  # or the axes would hide half of its outer sides
+            frame.set_zorder(3)  # over the axes
     for slot in switches_of(shown):
         axes.axvline(slot, color=theme.ink, lw=1.3)
         above = {"xytext": (0, 11), "textcoords": "offset points", "ha": "center"}
         arrow = {"arrowstyle": "-|>", "color": theme.ink}
         axes.annotate("", (slot, -0.5), arrowprops=arrow, annotation_clip=False, **above)
     axes.set_yticks(range(types), [drawable(shortened(name, 24)) for name in shown.names])
+    for name, row in zip(axes.get_yticklabels(), range(types), strict=True):
+        if row in shown.truth:
+            name.set_color(theme.series[1])
     axes.set_xlim(0, slots)
     axes.set_ylim(types - 0.5, -0.5)
     axes.tick_params(axis="y", length=0, labelsize=8)
     axes.set_xlabel("slots since first contact")
-    axes.set_title(" ", fontsize=8)  # room for the arrows
+    key = "framed: the truth" if (shown.truth >= 0).any() else " "
+    axes.set_title(key, fontsize=8, loc="right", color=theme.series[1], pad=13)  # above the arrows
     bar = axes.figure.colorbar(drawn, ax=axes, pad=0.015, aspect=12, ticks=[0, 0.5, 1])
+    bar.set_label("believed", color=theme.ink, fontsize=8)
     bar.ax.tick_params(colors=theme.ink, labelsize=8)
     bar.outline.set_edgecolor(theme.faint)  # pyright: ignore[reportCallIssue]
 

@@ -46,6 +46,7 @@ def test_a_player_that_predicts_nothing_is_measured_once_and_kept(tmp_path, caps
     assert answer(capsys, *words) == found and file.stat().st_mtime_ns == before
     lines = study_tables.agents(found)
     assert [line["next move, nats"] for line in lines] == ["", ""]
+    assert train["marks"] == "" and [line["marks"] for line in lines] == ["-", "-"]
 
 
 def test_a_seed_plays_as_the_training_set_told_it_to():

@@ -12,7 +12,8 @@ import pytest
 from games import FOUND_OUT, HIS, MINE, Game, functions, game
 
 from counterplay.planning import Arrival, Functions, Plan
-from counterplay.planning.tree import HOW, drawn, search
+from counterplay.planning.draws import drawn
+from counterplay.planning.tree import HOW, search
 from counterplay.types import NO_MOVE
 
 SIMULATIONS, SEEDS, GAMMA = 60, 8, 0.9

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from counterplay.envs.glyphs import TRACK
 from counterplay.report import strip_films, strips
 from counterplay.report.figures import DARK
+from counterplay.report.filming import ends_of
 from counterplay.report.strip_films import film_with_strip
 from counterplay.report.strips import Strip, boundaries, fewer, strip_of, switches_of
 from counterplay.types import Picture
@@ -86,6 +87,36 @@ def test_a_strip_is_the_same_again_and_another_in_the_dark():
                                for k in ("posterior", "truth", "mode", "episode")})  # fmt: skip
     assert strips.width_of(longer) > strips.width_of(SHOWN) == strips.WIDTH
     assert strips.width_of(longer) <= strips.MOST_WIDTH
+
+
+def test_the_names_of_what_is_true_have_the_colour_of_the_frame(monkeypatch):
+    names = []
+    true = strips.png
+    monkeypatch.setattr(strips, "png", lambda figure, theme: (
+        names.extend((t.get_text(), t.get_color()) for t in figure.axes[0].get_yticklabels()),
+        true(figure, theme),
+    )[1])  # fmt: skip
+    strips.strip(SHOWN)
+    ink, frame = strips.LIGHT.ink, strips.LIGHT.series[1]
+    assert names == [("tit_for_tat", ink), ("bully", frame), ("grim", frame)]
+
+
+def test_the_stills_of_a_match_are_those_with_which_episodes_end():
+    """Of two, three and one slot: a picture before each and one after the last of each."""
+    assert ends_of([0, 1, 2, 2, 3, 4, 5, 5, 5]) == [2, 6, 8]
+    assert ends_of([0, 1, 1]) == [2] and ends_of([0]) == [0]
+
+
+def test_what_the_frame_means_is_said_where_there_is_room():
+    wide, narrow = (Picture(np.full((40, w, 3), 200, np.uint8), "") for w in (500, 300))
+    red = [int(strip_films.TRUTH[i : i + 2], 16) for i in (1, 3, 5)]
+
+    def said(board, shown=SHOWN):
+        head = film_with_strip([board], shown, [0])[0].pixels[40 : 40 + 24]
+        return bool((head == red).all(-1).any())
+
+    assert said(wide) and not said(narrow)
+    assert not said(wide, SHOWN._replace(truth=np.full(synthetic.SLOTS, -1)))
 
 
 def track(picture: Picture) -> int:
