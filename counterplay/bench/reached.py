@@ -12,7 +12,7 @@ import numpy as np
 
 from counterplay import envs
 from counterplay.algos.looking import Latent
-from counterplay.bench import study_tables
+from counterplay.bench import planning_tables
 from counterplay.bench.learning import Bench, trained
 from counterplay.console import read, table, use_all_cores
 from counterplay.jobs import Job, run
@@ -82,7 +82,7 @@ def main(args: list[str]) -> int:
     if bench.json:
         print(json.dumps(found))
         return 0
-    shown = study_tables.reached(found)
+    shown = planning_tables.reached(found)
     title = f"{bench.algorithm} on {bench.env}, {bench.episodes:,} episodes, ± is 1.96 se"
     table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
     return 0

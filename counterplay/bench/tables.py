@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from counterplay.bench import study_tables
+from counterplay.bench import planning_tables, study_tables
 from counterplay.bench.reading_table import reading
 
 
@@ -265,8 +265,8 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "blind": study_tables.blind,
     "agents": study_tables.agents,
     "overhead": study_tables.overhead,
-    "world": study_tables.world,
-    "planning": study_tables.planning,
+    "world": planning_tables.world,
+    "planning": planning_tables.planning,
     "reading": reading,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,

@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from counterplay import envs
-from counterplay.bench import study_tables
+from counterplay.bench import planning_tables
 from counterplay.console import read, run_where_called, table
 from counterplay.evaluate.world import Probe, measured, probe_loss, shares, tolerances
 from counterplay.models import world as model
@@ -86,7 +86,7 @@ def main(args: list[str]) -> int:
     if bench.json:
         print(json.dumps(found))
         return 0
-    shown = study_tables.world(found)
+    shown = planning_tables.world(found)
     title = f"{bench.env}: after {bench.updates:,} updates of {bench.batch} windows, "
     title += f"{found['seconds']:.0f} s ({found['updates_per_second']:.1f} updates/s)"
     table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])

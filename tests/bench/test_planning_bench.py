@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from counterplay import cli
-from counterplay.bench import planning, study_tables
+from counterplay.bench import planning, planning_tables
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def test_the_table_tells_how_many_times_as_fast_as_searches():
     rows = [
         {"planner": name, "decisions_a_processor_second": speed} for name, speed in speeds.items()
     ]
-    shown = study_tables.planning({"beside": [*planning.BESIDE], "rows": rows})
+    shown = planning_tables.planning({"beside": [*planning.BESIDE], "rows": rows})
     last = {"planner": "latent, 4 draws", "decisions/s": "1,234"}
     assert shown[-1] == last | {"times gumbel": "123.4", f"times {planning.HOP}": "2468.0"}
     assert set(planning.BESIDE) <= set(planning.ROWS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from counterplay import bench
-from counterplay.bench import reached, study_tables
+from counterplay.bench import planning_tables, reached
 
 
 def test_near_is_where_the_mean_of_five_first_gets_to_95_percent_of_the_last():
@@ -27,7 +27,9 @@ def test_what_was_played_is_told_with_its_error():
         "planners": {"none": (2.7, 0.03)}, "seconds": 60.0, "compile_seconds": 20.0,
         "near_steps": 500, "near_seconds": 40.0, "trust": None,
     }  # fmt: skip
-    told, other = study_tables.reached({"rows": [row, row | {"against": "random", "trust": 0.5}]})
+    told, other = planning_tables.reached(
+        {"rows": [row, row | {"against": "random", "trust": 0.5}]}
+    )
     assert told["against"] == "itself" and other["against"] == "3 random"
     assert told["none"] == "2.700 ± 0.030" and told["95% of its return after, s"] == "40"
     assert told["trust at the end"] == "" and other["trust at the end"] == "0.50"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from counterplay import bench
-from counterplay.bench import study_tables, world
+from counterplay.bench import planning_tables, world
 
 TINY = "--updates 2 --batch 4 --lanes 4 --window 3 --ahead 2 --held-out 16 --hidden 4 --groups 2"
 TINY += " --classes 2 --width 6 --token 2"
@@ -21,7 +21,7 @@ def test_it_tells_shares_by_moves_ahead(monkeypatch, capsys):
         for name in ("state", "rollout", "alive", "legal", "ghosts"):
             assert len(found[way][name]) == 2
             assert all(x is None or 0 <= x <= 1 for x in found[way][name])
-    rows = study_tables.world(found)
+    rows = planning_tables.world(found)
     assert [(r["latents"], r["moves ahead"]) for r in rows[:2]] == [
         ("likeliest", "1"),
         ("likeliest", "2"),
