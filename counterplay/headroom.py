@@ -198,7 +198,7 @@ def as_row(found: dict[str, Any], pool: str) -> dict[str, str]:
         name: f"{x.estimate:.3f} ± {(x.high - x.low) / 2:.3f}" for name, x in told["means"].items()
     }
     row = {"scenario": found["scenario"], "set": pool} | means
-    share = lambda x: "-" if math.isnan(x) else f"{x:.0%}"
+    share = lambda x: "-" if math.isnan(x) else f"{round(x, 2) + 0.0:.0%}"  # no -0%
     return row | {"headroom": share(told["headroom"]), "filter - blind": share(told["filter"])}
 
 
