@@ -96,7 +96,7 @@ def test_tables_are_told_exactly(name):
 
 def test_references_are_made_kept_and_chosen_elsewhere(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(headroom, "use_all_cores", lambda game="": None)
-    words = ["headroom", "matrix:stag", "--seeds", "2", "--steps", "3000", "--matches", "40"]
+    words = ["headroom", "matrix:stag", "--seeds", "2", "--steps", "3000", "--matches", "240"]
     words += ["--out", str(tmp_path / "queue"), "--json"]
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)

@@ -23,7 +23,7 @@ from counterplay.evaluate.players import Player, named, renumbered
 from counterplay.evaluate.profiles import lowest_decile
 from counterplay.evaluate.protocols import MATCHES, PLAYS, SELF, Protocol
 from counterplay.evaluate.returns import Progress
-from counterplay.evaluate.rows import Ended, EpisodeRows, in_turn
+from counterplay.evaluate.rows import Ended, EpisodeRows, turns
 from counterplay.evaluate.scenarios import Scenario
 from counterplay.evaluate.watching import Watching, watch
 from counterplay.opponents.rule import Mixture, Rule
@@ -178,7 +178,7 @@ def _returns(
     for i in np.unique(met).tolist():
         here = (met == i).any(1)
         lines.append({"name": ids.get(i, str(i))} | _mean(returns[here]))
-    kept = returns[in_turn(met)] if scenario.balanced else returns  # as its references are measured
+    kept = turns(returns, met) if scenario.balanced else returns  # as its references are measured
     score, share, why = scored(scenario, name, kept)
     told = {"score": score, "share": share, "why": why, "opponents": lines}
     return _mean(returns) | {"worst_decile": number(lowest_decile(returns))} | told

@@ -28,7 +28,7 @@ from counterplay.evaluate.solo import BLIND, FILTER, MODES, ORACLE, Solo, flags
 from counterplay.maths import masked_log_softmax, sample_action
 from counterplay.opponents.rule import Mixture
 from counterplay.opponents.sets import members
-from counterplay.seats import Chair, Kind, Roster, bank
+from counterplay.seats import Chair, Kind, Roster
 from counterplay.spread import first_shard, over_cores, seed_numbers, spread_over, start
 from counterplay.types import Act, View
 
@@ -41,17 +41,25 @@ BLOCKS = 10
 
 
 class Reference(eqx.Module):
-    """Plays a ``Solo`` game without modes as one of them."""
+    """Plays a ``Solo`` game without modes as one of them.
+
+    Who the first other is, of so many types, is remembered, and told as which member of a mixture
+    this policy is: rows then say who was met.
+    """
 
     net: Any
     told: int = eqx.field(static=True)
+    types: int = eqx.field(static=True)
     plays: Int[Array, ""]
     """The mode."""
     greedy: Bool[Array, ""]
     random: Bool[Array, ""]
 
-    def begin(self, key: PRNGKeyArray, memory: Any) -> Any:
-        return ()
+    def begin(self, key: PRNGKeyArray, memory: Any) -> Int[Array, ""]:
+        return jnp.int32(0)
+
+    def member(self, memory: Any) -> Int[Array, ""]:
+        return memory
 
     def log_probs(self, memory: Any, view: View) -> Float[Array, " A"]:
         size = view.obs.shape[0]
@@ -64,7 +72,9 @@ class Reference(eqx.Module):
     def act(self, key: PRNGKeyArray, memory: Any, view: View, greedy: bool) -> Act:
         log_pi = self.log_probs(memory, view)
         best = jnp.argmax(log_pi).astype(jnp.int32)
-        return Act(jnp.where(self.greedy, best, sample_action(key, log_pi)), memory, {})
+        first = view.obs[view.obs.shape[0] - self.told :][: self.types]
+        met = jnp.argmax(first).astype(jnp.int32)
+        return Act(jnp.where(self.greedy, best, sample_action(key, log_pi)), met, {})
 
 
 @cache
@@ -226,24 +236,21 @@ def blocks(x: np.ndarray) -> list[float]:
 
 def _reference(solo: Solo, net: Any, mode: int, greedy: bool, random: bool = False) -> Reference:
     flag = lambda x: jnp.asarray(x)
-    return Reference(net, solo.told, jnp.int32(mode), flag(greedy), flag(random))
+    return Reference(net, solo.told, solo.types, jnp.int32(mode), flag(greedy), flag(random))
 
 
 def _matches(
     solo: Solo, made: list[Reference], matches: int, seed: int = SEED, balanced: bool = False
 ) -> list[np.ndarray]:
-    """Mean return of an episode in every match of each policy.
-
-    ``balanced`` plays as many with each member of the pool, one of each in turn.
-    """
-    if balanced:
-        count = len(solo.pool.rules)
-        one = lambda k: _matches(replace(solo, only=k), made, -(-matches // count), seed + k)
-        return [np.stack(each, 1).ravel() for each in zip(*map(one, range(count)), strict=True)]
-    kind = Kind("reference", len(made), policy=bank(made))
+    """Mean return of an episode in every match of each policy, or, ``balanced``, as
+    ``EpisodeRows.match_returns`` has it."""
+    if balanced and not len(solo.others) == 1 <= len(solo.pool.rules) <= solo.types:
+        raise ValueError(f"only one other, of {solo.types} types at most, can be met alike: {solo}")
+    # not a bank, which would number the policies: their numbers are those of whom they meet
+    kind = Kind("reference", len(made), policy=jax.tree.map(lambda *x: jnp.stack(x), *made))
     tables = tuple((Chair(0, i),) for i in range(len(made)))
     roster = Roster((kind,), tables, tuple(str(i) for i in range(len(made))))
     rows = EpisodeRows()
     evaluate(solo, roster, matches, seed=seed, rows=rows)
-    found = rows.match_returns()
+    found = rows.match_returns(balanced)
     return [found[str(i)] / solo.match for i in range(len(made))]

@@ -83,7 +83,7 @@ class EpisodeRows:
 
         Lane by lane, so that seats follow one another. Nothing where nothing was collected.
         ``balanced`` keeps as many matches against each opponent, or each set of them, as there are
-        against the one that was met least, one of each in turn.
+        against the one that was met least, and gives the means of turns: one match against each.
         """
         if not self._parts:
             return {}
@@ -98,7 +98,7 @@ class EpisodeRows:
             return found
         ids = np.stack([x for name, x in columns.items() if name.startswith("opponent_id_")], 1)
         ids = ids[:: self._match]
-        return {label: x[in_turn(ids[codes == self._labels[label]])] for label, x in found.items()}
+        return {label: turns(x, ids[codes == self._labels[label]]) for label, x in found.items()}
 
     def columns(self) -> dict[str, Any]:
         """Name -> one entry a row, lane by lane in the order in which they were played."""
@@ -122,9 +122,13 @@ class EpisodeRows:
         }
 
 
-def in_turn(ids: np.ndarray) -> np.ndarray:
-    """Places of as many rows of each kind among these [matches, seats], kinds taking turns."""
+def turns(returns: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Means over opponents of one match against each; ``ids`` [matches, seats] say who was met.
+
+    As many as there are matches against who was met least. A mean of them does not depend on who
+    was met how often, and their spread is not that between opponents.
+    """
     _, kind = np.unique(ids, axis=0, return_inverse=True)
     kind = kind.ravel()
     least = np.bincount(kind).min()
-    return np.stack([np.flatnonzero(kind == k)[:least] for k in range(kind.max() + 1)], 1).ravel()
+    return np.mean([returns[kind == k][:least] for k in range(kind.max() + 1)], 0)

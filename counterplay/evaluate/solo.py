@@ -97,8 +97,6 @@ class Solo:
     policy makes them, and none has to be found by chance."""
     width: int | None = None
     """Types that there is room for; by default as many as the reader or the pool has."""
-    only: int | None = None
-    """The member of the pool that every other is; by default each is drawn."""
 
     num_seats = 1
     num_goals = 0
@@ -152,17 +150,12 @@ class Solo:
             time=jnp.int32(0),
             episode=jnp.int32(0),
             mode=jnp.int32(mode),
-            memories=tuple(self._met(k) for k in keys),
+            memories=tuple(self.pool.begin(k, None) for k in keys),
             carry=self.reader.begin(None),
             key=key,
         )
         match = self._looked(match)
         return match, self._show(match, jnp.zeros(1), jnp.bool_(False))
-
-    def _met(self, key: PRNGKeyArray) -> Any:
-        """Somebody at the start of a match."""
-        drawn, memories = self.pool.begin(key, None)
-        return (drawn if self.only is None else jnp.int32(self.only)), memories
 
     def step(self, state: Match, actions: Int[Array, " N"]) -> tuple[Match, TimeStep]:
         """After the last move of an episode the next one of the match is shown at once."""
