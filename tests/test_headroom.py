@@ -185,3 +185,20 @@ def test_without_a_scenario_it_shows_what_is_published(capsys):
     assert main(["headroom", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["scenario"] for row in rows[::2]] == [s.name for s in FOUND]
+
+
+def test_references_measured_with_opponents_as_drawn_are_refused(monkeypatch):
+    scenario = scenario_of("matrix:pd-v2")
+    kept = published.read(scenario)
+    assert kept["balanced"]
+    monkeypatch.setattr(published, "read", lambda scenario: kept | {"balanced": None})
+    with pytest.raises(
+        ValueError, match="measured with opponents as they were drawn, while agents"
+    ):
+        published.references(scenario)
+
+
+def test_fewer_matches_than_blocks_are_refused():
+    assert references.blocks(np.arange(10.0)) == list(range(10))
+    with pytest.raises(ValueError, match="intervals need 10 matches or more, found 9"):
+        references.blocks(np.arange(9.0))

@@ -20,6 +20,7 @@ from counterplay import algos, envs
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED, Way
 from counterplay.bench.controlled import controlled
+from counterplay.bench.reached import LETTER
 from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import marks, published, references
 from counterplay.evaluate.returns import evaluate
@@ -135,7 +136,7 @@ def job_of(
     about |= {"seat": scenario.seat, "player": name, "algorithm": player[0]}
     about |= {"settings": settings(scenario, *player)}
     if about["settings"].get("plan") == "letter":  # once, left places had a value there
-        about |= {"letter": "no value where I left"}
+        about |= {"letter": LETTER}
     about |= {pool: list(members(game, pool)) for pool in POOLS}
     about |= {"steps": bench.steps or scenario.budget}
     about |= {"matches": bench.matches or scenario.matches} | scenario.measured
