@@ -202,7 +202,8 @@ def _check_eval(chosen: Eval, run: str) -> None:
             "--planner ...; in a seat it is named as --seat 0=PLANNER+run:FOLDER"
         )
     if run and chosen.seat:
-        raise ValueError(f"{run} would not play: name it in a seat, as --seat 0=run:{run}")
+        who = f"run:{run}" if Path(run).is_dir() else run
+        raise ValueError(f"{run} would not play: name it in a seat, as --seat 0={who}")
     told_by_run = run or any("run:" in who or "pool:" in who for who in chosen.seat)
     if chosen.env or not told_by_run:
         check_names(chosen.env or Train.env, chosen.seat, chosen.against)

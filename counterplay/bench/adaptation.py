@@ -157,7 +157,7 @@ def by_bayes(scenario: Scenario, matches: int) -> dict[str, Any]:
     roster = both_ways(roster_of(env, seats), scenario.seat, bayes)
     episodes = (matches // 2 + matches) * scenario.match
     evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)
-    found = rows.match_returns(scenario.balanced)
+    found = rows.match_returns(scenario.alike(len(members(envs.game_of(env), "train"))))
     return {f"bayes, {way}": references.parted(found[way]) for way in references.PLAYS}
 
 

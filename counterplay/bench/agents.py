@@ -29,7 +29,7 @@ from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.jobs import Job, Together, run
 from counterplay.names import unknown
 from counterplay.opponents.sets import members
-from counterplay.pools import read_seats, roster_of
+from counterplay.pools import named, read_seats, roster_of
 from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.settings import check_least
 
@@ -203,7 +203,8 @@ def play(
 ) -> list[dict[str, Any]]:
     """What each agent earns an episode, sampled and greedy, in the form of
     ``references.measure``; ``them`` are opponents that are no set."""
-    seats = dict.fromkeys(range(env.num_seats), them or f"pool:{pool}")
+    them = them or f"pool:{pool}"
+    seats = dict.fromkeys(range(env.num_seats), them)
     seats |= {scenario.seat: "random"}
     ways = [Way(agent, jnp.asarray(greedy)) for agent in agents for greedy in (False, True)]
     labels = tuple(f"{i}, {way}" for i in range(len(agents)) for way in references.PLAYS)
@@ -211,7 +212,7 @@ def play(
     rows = EpisodeRows()
     episodes = (matches // 2 + matches) * scenario.match
     evaluate(env, roster, episodes, seed=SEED, match=scenario.match, rows=rows)
-    found = rows.match_returns(scenario.balanced)
+    found = rows.match_returns(scenario.alike(len(named(them, env))))
     return [
         {way: references.parted(found[f"{i}, {way}"]) for way in references.PLAYS}
         for i in range(len(agents))

@@ -113,7 +113,8 @@ def meet(
     model = measures(w, known, roster.ids, drift=drift)
     model["subgoals"] = came_true(w, getattr(env, "cells", None), model["why"])
     by_episode = returns_of(w, scenario.match)
-    told = _returns(scenario, name, by_episode.mean(1), w, roster.ids)
+    kinds = scenario.alike(1 if name == SELF else len(members(envs.game_of(env), name)))
+    told = _returns(scenario, name, by_episode.mean(1), w, roster.ids, kinds)
     if marks := by_label(roster)[f"{name}, {way}"]:
         told["marks"] = marks
     return Met(told, curves(w, by_episode), model)
@@ -170,7 +171,12 @@ def _points(x: np.ndarray, first: int) -> list[dict[str, Any]]:
 
 
 def _returns(
-    scenario: Scenario, name: str, returns: np.ndarray, w: Watching, ids: dict[int, str]
+    scenario: Scenario,
+    name: str,
+    returns: np.ndarray,
+    w: Watching,
+    ids: dict[int, str],
+    kinds: int | None,
 ) -> dict[str, Any]:
     """An episode's return: in all matches, the worst of them, and against every opponent."""
     met = w.opponent_id[:, 0, 1:]
@@ -178,8 +184,11 @@ def _returns(
     for i in np.unique(met).tolist():
         here = (met == i).any(1)
         lines.append({"name": ids.get(i, str(i))} | _mean(returns[here]))
-    kept = turns(returns, met) if scenario.balanced else returns  # as its references are measured
-    score, share, why = scored(scenario, name, kept)
+    try:  # as the references are measured
+        kept = returns if kinds is None else turns(returns, met, kinds)
+        score, share, why = scored(scenario, name, kept)
+    except ValueError as error:
+        score, share, why = None, None, str(error)
     told = {"score": score, "share": share, "why": why, "opponents": lines}
     return _mean(returns) | {"worst_decile": number(lowest_decile(returns))} | told
 

@@ -252,5 +252,5 @@ def _matches(
     roster = Roster((kind,), tables, tuple(str(i) for i in range(len(made))))
     rows = EpisodeRows()
     evaluate(solo, roster, matches, seed=seed, rows=rows)
-    found = rows.match_returns(balanced)
+    found = rows.match_returns(len(solo.pool.rules) if balanced else None)
     return [found[str(i)] / solo.match for i in range(len(made))]

@@ -78,12 +78,12 @@ class EpisodeRows:
         columns["ids"] = ids.reshape(-1, seats)[at].astype(np.int16)
         self._parts.append(columns)
 
-    def match_returns(self, balanced: bool = False) -> dict[str, np.ndarray]:
+    def match_returns(self, kinds: int | None = None) -> dict[str, np.ndarray]:
         """Label -> mean return of an episode in each match, of the focal seat, else of the first.
 
         Lane by lane, so that seats follow one another. Nothing where nothing was collected.
-        ``balanced`` keeps as many matches against each opponent, or each set of them, as there are
-        against the one that was met least, and gives the means of turns: one match against each.
+        Where ``kinds`` of opponents, or of sets of them, are to count alike, the means of
+        ``turns``: one match against each; ValueError where one of them was never met.
         """
         if not self._parts:
             return {}
@@ -94,11 +94,12 @@ class EpisodeRows:
         by_match, labels = own.reshape(-1, self._match).mean(1), columns["label"][:: self._match]
         codes = np.array([self._labels[label] for label in labels])
         found = {label: by_match[codes == code] for label, code in self._labels.items()}
-        if not balanced:
+        if kinds is None:
             return found
         ids = np.stack([x for name, x in columns.items() if name.startswith("opponent_id_")], 1)
         ids = ids[:: self._match]
-        return {label: turns(x, ids[codes == self._labels[label]]) for label, x in found.items()}
+        met = {label: ids[codes == code] for label, code in self._labels.items()}
+        return {label: turns(x, met[label], kinds) for label, x in found.items()}
 
     def columns(self) -> dict[str, Any]:
         """Name -> one entry a row, lane by lane in the order in which they were played."""
@@ -122,13 +123,18 @@ class EpisodeRows:
         }
 
 
-def turns(returns: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def turns(returns: np.ndarray, ids: np.ndarray, kinds: int) -> np.ndarray:
     """Means over opponents of one match against each; ``ids`` [matches, seats] say who was met.
 
     As many as there are matches against who was met least. A mean of them does not depend on who
-    was met how often, and their spread is not that between opponents.
+    was met how often, and their spread is not that between opponents. ValueError where fewer than
+    ``kinds`` were met: who was not would be left out of the mean.
     """
     _, kind = np.unique(ids, axis=0, return_inverse=True)
-    kind = kind.ravel()
-    least = np.bincount(kind).min()
-    return np.mean([returns[kind == k][:least] for k in range(kind.max() + 1)], 0)
+    often = np.bincount(kind.ravel())
+    if len(often) < kinds:
+        raise ValueError(
+            f"only {len(often)} of {kinds} opponents were met in {len(returns)} matches, and all "
+            "are to count alike: play more matches"
+        )
+    return np.mean([returns[kind.ravel() == k][: often.min()] for k in range(len(often))], 0)

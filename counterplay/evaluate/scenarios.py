@@ -41,6 +41,10 @@ class Scenario:
         several times one that never does, and who is met how often would decide what is found."""
         return self.tables
 
+    def alike(self, kinds: int) -> int | None:
+        """So many opponents where as many matches count with each, None where all matches do."""
+        return kinds if self.balanced else None
+
     @property
     def measured(self) -> dict[str, str]:
         """What a job has to say of it: results that were measured in another way are others."""

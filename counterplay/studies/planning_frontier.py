@@ -28,7 +28,7 @@ from counterplay.evaluate.spent import Spent
 from counterplay.jobs import Job, digest, run
 from counterplay.opponents.sets import members
 from counterplay.planning.naming import read_planner, with_planner
-from counterplay.pools import roster_of
+from counterplay.pools import named, roster_of
 from counterplay.settings import check_least
 
 _TRUE = ",world=true"
@@ -171,10 +171,8 @@ def measured(job: Job, out: Path, count: int, first: int) -> dict[str, Any]:
         env, roster, config["matches"] * scenario.match, seed=SEED, greedy=config["greedy"],
         match=scenario.match, rows=rows, spent=spent, most_lanes=config["lanes"],
     )  # fmt: skip
-    told = {
-        "report": references.blocks(rows.match_returns(scenario.balanced)["it"]),
-        "marks": rows.marks,
-    }
+    (earned,) = rows.match_returns(scenario.alike(len(named(them, env)))).values()
+    told = {"report": references.blocks(earned), "marks": rows.marks}
     return told | spent.told() | {"world_steps": world_steps(config["planner"], env.num_actions)}
 
 

@@ -63,10 +63,12 @@ def test_balanced_matches_meet_everybody_as_often():
     env, rows = envs.make(PD), EpisodeRows()
     seats: dict[int, str] = {0: NASTY, 1: f"{NICE},{NASTY}"}
     evaluate(env, roster_of(env, seats, "it"), 3 * 41, match=3, rows=rows)
-    (drawn,), (found,) = rows.match_returns().values(), rows.match_returns(True).values()
+    (drawn,), (found,) = rows.match_returns().values(), rows.match_returns(2).values()
     nice = int((drawn == 20).sum())
     assert set(drawn) == {4.0, 20.0} and nice not in (0, len(drawn) / 2)
     assert len(found) == min(nice, len(drawn) - nice) and (found == 12).all()
+    with pytest.raises(ValueError, match="only 2 of 3 opponents were met in 41 matches"):
+        rows.match_returns(3)  # a third, never met, would be left out without a word
 
 
 def agree(row: Row, columns: Any, match: int) -> None:
