@@ -1,7 +1,7 @@
 """``eval --protocol``: a policy by the named protocols, and what it knew of whom it met."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import tyro
 from counterplay import envs
 from counterplay.console import Meter, check_names, read, table
 from counterplay.evaluate.protocols import MATCHES, SELF, Protocol, protocol_of, scenario_for
+from counterplay.evaluate.scenarios import SCENARIOS, newest
 from counterplay.grammar import LEARNERS, split_list
 from counterplay.opponents.sets import members
 from counterplay.play import check_out, keep, set_up
@@ -24,7 +25,7 @@ class ByProtocol:
     protocol: tuple[str, ...] = ()
     """One or more of selfplay-v1, seen-v1, unseen-v1, fewshot-v1, switch-v1."""
     env: str | None = None
-    """The game; by default that of the run."""
+    """The game, or a scenario such as race-v2; by default the game of the run."""
     matches: int = MATCHES
     """Matches against each set of opponents, and again for greedy play."""
     match: int | None = None
@@ -44,7 +45,7 @@ class ByProtocol:
 
 def main(args: list[str]) -> int:
     """``counterplay eval POLICY --protocol NAME ...``"""
-    chosen = read(ByProtocol, args, "eval")
+    chosen = _in_scenario(read(ByProtocol, args, "eval"))
     protocols = list(dict.fromkeys(protocol_of(name) for name in chosen.protocol))
     policy = _named(chosen)
     given = split_list(policy)
@@ -93,6 +94,19 @@ def _named(chosen: ByProtocol) -> str:
     if chosen.env is not None:
         check_names(chosen.env, (), (policy,))
     return policy
+
+
+def _in_scenario(chosen: ByProtocol) -> ByProtocol:
+    """The same with a game, where a scenario is named in its place."""
+    if chosen.env not in SCENARIOS:
+        return chosen
+    scenario = SCENARIOS[chosen.env]
+    if chosen.match not in (None, scenario.match):
+        raise ValueError(
+            f"{chosen.env} has matches of {scenario.match} episodes, found --match {chosen.match}: "
+            f"leave it away, or name the game, --env {scenario.game}"
+        )
+    return replace(chosen, env=scenario.game, match=scenario.match)
 
 
 def _check_sets(game: str, protocols: list[Protocol]) -> None:
@@ -145,6 +159,8 @@ def show(found: dict[str, Any]) -> None:
         print(line)
     for why in dict.fromkeys(x["why"] for _, _, x in sets if x["why"]):
         print(f"no adaptation score: {why}")
+    if (later := newest(found["scenario"])) and any(x["score"] is None for _, _, x in sets):
+        print(f"the latest version of this scenario is {later.name}: --env {later.name}")
     lines = [(o["name"], s, w, _pm(o), o["matches"]) for s, w, x in sets for o in x["opponents"]]
     table("return by opponent", ("opponent", "set", "play", "return ± 95%", "matches"), lines)
     models = [

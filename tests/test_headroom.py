@@ -170,6 +170,7 @@ def test_the_best_seed_is_chosen_by_other_matches_than_it_is_reported_by():
     ("words", "said"),
     [
         (["rase"], "unknown scenario 'rase'; expected one of: matrix:pd-v1"),
+        (["race:narrow"], "race:narrow is the game of race-once-v1 and race-v2: name"),
         (["race", "--publish", "--seeds", "3", "--steps", "9"], "leave --steps and --seeds away"),
         (["race", "--publish", "--matches", "40"], "leave --matches away"),
         (["race", "--seeds", "0"], "--seeds must be at least 1, found 0"),

@@ -106,6 +106,16 @@ def scenario_of(text: str) -> Scenario:
     if text in SCENARIOS:
         return SCENARIOS[text]
     found = [s for name, s in SCENARIOS.items() if name.rpartition("-v")[0] == text]
-    if not found:
-        raise unknown("scenario", text, SCENARIOS)
-    return found[-1]
+    if found:
+        return found[-1]
+    if played := [name for name, s in SCENARIOS.items() if s.game == text]:
+        raise ValueError(f"{text} is the game of {' and '.join(played)}: name the scenario")
+    raise unknown("scenario", text, SCENARIOS)
+
+
+def newest(name: str | None) -> Scenario | None:
+    """The latest version of that scenario; None where it is the latest itself, or is none."""
+    if name is None or name not in SCENARIOS:
+        return None
+    last = scenario_of(name.rpartition("-v")[0])
+    return None if last.name == name else last

@@ -169,6 +169,21 @@ def test_the_answer_is_printed_in_tables(asked, capsys):
     told = capsys.readouterr().out
     for text in ("seen-v1 on matrix:pd", "excess NLL", "always_defect", "no adaptation score: "):
         assert text in told
+    assert "latest version" not in told
+    show(asked[0]["protocols"][0] | {"scenario": "matrix:pd-v1"})
+    told = capsys.readouterr().out
+    assert "the latest version of this scenario is matrix:pd-v2: --env matrix:pd-v2" in told
+
+
+def test_a_scenario_may_be_named_in_place_of_its_game(capsys):
+    asked = "eval always_defect --protocol seen-v1 --matches 2 --json --env"
+    assert cli.main([*asked.split(), "matrix:stag-v2"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["protocols"]
+    assert told["scenario"] == "matrix:stag-v2" and told["match"] == 50
+    assert told["env"] == "matrix:stag,horizon=2"
+    for way in told["plays"].values():  # two matches cannot be with all of them
+        (found,) = way["sets"].values()
+        assert found["score"] is None and "opponents were met in 2 matches" in found["why"]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +196,7 @@ def test_the_answer_is_printed_in_tables(asked, capsys):
         ("eval grin --env matrix:pd --protocol seen-v1", "did you mean 'grim'"),
         ("eval grim --env matrix:pd --protocol seen-v1 --match 0", "--match must be"),
         ("eval grim --env matrix:pd --protocol seen-v1 --matches 1", "--matches must be"),
+        ("eval grim --env race-v2 --protocol seen-v1 --match 3", "race-v2 has matches of 20 epi"),
     ],
 )
 def test_rude_commands(command, told, capsys):
