@@ -26,12 +26,8 @@ from counterplay.algos.fitting import fit_reader, here, minibatches_of
 from counterplay.algos.imagining import judged, model_loss, stretches
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.thinking import Belief, Mind, Model, Node, make_model, root_of, rows_of
-from counterplay.maths import (
-    chosen,
-    masked_log_softmax,
-    sample_action,
-    v_trace,
-)
+from counterplay.maths import chosen, masked_log_softmax, sample_action, v_trace
+from counterplay.models.beliefs import doubt_of
 from counterplay.models.conditioned import Conditioned
 from counterplay.models.history import from_record
 from counterplay.models.values import Values
@@ -129,8 +125,10 @@ class Agent(goal_ppo.Agent):
         step, actions, update = f.step, f.actions, f.update
         if how.form == "even":
             actions, update = ignoring(actions, update)
+        if how.form in ("likeliest", "letter", "arriving"):
+            actions = likeliest(actions)
         if how.form in ("letter", "arriving"):
-            actions, rates = likeliest(actions), {"gamma": 1.0, "reward_weight": 0.0}
+            rates = {"gamma": 1.0, "reward_weight": 0.0}
         if how.form == "arriving":
             step = staying(step)
         heat = how.temperature * jnp.maximum(net.spread, 1.0) / jnp.maximum(net.trust, 1e-6)
@@ -161,6 +159,7 @@ class Agent(goal_ppo.Agent):
         record |= {"worth": self.net.slow.mean(slot.e, slot.rows), "plan": planned.weights}
         gain = chosen(planned.q, action) - (jnp.exp(slot.log_pi) * planned.q).sum()
         record |= {"gain": gain, "pull": self.net.how.distil * self.net.trust}
+        record |= {"doubt": doubt_of(slot.sight.memory[1])}
         if self.learning and self.net.how.dreams:
             record |= dreamt_from(slot.e, slot.sight.memory[1])
         record |= {"simulator_calls": jnp.int32(0)} if self.counted else {}
@@ -266,8 +265,7 @@ def learn_more(
     kept = config.slow ** (
         config.world_epochs * minibatches_of(*places, config.world_minibatches)[1]
     )
-    near = lambda old, new: kept * old + (1 - kept) * new
-    slow = jax.tree.map(near, net.slow, model.values)
+    slow = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, net.slow, model.values)
     where = lambda n: (n.model, n.slow, n.trust, n.sound, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
     net = eqx.tree_at(where, net, (model, slow, trust, told.pop("sound"), spread))

@@ -11,10 +11,11 @@ from counterplay.settings import check_least
 class Config(goal_ppo.Config):
     """Settings of PPO that infers goals, predicts moves, learns the game, and plans in it."""
 
-    plan: Literal["full", "even", "arriving", "letter", "none"] = "full"
-    """What a move is worth: reward and value of what it leads to; the same, had the others no
-    preference among their legal moves; the value of arriving there; to the letter, the value of
-    what is there, none where I have left; or no planning."""
+    plan: Literal["full", "likeliest", "even", "arriving", "letter", "none"] = "full"
+    """What a move is worth: reward and value of what it leads to; the same, did each other what it
+    most likely does; the same, had they no preference among their legal moves; the value of
+    arriving there; to the letter, the value of what is there, none where I have left; or no
+    planning."""
     depth: int = 1
     """Moves of mine that are planned."""
     samples: int = 2
@@ -63,6 +64,8 @@ class Config(goal_ppo.Config):
             self, depth=1, samples=0, latent=1, groups=0, classes=2, world_width=1, world_token=1,
             world_steps=1, world_epochs=1, world_minibatches=1, world_places=1, value_width=1,
         )  # fmt: skip
+        if self.plan in ("arriving", "letter") and self.depth > 1:
+            raise ValueError(f"plan {self.plan} looks one move ahead, found depth {self.depth}")
         if self.types_from == "moves":
             raise ValueError("counterplay: types are who sits there, in what is imagined, too; "
                              "found types_from moves")  # fmt: skip

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from counterplay.names import unknown
 from counterplay.settings import check_least
 
-FORMS = ("full", "even", "arriving", "letter")
+FORMS = ("full", "likeliest", "even", "arriving", "letter")
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,12 @@ class Latent:
     samples: int = 8
     """Draws of the others' moves for each of mine, 0 for all there are."""
     form: str = "full"
-    """full; even: full, had the others no preference among their moves; arriving: the value of
-    arriving alone; letter: to the letter, the value of what is there, none where I have left."""
-    trust: float | None = None
-    """How much of a say plans have, 0 to 1; by default as the training came to trust them."""
+    """full; likeliest: full, did each other what it does most; even: full, had they no preference
+    among their moves; arriving: the value of arriving alone; letter: to the letter, the value of
+    what is there, none where I have left."""
+    trust: float = 1.0
+    """How much of a say plans have, 0 to 1: who asks for plans gets them, however little a
+    training came to trust its own."""
     temperature: float | None = None
     """How much better a move must be, in spreads of what moves are worth, to be made e times as
     often; by default that of the training."""
@@ -36,7 +38,7 @@ class Latent:
         if self.form in ("arriving", "letter") and self.depth > 1:
             raise ValueError(f"planner latent: form {self.form} looks one move ahead, found depth "
                              f"{self.depth}")  # fmt: skip
-        if self.trust is not None and not 0 <= self.trust <= 1:
+        if not 0 <= self.trust <= 1:
             raise ValueError(f"planner latent: trust must be 0 to 1, found {self.trust}")
         if self.temperature is not None and not 0 < self.temperature < float("inf"):
             raise ValueError(
@@ -54,10 +56,8 @@ class Latent:
         how = agent.net.how
         heat = how.temperature if self.temperature is None else self.temperature
         how = how._replace(form=self.form, depth=self.depth, samples=self.samples, temperature=heat)
-        net = replace(agent.net, how=how)
-        if self.trust is not None:
-            net = replace(net, trust=jnp.full_like(net.trust, self.trust))
-        return type(agent)(net, counted=True)
+        trust = jnp.full_like(agent.net.trust, self.trust)
+        return type(agent)(replace(agent.net, how=how, trust=trust), counted=True)
 
 
 @dataclass(frozen=True)

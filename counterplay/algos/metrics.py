@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from counterplay.algos import Update
+from counterplay.algos.study import DOUBT
 
 
 def numpy_of(metrics: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -33,7 +34,7 @@ def row_of(update: Update, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
         row["env_errors"] = metrics["env_errors"].tolist()
     learned = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
     learned += ("td_loss", "q", "grad_norm", "epsilon", "updates")
-    learned += ("others_nll", "others_top1", "moves_loss", "goals_loss", "types_loss")
+    learned += ("others_nll", "others_top1", *DOUBT, "moves_loss", "goals_loss", "types_loss")
     learned += ("observations_loss", "added_reward", "plan_loss", "trust", "plan_rank", "spread")
     learned += ("legal_right", "alive_right", "reward", "reconstruction", "imagined_reward")
     learned += ("imagined_reconstruction", "ahead_loss", "arriving_loss", "dreamt_return")

@@ -14,6 +14,9 @@ from counterplay.seats import Seating
 from counterplay.types import NO_EVENT, NO_MOVE, Memory
 from counterplay.views import select
 
+DOUBT = ("others_random", "others_unknown")
+"""In nats, of the others' next moves: their own randomness, and what is not known of them."""
+
 
 class Study(NamedTuple):
     """A chunk of slots of one place, arrays [T, ...]; others in the order of the view."""
@@ -121,4 +124,7 @@ def judged(
     nll = -jnp.maximum(chosen(log_p, study.moves), -50.0)
     number = jnp.maximum(total(counts.sum()), 1)
     mean = lambda x: total(masked_sum(x, counts)) / number
-    return {"others_nll": mean(nll), "others_top1": mean(right.astype(jnp.float32))}
+    told = {"others_nll": mean(nll), "others_top1": mean(right.astype(jnp.float32))}
+    if "doubt" in record:
+        told |= {name: mean(record["doubt"][..., i]) for i, name in enumerate(DOUBT)}
+    return told

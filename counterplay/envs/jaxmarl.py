@@ -105,6 +105,10 @@ class JaxMarl:
         state = State(game, episode_key, jnp.int32(0), everyone, offered.argmax(1))
         return state, self._show(state, obs, offered, jnp.zeros(self.num_seats), no, no)
 
+    def rekeyed(self, state: State, key: PRNGKeyArray) -> State:
+        """The same situation, after which other lots are drawn."""
+        return state._replace(key=key)
+
     def step(self, state: State, actions: Int[Array, " N"]) -> tuple[State, TimeStep]:
         """In place of players who have left, the game is given their first legal action."""
         agents, key = self.sizes.agents, jr.fold_in(state.key, state.time)

@@ -250,3 +250,13 @@ def told_of(held: Held, noise: list[Array], goal_input: str, action_input: str) 
         moves = hot(log_of(moves, 1) + noise[1])
     tell = jnp.float32(goal_input != "none"), jnp.float32(action_input != "none")
     return [tell[0] * chances.sum(2), tell[0] * chances.sum(1), tell[1] * moves]
+
+
+def doubt_of(held: Held) -> Float[Array, "M 2"]:
+    """Nats of doubt about each other's next move, apart: its own randomness, E_b H[pi(. | k, g)],
+    which no more watching takes away, and my ignorance of what it is and wants, H[E_b pi] less
+    that. 0 for the absent."""
+    b, p = jnp.exp(held.log_belief), held.moves
+    nats = lambda x: -jnp.where(x > 0, x * jnp.log(jnp.where(x > 0, x, 1.0)), 0.0).sum(-1)
+    random = (b * nats(p)).sum((1, 2))
+    return jnp.stack([random, nats((b[..., None] * p).sum((1, 2))) - random], -1)

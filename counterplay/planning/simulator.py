@@ -11,6 +11,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from counterplay.maths import finite
@@ -60,8 +61,11 @@ def simulator(env: Env, think: Think) -> Functions:
     """The game as planners take it, one decision of one seat; ``e`` is a ``Place``.
 
     Seats are part of ``e``, so one program serves all. The belief is part of the agent's memory:
-    ``update`` leaves what planners carry beside it as it is.
+    ``update`` leaves what planners carry beside it as it is. A game that draws lots in ``step``
+    says with ``rekeyed(state, key)`` how to draw others: the state at hand holds those that will
+    fall, and who searched with them would see the dice.
     """
+    rekeyed = getattr(env, "rekeyed", lambda state, key: state)
 
     def step(
         key: PRNGKeyArray, e: Place, action: Int[Array, ""], others: Int[Array, " M"]
@@ -69,7 +73,7 @@ def simulator(env: Env, think: Think) -> Functions:
         seat = e.simulator.seat
         joint = jnp.roll(jnp.concatenate([action[None], others]), seat)
         moves = jnp.where(e.alive, joint, NO_MOVE).astype(jnp.int32)
-        game, shown = env.step(e.simulator.game, moves)
+        game, shown = env.step(rekeyed(e.simulator.game, jr.fold_in(key, 1)), moves)
         view = next_view(env, seat, moves, e.alive, shown, e.time + 1)
         thought = think(key, e.thought.memory, view)
         after = Place(Simulator(game, seat), shown.alive, e.time + 1, thought)

@@ -1,10 +1,12 @@
 """``counterplay study action-in-planning``: how predicted moves enter, once no search needs them.
 
 What the policy is told of the others' next moves, crossed with what planning expects of them: the
-belief's mixture, the likeliest move of each, any legal move alike, or no planning at all.
+belief's whole mixture, draws from it, the likeliest move of each, any legal move alike, or no
+planning at all. All else of a plan is the same.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from counterplay.bench.agents import Players
 from counterplay.console import read
@@ -12,15 +14,21 @@ from counterplay.studies.goal_choice import GoalChoice, study
 
 INPUTS = ("distribution", "argmax", "sample", "none")
 """What the policy is told."""
-PLANS = ("full", "letter", "even", "none")
+PLANS: dict[str, dict[str, Any]] = {
+    "mixture": {"plan": "full", "samples": 0},
+    "draws": {"plan": "full", "samples": 2},
+    "likeliest": {"plan": "likeliest", "samples": 1},
+    "even": {"plan": "even", "samples": 0},
+    "none": {"plan": "none"},
+}
 """What is planned with; with ``even`` the others are ignored."""
 VARIANTS: Players = {
-    f"{told}+{plan}": ("counterplay", {"action_input": told, "plan": plan})
+    f"{told}+{plan}": ("counterplay", {"action_input": told} | settings)
     for told in INPUTS
-    for plan in PLANS
+    for plan, settings in PLANS.items()
 }
 """Told + planned with. Types and goals are believed, and told, in all of them."""
-QUICK = tuple(f"{told}+{plan}" for told in ("distribution", "none") for plan in ("full", "none"))
+QUICK = tuple(f"{told}+{plan}" for told in ("distribution", "none") for plan in ("mixture", "none"))
 QUICK_STEPS = 100_000
 
 

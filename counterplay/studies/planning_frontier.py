@@ -32,18 +32,18 @@ from counterplay.pools import named, roster_of
 from counterplay.settings import check_least
 
 _TRUE = ",world=true"
+_LATENT = tuple(
+    f"latent:depth={depth},samples={samples},temperature=0.01"
+    for depth, samples in ((1, 8), (2, 4), (3, 2))
+)
 PLANNERS = (
     "none",
-    "latent:depth=1,trust=1",
-    "latent:depth=2,samples=4,trust=1",
-    "latent:depth=3,samples=2,trust=1",
+    *_LATENT,
     *(f"mcts:sims={sims}{world}" for world in ("", _TRUE) for sims in (10, 50, 200)),
 )
-"""Plans are trusted wholly, or a training that came to trust them little would hide them."""
-QUICK = (
-    "none", "latent:depth=1,trust=1", "latent:depth=2,samples=4,trust=1", "mcts:sims=10",
-    "mcts:sims=50", f"mcts:sims=10{_TRUE}",
-)  # fmt: skip
+"""All make the move that they find best: a search sharpens what it finds by its own scale, while
+the temperature of training would leave half of the moves to the policy."""
+QUICK = ("none", *_LATENT[:2], "mcts:sims=10", "mcts:sims=50", f"mcts:sims=10{_TRUE}")
 LANES = 64
 """Games side by side, the same for every planner, of which decisions/s are told."""
 QUICK_STEPS, MATCHES, QUICK_MATCHES = 100_000, 320, 64

@@ -350,3 +350,14 @@ def test_true_likelihoods_give_the_exact_posterior(game):
     else:
         assert lost == 0
         np.testing.assert_allclose(record["types"][acts], record["exact"][acts], atol=1e-5)
+
+
+def test_doubt_of_a_move_is_its_own_randomness_and_my_ignorance_apart():
+    """Two types, one goal, two moves; the third of the others is not there."""
+    sure = jnp.array([[[1.0, 0.0]], [[0.0, 1.0]]])  # each type has a move of its own
+    mixed = jnp.broadcast_to(jnp.array([0.3, 0.7]), (2, 1, 2))  # both throw the same dice
+    moves = jnp.stack([sure, mixed, jnp.zeros((2, 1, 2))])
+    even = jnp.log(jnp.full((3, 2, 1), 0.5))
+    found = beliefs.doubt_of(Held(even, moves, jnp.zeros((3, 1))))
+    dice = -(0.3 * np.log(0.3) + 0.7 * np.log(0.7))
+    np.testing.assert_allclose(found, [[0, np.log(2)], [dice, 0], [0, 0]], atol=1e-6)

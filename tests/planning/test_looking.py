@@ -14,6 +14,7 @@ import pytest
 from counterplay import cli, envs, play, runs
 from counterplay.algos import counterplay
 from counterplay.algos.looking import Latent
+from counterplay.planning.latent import likeliest, plan
 from counterplay.pools import find
 from counterplay.seats import needs_state
 from counterplay.types import Simulator
@@ -24,6 +25,7 @@ PLANNERS = (
     "latent:trust=1,samples=0",
     "latent:depth=2,samples=2,trust=1",
     "latent:form=letter,trust=1",
+    "latent:form=likeliest,samples=1",
     "latent:depth=2,samples=2,form=even,trust=1",
     "none",
     "mcts:sims=4,draws=2",
@@ -101,6 +103,30 @@ def test_what_a_plan_of_one_move_is_worth_does_not_depend_on_how_it_is_asked(run
         return jax.jit(jax.vmap(one))(seen).q
 
     np.testing.assert_allclose(q(exact), q(drawn), atol=0.02)
+
+
+def test_who_asks_for_plans_gets_them_from_a_run_that_came_to_trust_none(run):
+    """By default wholly; and with the likeliest move of the other alone, if that is asked for."""
+    env = envs.make(HUNT)
+    own, asked = (find(f"{name}run:{run}", env, 0) for name in ("", "latent:samples=0+"))
+    assert own.net.trust == 0 and asked.net.trust == 1
+    point = find(f"latent:samples=1,form=likeliest+run:{run}", env, 0)
+    seen, _ = views(env)
+    view = jax.tree.map(lambda x: x[0], seen)
+
+    @jax.jit
+    def q(agent):
+        slot = agent.see(jr.key(0), agent.begin(jr.key(0), None), view)
+        f, (root, belief) = agent.functions(), agent.root(slot, view)
+        by_hand = plan(
+            f.step, likeliest(f.actions), f.update, f.value, root, belief, slot.log_pi, view.legal,
+            view.alive, jr.key(3), samples=1, gamma=0.95,
+        )  # fmt: skip
+        return agent.planned(jr.key(3), slot, view).q, by_hand.q
+
+    np.testing.assert_allclose(*q(point), rtol=1e-5)
+    mixed, by_hand = q(asked)
+    assert not np.allclose(mixed, by_hand)
 
 
 def test_evaluations_tell_how_a_run_planned(run, capsys):

@@ -1,6 +1,6 @@
 """The true simulator in views, views cut from it, and searches in it."""
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -20,7 +20,7 @@ from counterplay.planning.tree import search
 from counterplay.pools import find
 from counterplay.rollout_host import open_host
 from counterplay.seats import Chair, Kind, Roster, bank, needs_state
-from counterplay.types import NO_MOVE, Act, Simulator, View
+from counterplay.types import NO_MOVE, Act, Simulator, TimeStep, View
 from counterplay.views import view_shapes
 
 
@@ -198,3 +198,71 @@ def test_what_watches_beside_a_policy_hands_the_simulator_on():
     knows, looks = Privileged(jnp.zeros(())), Looking(jnp.zeros(()))
     for wraps in (lambda p: bank([p]), lambda p: Beside(p, ()), lambda p: Beside(bank([p]), ())):
         assert needs_state(wraps(knows)) and not needs_state(wraps(looks))
+
+
+class Coin(NamedTuple):
+    key: Any
+    time: Any
+
+
+class Coins:
+    """Whoever calls the coin that falls in ``step`` wins a point, and the episode is over."""
+
+    num_seats, num_actions, num_goals, horizon = 2, 2, 0, 1
+    public_legal = public_events = True
+    obs_shape, obs_dtype = (1,), np.dtype(np.uint8)
+
+    def encode(self, obs):
+        return obs.astype(jnp.float32)
+
+    def show(self, reward, over) -> TimeStep:
+        return TimeStep(
+            obs=jnp.zeros((2, 1), jnp.uint8),
+            legal=jnp.ones((2, 2), bool),
+            alive=jnp.ones(2, bool),
+            reward=reward,
+            event=jnp.full(2, -1),
+            visible=jnp.ones((2, 2), bool),
+            terminated=over,
+            truncated=jnp.zeros((), bool),
+        )
+
+    def reset(self, key):
+        return Coin(key, jnp.int32(0)), self.show(jnp.zeros(2), jnp.array(False))
+
+    def render(self, state): ...
+
+    def step(self, state: Coin, actions):
+        falls = falling(state)
+        return Coin(state.key, state.time + 1), self.show(1.0 * (actions == falls), jnp.array(True))
+
+
+class Shaken(Coins):
+    def rekeyed(self, state: Coin, key) -> Coin:
+        return state._replace(key=key)
+
+
+def falling(state: Coin):
+    return jr.bernoulli(jr.fold_in(state.key, state.time)).astype(jnp.int32)
+
+
+@pytest.mark.parametrize(("env", "foresees"), [(Coins(), 1.0), (Shaken(), 0.5)])
+def test_who_searches_sees_no_lots_that_a_game_can_draw_anew(env, foresees):
+    def think(key, memory, view: View) -> Thought:
+        return Thought(jnp.log(jnp.full(2, 0.5)), jnp.zeros(()), jnp.full((1, 2), 0.5), memory)
+
+    def foreseen(key) -> Any:
+        state, shown = env.reset(key)
+        quiet = jnp.full(2, NO_MOVE, jnp.int32)
+        first = next_view(env, jnp.int32(0), quiet, shown.alive, shown, jnp.int32(0))
+        view = eqx.tree_at(
+            lambda v: v.state, first, Simulator(state, jnp.int32(0)), is_leaf=lambda x: x is None
+        )
+        root = place(key, think, (), view)
+        told = root, (), root.thought.log_pi, view.legal, view.alive, jr.fold_in(key, 9)
+        return search(*simulator(env, think), *told, simulations=16, gamma=1.0).weights[
+            falling(state)
+        ]
+
+    shares = jax.jit(jax.vmap(foreseen))(jr.split(jr.key(1), 256))
+    assert shares.mean() == pytest.approx(foresees, abs=0.1)
