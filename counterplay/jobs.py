@@ -100,10 +100,10 @@ def run(
     """The result of every job in order, from its file or from ``work``; None where it has not run.
 
     SIGINT, or ``seconds`` gone by, ends the queue after the present job; so does ``work`` that
-    raises KeyboardInterrupt, whose job then counts as not run. A job that fails is told and the
-    others go on; JobError at the end. ValueError for jobs that share a file, or a folder in use.
-    Where ``work`` does several jobs when asked for one, ``together`` of them, it has the others
-    ready; that is only for telling how long the rest takes.
+    raises KeyboardInterrupt, whose job then counts as not run. A job that fails is told, unless one
+    did for the same reason, and the others go on; JobError at the end. ValueError for jobs that
+    share a file, or a folder in use. Where ``work`` does several jobs when asked for one,
+    ``together`` of them, it has the others ready; that is only for telling how long the rest takes.
     """
     from counterplay.runs.disk import remove_parts
     from counterplay.runs.lock import Lock
@@ -126,8 +126,9 @@ def run(
             except KeyboardInterrupt:
                 break
             except Exception as error:
+                if _reason(error) not in map(_reason, failed.values()):  # once is enough
+                    say(f"{title}: job {paths[i].stem} failed: {_reason(error)}")
                 failed[paths[i].stem] = error
-                say(f"{title}: job {paths[i].stem} failed: {_reason(error)}")
         progress.tell(last=True)
     left = rows.count(None) - len(failed)
     if left:
@@ -138,7 +139,12 @@ def run(
 
 
 def _refuse(title: str, failed: dict[str, Exception], jobs: int) -> NoReturn:
-    told = "; ".join(f"{name}: {_reason(error)}" for name, error in failed.items())
+    """JobError, each reason told once with the job that failed for it, or how many did."""
+    by_reason: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        by_reason.setdefault(_reason(error), []).append(name)
+    who = lambda names: names[0] if len(names) == 1 else f"{len(names)} jobs"
+    told = "; ".join(f"{who(names)}: {reason}" for reason, names in by_reason.items())
     first = next(iter(failed.values()))
     raise JobError(f"{title}: {len(failed)} of {jobs} jobs failed: {told}") from first
 

@@ -107,6 +107,19 @@ def test_a_job_that_fails_is_named_and_the_others_are_done(tmp_path, capsys):
     assert work.asked == [GRID[2]]
 
 
+def test_jobs_that_fail_alike_are_told_once(tmp_path, capsys):
+    def fails(job):
+        raise ValueError("no such bot" if job in GRID[:4] else f"no such square as {job.name}")
+
+    with pytest.raises(JobError) as caught:
+        run(GRID[:5], Work(fails), tmp_path, title="squares")
+    last = f"{path_of(GRID[4], tmp_path).stem}: ValueError: no such square as {GRID[4].name}"
+    alike = "4 jobs: ValueError: no such bot"
+    assert str(caught.value) == f"squares: 5 of 5 jobs failed: {alike}; {last}"
+    said = [line for line in capsys.readouterr().err.splitlines() if " failed: " in line]
+    assert len(said) == 2 and path_of(GRID[0], tmp_path).stem in said[0] and last[:9] in said[1]
+
+
 def test_an_interrupt_ends_after_the_present_job_and_the_rest_stays_empty(tmp_path, capfd):
     def fails(job):
         if job == GRID[1]:
