@@ -28,8 +28,12 @@ def ask(
     now: Now,
     t: int,
     action: np.ndarray,
+    told: dict[str, np.ndarray] | None,
 ) -> None:
-    """Lets the ``bots``, by place, of one kind move in slot ``t``; answers go into ``action``."""
+    """Lets the ``bots``, by place, of one kind move in slot ``t``; answers go into ``action``.
+
+    What they predict goes into ``told``, a record [T, K, P, M, A] by name; None where nobody asks.
+    """
     acting = now.shown.alive & ~now.closing[:, None]
     names = [f.name for f in fields(View) if getattr(views, f.name) is not None]
     seen = {name: getattr(views, name)[t].copy() for name in names}
@@ -45,7 +49,13 @@ def ask(
                 bot.begin(games.draw_seed(), new_match)
             if not acting[lane, column]:
                 continue
-            answer = bot.act({name: x[(*at, ...)] for name, x in seen.items()})
+            view = {name: x[(*at, ...)] for name, x in seen.items()}
+            answer = bot.act(view)
+            if told is not None and callable(getattr(bot, "predict", None)):
+                shape = len(action[0]) - 1, now.shown.legal.shape[-1]
+                held = _predicted(bot, view, shape)
+                every = *views.first.shape, *shape
+                told.setdefault("predict", np.full(every, np.nan, np.float32))[t, *at] = held
         except Exception as error:
             raise GameError(
                 f"the bot {type(bot).__name__} at seat {column} of lane {lane} raised "
@@ -56,3 +66,20 @@ def ask(
         if not whole or not 0 <= answer < len(legal) or not legal[answer]:
             raise games.unfair(lane, column, answer)
         action[lane, column] = answer
+
+
+def _predicted(bot: Any, view: dict[str, np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """What a bot predicts of the others, log-probabilities [M, A]; ValueError for anything else."""
+    held = np.asarray(bot.predict(view), float)
+    if held.shape != shape:
+        raise ValueError(
+            f"predict must give log-probabilities {list(shape)}, a row an other, found "
+            f"{list(held.shape)}"
+        )
+    total = np.exp(held).sum(-1)
+    if not np.allclose(total, 1, atol=1e-3):
+        raise ValueError(
+            f"predict must give log-probabilities, whose rows sum to 1 once they are "
+            f"exponentiated, found {total.tolist()}: are these probabilities themselves?"
+        )
+    return held

@@ -103,17 +103,18 @@ def collect_host(
     greedy: bool = False,
     cut: bool = False,
     finite: bool = True,
+    watch: bool = False,
 ) -> tuple[HostLanes, Chunk]:
     """Plays ``slots`` slots in every lane; ``key`` may be a seed. See ``rollout.collect``.
 
     The lanes are the same object before and after: games cannot be played twice. With ``finite``
     a NaN or an infinity that a game shows is an error. Nothing of an episode stays in the chunk
-    where the game broke and was restarted.
+    where the game broke and was restarted. A bot may tell what it predicts to those who ``watch``.
     """
     key = jr.key(key) if isinstance(key, int | np.integer) else key
     keys = jax.tree.map(np.asarray, _keys(key, slots, shapes_of(seating)))
     bots = [(i, policy) for i, policy in enumerate(policies) if isinstance(policy, HostSeat)]
-    decided, reply = _deciding(game, seating, policies, lanes, greedy)
+    decided, reply = _deciding(game, seating, policies, lanes, greedy, watch)
     words = np.empty((2, slots, lanes.layout.size), np.int32)
     before, after = (lanes.layout.views(part) for part in words)
     replied, first, t = np.empty((slots, reply.size), np.int32), lanes.memories, 0
@@ -128,11 +129,10 @@ def collect_host(
                 replied[t], lanes.memories = decided(lanes.memories, lanes.words)
                 np.copyto(now.ids, made.ids[t])
                 if bots or not made.fair[t].all():
-                    _settle(game, seating, bots, lanes, made, t)
+                    _settle(game, seating, bots, lanes, made, t, watch)
                 games.step(made.action[t], now.closing)
                 words[1, t], last = lanes.words, cut and t == slots - 1
-                if games.any_broken:
-                    broken[t] = games.broken
+                broken[t] = games.broken
                 games.reset(turn(now, made.action[t], match, last, games.broken), finite)
     except Exception:  # which a NaN that was shown a slot before may have brought about
         _check_finite(lanes, before, after, finite, t)
@@ -144,7 +144,13 @@ def collect_host(
 
 
 def _settle(
-    game: HostGame, seating: Seating, bots: list, lanes: HostLanes, made: Decided, t: int
+    game: HostGame,
+    seating: Seating,
+    bots: list,
+    lanes: HostLanes,
+    made: Decided,
+    t: int,
+    watch: bool,
 ) -> None:
     """Moves that policies inside JAX cannot make: those of bots, and any where none is legal."""
     games = lanes.games
@@ -155,8 +161,9 @@ def _settle(
         raise games.unfair(lane, seat, made.action[t])
     games.watch.rest()
     for kind, seat in bots:
-        views = made.views[kind]
-        ask(games, seating.places[kind], seat, lanes.bots, views, lanes.now, t, made.action[t])
+        views, told = made.views[kind], made.records[kind] if watch else None
+        places, moves = seating.places[kind], made.action[t]
+        ask(games, places, seat, lanes.bots, views, lanes.now, t, moves, told)
 
 
 def _check_finite(lanes: HostLanes, before: Now, after: Now, asked: bool, slots: int) -> None:
@@ -175,14 +182,20 @@ def _by_lane(slots: dict[str, np.ndarray], records: tuple) -> tuple[dict, tuple]
 
 
 def _deciding(
-    game: HostGame, seating: Seating, policies: tuple, lanes: HostLanes, greedy: bool
+    game: HostGame,
+    seating: Seating,
+    policies: tuple,
+    lanes: HostLanes,
+    greedy: bool,
+    watch: bool,
 ) -> tuple[Callable, Layout]:
     """What decides in every slot, from memories and words, and how to read what it answers."""
     jitted = tuple(None if isinstance(policy, HostSeat) else policy for policy in policies)
     leaves, tree = jax.tree.flatten(jitted)
     size = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
     sizes, trees = jax.tree.flatten(jax.tree.map(size, (leaves, lanes.memories)))
-    play, reply = _program(game, seating, greedy, lanes.layout, tree, trees, tuple(sizes))
+    how = greedy, watch
+    play, reply = _program(game, seating, how, lanes.layout, tree, trees, tuple(sizes))
     return partial(play, leaves), reply
 
 
@@ -190,7 +203,7 @@ def _deciding(
 def _program(
     game: HostGame,
     seating: Seating,
-    greedy: bool,
+    how: tuple[bool, bool],
     layout: Layout,
     tree: Any,
     trees: Any,
@@ -198,7 +211,8 @@ def _program(
 ) -> tuple[Callable, Layout]:
     """The one jitted call of a slot, and how to read what it answers.
 
-    Policies come as leaves, because flattening modules takes Python's time.
+    Policies come as leaves, because flattening modules takes Python's time. ``how`` they move is
+    whether greedily, and whether they are watched.
     """
 
     def decided(leaves, memories, words) -> tuple[Decided, tuple[Memory, ...]]:
@@ -210,7 +224,7 @@ def _program(
         made = [
             _wait_for_bot(view)
             if policy is None
-            else _decide(game, seating, greedy, i, policy, memories[i], view, contact, acting, key)
+            else _decide(game, seating, how, i, policy, memories[i], view, contact, acting, key)
             for i, (policy, view, key) in enumerate(zip(policies, views, keys, strict=True))
         ]
         actions, goals, who, fair, records, seen, memories = zip(*made, strict=True)
@@ -236,9 +250,9 @@ def _program(
     return jax.jit(play, compiler_options=in_turn()), reply
 
 
-def _decide(game, seating, greedy, i, policy, memory, view: View, contact, acting, key) -> tuple:
+def _decide(game, seating, how, i, policy, memory, view: View, contact, acting, key) -> tuple:
     """One jitted kind: action, goal, who, fair, record, views for a bot, memory."""
-    d = decide(policy, memory, view, seating.take(contact, i), key, greedy)
+    d = decide(policy, memory, view, seating.take(contact, i), key, *how)
     after = select(seating.take(acting, i), d.act.memory, d.begun)
     named = d.act.action[:, :, None] == jnp.arange(game.num_actions)[None, None]
     return d.act.action, d.goal, d.who, (named & view.legal).any(2), d.act.record, None, after

@@ -167,7 +167,11 @@ class Policy(Protocol):
 
 @runtime_checkable
 class HostPolicy(Protocol):
-    """Anything that acts in ordinary Python: a foreign bot, a person."""
+    """Anything that acts in ordinary Python: a foreign bot, a person.
+
+    It may also have ``predict(view) -> Float[M, A]``: log-probabilities of the others' moves in
+    the present slot, asked right after ``act`` with the same view.
+    """
 
     def begin(self, seed: int, new_match: bool) -> None: ...
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -17,12 +18,14 @@ from counterplay.algos import ppo
 from counterplay.algos.loops import Spec
 from counterplay.envs.hosting import host_native
 from counterplay.envs.matrix import COOPERATE, DEFECT
+from counterplay.errors import GameError
+from counterplay.evaluate.records import recorded
 from counterplay.packing import Layout
 from counterplay.pools import roster_of
 from counterplay.rollout import collect, open_lanes
 from counterplay.rollout_host import HostSeat, collect_host, open_host
 from counterplay.seats import Chair, Kind, Roster
-from counterplay.types import NO_MOVE
+from counterplay.types import NO_MOVE, Act
 
 make: Any = envs.make
 SCRIPTED = Path(__file__).parent / "envs" / "test_hosting.py"
@@ -228,6 +231,68 @@ def test_bots_sit_beside_jitted_policies():
     want = [COOPERATE, DEFECT, DEFECT, DEFECT, DEFECT, DEFECT, COOPERATE]
     assert moves[0, :, 0].tolist() == moves[1, :, 1].tolist() == want
     assert (moves[0, :, 1] == DEFECT).all() and diary == [True, True, False, False, True, True]
+
+
+class Clock(Copycat):
+    """Expects a cooperation the less the later it is."""
+
+    def predict(self, view):
+        chance = 0.9 - 0.2 * view["time"]
+        return np.log([[chance, 1 - chance]])
+
+
+class Sure(eqx.Module):
+    def begin(self, key, memory):
+        return ()
+
+    def act(self, key, memory, view, greedy):
+        return Act(jnp.int32(DEFECT), memory, {})
+
+    def predict(self, memory, view):
+        return jnp.log(jnp.array([[0.25, 0.75]]))
+
+
+def test_those_who_predict_are_heard_where_they_are_watched():
+    game = host_native(make("matrix:pd,horizon=3"))
+    bots = [HostSeat(lambda: Clock([])), HostSeat(lambda: Copycat([])), one(Sure())]
+    kinds = tuple(Kind(str(i), policy=bot) for i, bot in enumerate(bots))
+    roster = Roster(kinds, ((Chair(0, 0), Chair(2, 0)), (Chair(2, 0), Chair(1, 0))))
+    seating = roster.seating(2)
+    heard = []
+    for watch in (False, True):
+        games = open_host(game, seating, roster.others, 0)
+        _, chunk = collect_host(game, seating, roster.others, games, 1, slots=4, watch=watch)
+        heard.append(chunk)
+        games.close()
+    quiet, told = heard
+    assert not any("predict" in record for record in quiet.records)
+    same = jax.tree.map(lambda x, y: np.array_equal(x, y), quiet.slots, told.slots)
+    assert all(same.values())
+    clock = np.exp(np.asarray(recorded(seating, told.records, "predict", np.array([[0], [0]]))))
+    np.testing.assert_allclose(clock[0, :, 0, 0, 0], [0.9, 0.7, 0.5, 0.9], atol=1e-6)
+    np.testing.assert_allclose(clock[1, :, 0, 0, 0], 0.25, atol=1e-6)
+    mixed = np.asarray(recorded(seating, told.records, "predict", np.array([[1], [1]])))
+    assert not np.isnan(mixed[0]).any() and np.isnan(mixed[1]).all()  # the copycat tells nothing
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (np.log([0.5, 0.5]), r"\[1, 2\], a row an other, found \[2\]"),
+        ([[0.5, 0.5]], "are these probabilities themselves"),
+    ],
+)
+def test_what_is_no_prediction_is_refused(held, said):
+    class Wrong(Copycat):
+        def predict(self, view):
+            return held
+
+    game = host_native(make("matrix:pd"))
+    seating, policies = everyone(game, HostSeat(lambda: Wrong([])), 1)
+    games = open_host(game, seating, policies, 0)
+    collect_host(game, seating, policies, games, 1, slots=1)  # nobody asks
+    with pytest.raises(GameError, match=f"Wrong at seat 0 of lane 0 raised ValueError.*{said}"):
+        collect_host(game, seating, policies, games, 1, slots=1, watch=True)
 
 
 @pytest.mark.parametrize("answer", [2, -1, True, 1.0, None])

@@ -77,6 +77,13 @@ class ContextMixture:
             self.learn(mine, theirs)
         return self.choose()
 
+    def predict(self, view: dict[str, np.ndarray]) -> np.ndarray:
+        """Log-probabilities [1, 3] of the throw that the other makes in the slot of the last act.
+
+        It was expected before either threw: ``view`` tells no more.
+        """
+        return np.log(self.expected)[None]
+
     def choose(self) -> int:
         """The throw that pays best against what is expected; one of them at random in a tie."""
         p = self.expected

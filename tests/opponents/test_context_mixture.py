@@ -51,6 +51,20 @@ def test_whoever_follows_a_rule_is_beaten(other, least):
     assert play(other) > least
 
 
+def test_it_says_what_it_expects_of_the_throw_it_answers():
+    player = ContextMixture()
+    player.begin(0, True)
+    seen = {"moved": np.array([-1, -1])}
+    player.act(seen)
+    np.testing.assert_allclose(np.exp(player.predict(seen)), np.full((1, 3), 1 / 3))
+    for _ in range(200):
+        seen = {"moved": np.array([player.act(seen), ROCK])}
+    throw, held = player.act(seen), player.predict(seen)
+    assert held.shape == (1, 3) and np.exp(held).sum() == pytest.approx(1)
+    assert throw == PAPER and held[0, ROCK] > math.log(0.98)
+    assert player.predict(seen).tolist() == held.tolist(), "asking changes nothing"
+
+
 def test_a_change_of_rule_is_followed():
     assert play(lambda mine, theirs: ROCK if len(theirs) < 500 else len(theirs) % 3) > 800
 
