@@ -111,6 +111,33 @@ def last_move_baseline(
     return _over_legal(count.reshape(actions + 1, actions)[last_seen(moves) + 1], legal)
 
 
+def marginal_so_far(
+    moves: Int[np.ndarray, "*b T"], legal: Bool[np.ndarray, "*b T A"]
+) -> Float[np.ndarray, "*b T A"]:
+    """How often each move was made before this slot of the same row, one added to each.
+
+    Nothing is counted elsewhere: this is what keeping a tally tells during a match.
+    Log-probabilities over the legal moves; -inf where illegal.
+    """
+    made = moves[..., None] == np.arange(legal.shape[-1])
+    return _over_legal(1.0 + np.cumsum(made, -2) - made, legal)
+
+
+def last_move_so_far(
+    moves: Int[np.ndarray, "*b T"], legal: Bool[np.ndarray, "*b T A"]
+) -> Float[np.ndarray, "*b T A"]:
+    """How often each move followed the last one seen, before this slot of the same row, one added.
+
+    Before the first move seen there is a count of its own. Nothing is counted elsewhere.
+    Log-probabilities over the legal moves; -inf where illegal.
+    """
+    actions = np.arange(legal.shape[-1])
+    last = last_seen(moves)[..., None] == np.arange(NO_MOVE, len(actions))
+    made = last[..., None] & (moves[..., None] == actions)[..., None, :]  # [*b, T, A + 1, A]
+    before = np.cumsum(made, -3) - made
+    return _over_legal(1.0 + np.where(last[..., None], before, 0).sum(-2), legal)
+
+
 def last_seen(moves: Int[np.ndarray, "*b T"]) -> Int[np.ndarray, "*b T"]:
     """The last move before each slot, NO_MOVE before any."""
     place = np.where(moves != NO_MOVE, np.arange(moves.shape[-1]), -1)

@@ -10,8 +10,10 @@ from counterplay.evaluate.predicted import (
     TRUE,
     expected_accuracy,
     last_move_baseline,
+    last_move_so_far,
     last_seen,
     marginal_baseline,
+    marginal_so_far,
     next_action,
     nll,
     policy_entropy,
@@ -52,6 +54,40 @@ def test_baselines_by_hand():
     moves = np.array([[0, 2, 1]])
     last = np.exp(last_move_baseline(train, moves, legal))
     np.testing.assert_allclose(last[0], [[3 / 5, 1 / 5, 1 / 5], [2 / 3, 0, 1 / 3], [0, 0, 0]])
+
+
+def test_what_a_tally_tells_during_a_match_by_hand():
+    moves = np.array([[0, 0, 1, NO_MOVE, 0], [2, 2, 2, 2, 2]])
+    legal = np.ones((2, 5, 3), bool)
+    legal[0, 4, 2] = False
+    tally = np.exp(marginal_so_far(moves, legal))
+    third = np.full(3, 1 / 3)
+    want = [third, [2 / 4, 1 / 4, 1 / 4], [3 / 5, 1 / 5, 1 / 5], [3 / 6, 2 / 6, 1 / 6]]
+    np.testing.assert_allclose(tally[0, :4], want)
+    np.testing.assert_allclose(tally[0, 4], [3 / 5, 2 / 5, 0])
+    np.testing.assert_allclose(tally[1, :, 2], [1 / 3, 2 / 4, 3 / 5, 4 / 6, 5 / 7])
+    last = np.exp(last_move_so_far(moves, legal))
+    # none seen, then 0 once after 0, then 1; nothing has followed 1 when it is the last
+    want = [third, third, [2 / 4, 1 / 4, 1 / 4], third]
+    np.testing.assert_allclose(last[0, :4], want)
+    np.testing.assert_allclose(last[0, 4], [1 / 2, 1 / 2, 0])
+    np.testing.assert_allclose(last[1, :, 2], [1 / 3, 1 / 3, 2 / 4, 3 / 5, 4 / 6])
+
+
+def test_tallies_are_those_of_a_loop():
+    moves = np.random.default_rng(0).integers(-1, 3, (2, 3, 40))
+    legal = np.ones((2, 3, 40, 3), bool)
+    tally, last = marginal_so_far(moves, legal), last_move_so_far(moves, legal)
+    for at in np.ndindex(2, 3):
+        made, followed, before = np.ones(3), np.ones((4, 3)), NO_MOVE
+        for t, move in enumerate(moves[at]):
+            np.testing.assert_allclose(tally[at][t], np.log(made / made.sum()))
+            row = followed[before]  # NO_MOVE is the last one
+            np.testing.assert_allclose(last[at][t], np.log(row / row.sum()))
+            if move != NO_MOVE:
+                made[move] += 1
+                row[move] += 1
+                before = move
 
 
 def predictions(seeds=4, matches=25, slots=40):
