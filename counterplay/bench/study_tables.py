@@ -25,6 +25,7 @@ def roshambo(found: Any) -> list[dict[str, Any]]:
         head: name,
         "points a match": points(part),
         "least from": f"{part['worst']} {round(-part['exploitability'])}" if worst else "",
+        **_foreseen(part.get("foreseen")),
     }
     parts = [
         row(f"{name} ({len(part['bots'])} bots)", part, True)
@@ -39,17 +40,40 @@ def roshambo(found: Any) -> list[dict[str, Any]]:
 
 
 def roshambo_bots(found: Any) -> list[dict[str, Any]]:
-    """How each bot stands among the others, the best first."""
+    """How each bot stands among the others, the best first, and which bots the folds part."""
+    from counterplay.studies.population import ALIKE, HALVES  # studies tell theirs by these tables
+
+    like: dict[str, list[str]] = {row["bot"]: [] for row in found["rows"]}
+    for one, two, r in found.get("alike", []):
+        like[one].append(f"{two} {r:.3f}")
+        like[two].append(f"{one} {r:.3f}")
+    whole = lambda row: {"population_return": row["with_self"], "error": row.get("with_self_error")}
+    half = lambda row: row.get("parts", {}).get(HALVES[1])
     return [
         {
             "bot": row["bot"],
             "population return": points(row),
-            "with itself": f"{round(row['with_self'])}",
+            "with itself": points(whole(row)),
+            HALVES[1]: points(half(row)) if half(row) else "",
             "exploitability": f"{round(row['exploitability'])}",
             "least from": row["worst"],
+            f"like it (above {ALIKE:g}) in another fold": ", ".join(like[row["bot"]]),
         }
         for row in found["rows"]
     ]
+
+
+def _foreseen(found: Any) -> dict[str, str]:
+    """How well throws were foreseen; empty cells where nobody told, or before that was measured."""
+    found = found or {}
+    told = lambda name: f"{found[name]:.3f}" if found.get(name) is not None else ""
+    impossible = found.get("top1") is not None and found["nll"] is None
+    return {
+        "next throw, nats": "infinite" if impossible else told("nll"),
+        "top-1": told("top1"),
+        "from frequencies, nats": told("frequencies"),
+        "from the last throw, nats": told("transitions"),
+    }
 
 
 def points(part: Any) -> str:

@@ -6,6 +6,7 @@ against the worst of them.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +21,13 @@ CLONES: tuple[tuple[str, ...], ...] = (
     ("piedra", "sweetrock"),
 )
 """Groups of near copies, given by hand. The returns of the members of a group from the other bots
-rise and fall together, but so do those of some bots that share no group: no threshold on the
-correlation gives just these."""
+rise and fall together, but so do those of some bots that share no group, which ``parted`` finds: no
+threshold on the correlation gives just these."""
 FOLDS = 5
+ALIKE = 0.95
+"""Bots whose returns from all others correlate by more than this are told where folds part them."""
+HALVES = ("every other bot, from the first", "every other bot, from the second")
+"""Of the population. The settings of ``context_mixture`` were chosen by the first of them."""
 
 
 class Standing(NamedTuple):
@@ -111,6 +116,28 @@ def folds(names: Sequence[str], count: int = 0, seed: int = 0) -> list[list[str]
     for group in [*sorted(groups, key=len, reverse=True), *(single[i] for i in drawn)]:
         min(dealt, key=len).extend(group)
     return [[name for name in names if name in fold] for fold in dealt]
+
+
+def halves(names: Sequence[str]) -> dict[str, list[str]]:
+    """The two HALVES of a population by their names."""
+    return {name: list(names[i::2]) for i, name in enumerate(HALVES)}
+
+
+def parted(
+    table: Float[np.ndarray, "B B"], names: Sequence[str], dealt: Sequence[Sequence[str]]
+) -> list[tuple[str, str, float]]:
+    """Pairs of bots in different folds that resemble each other, with the correlation.
+
+    That is Pearson's, above ALIKE, of what both earn of all the other bots, the most alike first.
+    """
+    fold = {name: i for i, one in enumerate(dealt) for name in one}
+    found = []
+    for i, j in combinations(range(len(names)), 2):
+        others = np.delete(table[[i, j]], [i, j], axis=1)
+        if fold[names[i]] == fold[names[j]] or len(names) < 5 or (others.std(1) == 0).any():
+            continue  # of two others alone any two bots earn alike
+        found.append((names[i], names[j], float(np.corrcoef(others)[0, 1])))
+    return sorted((pair for pair in found if pair[2] > ALIKE), key=lambda pair: -pair[2])
 
 
 def split_clones(held_out: Sequence[str]) -> list[str]:

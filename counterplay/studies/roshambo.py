@@ -11,7 +11,7 @@ from counterplay.bench.tables import TABLES
 from counterplay.console import read, table
 from counterplay.names import unknown
 from counterplay.opponents.roshambo import NAMES, THROWS, check_installed
-from counterplay.studies.population import folds, split_clones, standing
+from counterplay.studies.population import folds, halves, split_clones, standing
 from counterplay.terminal import say
 
 AGENT_MATCHES, BOT_MATCHES = 20, 5
@@ -95,18 +95,23 @@ def main(args: list[str]) -> int:
 
 
 def of_agent(chosen: RoShamBo) -> dict[str, Any] | None:
-    """What the agent earned of each bot, and the means; None where the study was stopped."""
+    """What the agent earned and foresaw of each bot, and the means; None where it was stopped."""
     from counterplay.studies.roshambo_matches import play_agent
+    from counterplay.studies.roshambo_throws import averages
 
     matches, population = chosen.matches or AGENT_MATCHES, chosen.population
-    returns = play_agent(chosen, matches)
-    if returns is None:
+    found = play_agent(chosen, matches)
+    if found is None:
         return None
-    mean_of = lambda bots: _told({bot: returns[bot] for bot in bots})
+    returns = {bot: one["returns"] for bot, one in found.items()}
+
+    def mean_of(bots: Sequence[str]) -> dict[str, Any]:
+        told = _told({bot: returns[bot] for bot in bots})
+        return told | {"foreseen": averages([found[bot] for bot in bots])}
+
     held_out = listed("--held-out", chosen.held_out, population)
     parts = {
-        "every other bot, from the first": population[::2],
-        "every other bot, from the second": population[1::2],
+        **halves(population),
         **{f"fold {i}": fold for i, fold in enumerate(folds(population, chosen.folds))},
     }
     if held_out:
@@ -128,7 +133,7 @@ def of_agent(chosen: RoShamBo) -> dict[str, Any] | None:
 
 def of_bots(chosen: RoShamBo) -> dict[str, Any] | None:
     """The bots' table and the standing of each; None where the study was stopped."""
-    from counterplay.studies.population import means, of_row
+    from counterplay.studies.population import means, of_row, parted
     from counterplay.studies.roshambo_matches import play_bots
 
     matches, population = chosen.matches or BOT_MATCHES, chosen.population
@@ -139,8 +144,16 @@ def of_bots(chosen: RoShamBo) -> dict[str, Any] | None:
     for name in population:
         returns = of_row(found, name)
         others = {bot: x for bot, x in returns.items() if bot != name}
-        whole = {"with_self": standing(returns).population_return}
-        rows.append({"bot": name} | _told(others) | whole)
+        told, all_of_them = _told(others), _told(returns)
+        told["with_self"] = all_of_them["population_return"]
+        told["with_self_error"] = all_of_them["error"]
+        parts = {
+            part: _told({bot: others[bot] for bot in bots if bot != name})
+            for part, bots in halves(population).items()
+            if set(bots) - {name}
+        }
+        rows.append({"bot": name} | told | {"parts": parts})
+    whole, numbered = means(found, population), list(enumerate(population))
     return {
         "study": "roshambo",
         "seed": chosen.seed,
@@ -148,7 +161,9 @@ def of_bots(chosen: RoShamBo) -> dict[str, Any] | None:
         "matches": matches,
         "rows": sorted(rows, key=lambda row: -row["population_return"]),
         "names": population,
-        "table": means(found, population).tolist(),
+        "table": whole.tolist(),
+        "returns": [[found[mine, theirs] for theirs in population[i:]] for i, mine in numbered],
+        "alike": parted(whole, population, folds(population, chosen.folds)),
     }
 
 

@@ -18,6 +18,8 @@ from counterplay.opponents.roshambo import run as start
 GAME = "matrix:rps"
 AT_ONCE = 10
 """Matches of an agent with one bot side by side."""
+TOLD = "returns, and how the throws of the bot were foreseen"
+"""Of each match, in the file of a job: one of before, which told returns alone, is of another."""
 Line = tuple[str, int, str, int, int]
 """First bot, its seed, second bot, its seed, throws."""
 
@@ -75,37 +77,42 @@ def _score(lines: Sequence[Line]) -> list[int]:
     return [int(score) for score in said.split()]
 
 
-def play_agent(chosen: Any, matches: int) -> dict[str, list[float]] | None:
-    """Match returns of the agent by bot; None where the study was stopped."""
+def play_agent(chosen: Any, matches: int) -> dict[str, dict[str, list[Any]]] | None:
+    """By bot, the ``returns`` of the agent in each match and how it foresaw the bot's throws.
+
+    The latter as ``roshambo_throws.foreseen`` tells it. None where the study was stopped.
+    ValueError for an agent that cannot play, before anything is played.
+    """
     if learners := [name for name in split_list(chosen.agent) if name in LEARNERS]:
         raise ValueError(f"--agent {learners[0]} learns, and this study trains nobody")
     check_names(GAME, (), split_list(chosen.agent))
     run_where_called()  # many small programs; before JAX is used
     from counterplay import envs
-    from counterplay.evaluate.returns import evaluate
-    from counterplay.evaluate.rows import EpisodeRows
     from counterplay.pools import roster_of, stage
+    from counterplay.studies.roshambo_throws import foreseen, play
 
     env = envs.make(f"{GAME},horizon={chosen.throws}")
+    seated = lambda bot: roster_of(env, {0: chosen.agent, 1: f"roshambo:{bot}"})
+    seated(chosen.population[0])  # who cannot sit there is refused here, and not bot by bot
     config = {"agent": chosen.agent, "is": [*map(digest_of, split_list(chosen.agent))]}
-    config |= {"throws": chosen.throws, "matches": matches, "greedy": chosen.greedy}
+    config |= {"throws": chosen.throws, "matches": matches, "greedy": chosen.greedy, "told": TOLD}
     jobs = [Job(name, config, chosen.seed) for name in chosen.population]
     parts = -(-matches // AT_ONCE)  # of one size, which are one program
 
     def work(job: Job) -> dict[str, Any]:
-        roster, rows = roster_of(env, {0: chosen.agent, 1: f"roshambo:{job.name}"}), EpisodeRows()
-        draws = seeded(job.name, job.seed)
+        roster, draws, found = seated(job.name), seeded(job.name, job.seed), {}
         for _ in range(parts):
-            how = {"seed": int(draws.integers(2**31)), "greedy": chosen.greedy, "rows": rows}
-            evaluate(stage(env, roster), roster, -(-matches // parts), **how)
-        (returns,) = rows.match_returns().values()
-        return {"returns": returns[:matches].tolist()}
+            seed, count = int(draws.integers(2**31)), -(-matches // parts)
+            played = play(stage(env, roster), roster, count, seed, chosen.greedy)
+            told = {"returns": played.returns.tolist()} | foreseen(played.throws, played.predicted)
+            found = {name: found.get(name, []) + each for name, each in told.items()}
+        return {name: each[:matches] for name, each in found.items()}
 
     found = run(jobs, work, Path(chosen.out), title=chosen.agent, quiet=chosen.json)
     if None in found:
         return None
     named = zip(chosen.population, found, strict=True)
-    return {name: result["returns"] for name, result in named if result}
+    return {name: result for name, result in named if result}
 
 
 def seeded(name: str, seed: int) -> np.random.Generator:

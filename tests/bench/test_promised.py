@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from counterplay.evaluate.scenarios import scenario_of
+from counterplay.studies.population import HALVES
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 GAMES = ("matrix:pd", "matrix:stag", "race", "coordination", "pursuit", "scissors")
@@ -60,9 +61,38 @@ def test_bots_earn_what_was_measured_of_them(bot, most):
     (row,) = [row for row in found["rows"] if row["bot"] == bot]
     place = found["names"].index(bot)
     assert np.mean(found["table"][place]) == pytest.approx(row["with_self"], abs=1e-6)
-    variance = row["error"] ** 2 * (1 + found["matches"] / MEASURED_MATCHES)
+    error = row["with_self_error"]
+    assert error == pytest.approx(error_of(found, bot), abs=1e-9)
+    variance = error**2 * (1 + found["matches"] / MEASURED_MATCHES)
     apart = abs(row["with_self"] - MEASURED[bot])
-    assert row["error"] > 0 and apart <= min(most, 1.96 * variance**0.5)
+    assert error > 0 and apart <= min(most, 1.96 * variance**0.5)
+
+
+def error_of(found: Any, bot: str) -> float:
+    """The standard error of a bot's mean over all bots, itself among them, from its matches."""
+    i, pairs = found["names"].index(bot), found["returns"]
+    each = [pairs[min(i, j)][abs(i - j)] for j in range(len(pairs))]
+    assert {*map(len, each)} == {found["matches"]}
+    return float(np.sqrt(sum(np.var(x, ddof=1) / len(x) for x in each)) / len(each))
+
+
+def test_the_online_agent_earns_as_much_as_the_best_bot_of_those_it_was_not_set_by():
+    part = result("study_roshambo")["parts"][HALVES[1]]
+    found = result("study_roshambo_bots")
+    assert part["bots"] == found["names"][1::2], "the first half chose its settings"
+    best = found["rows"][0]
+    assert best["bot"] == "greenberg" not in part["bots"]
+    row = found["table"][found["names"].index("greenberg")]
+    theirs = float(np.mean([row[found["names"].index(bot)] for bot in part["bots"]]))
+    assert theirs == pytest.approx(best["parts"][HALVES[1]]["population_return"], abs=1e-6)
+    assert part["population_return"] >= theirs
+    half = lambda one: one["parts"].get(HALVES[1], {}).get("population_return", 0)
+    assert part["population_return"] >= max(map(half, found["rows"])), "nor does any other bot"
+
+
+def test_what_the_online_agent_expects_beats_counting():
+    found = result("study_roshambo")["all"]["foreseen"]
+    assert found["nll"] <= min(found["frequencies"], found["transitions"], np.log(3))
 
 
 @pytest.mark.parametrize("row", ["latent, one other, exact", "latent, 4 draws"])

@@ -9,11 +9,15 @@ from counterplay.bench.tables import TABLES
 from counterplay.opponents.roshambo import NAMES
 from counterplay.studies import main, roshambo, roshambo_matches
 from counterplay.studies.population import (
+    ALIKE,
     CLONES,
+    HALVES,
     against,
     folds,
+    halves,
     means,
     of_row,
+    parted,
     split_clones,
     standing,
 )
@@ -79,6 +83,46 @@ def test_clones_outside_a_split_are_told():
     assert split_clones(["boom", "robertot"]) == []
 
 
+def test_resemblance_by_hand():
+    names = ["a", "b", "c", "d", "e"]
+    table = np.array(
+        [
+            [0, 9, 1, 2, 3],
+            [-9, 0, 10, 20, 31],  # as a, but for a unit; what they earn of each other is left out
+            [-1, -10, 0, 1, 1],
+            [-2, -20, -1, 0, 1],
+            [-3, -31, -1, -1, 0],
+        ],
+        float,
+    )
+    of = lambda *dealt: [pair[:2] for pair in parted(table, names, dealt)]
+    assert ("a", "b") in of(["a", "c"], ["b", "d", "e"])
+    assert ("a", "b") not in of(["a", "b"], ["c", "d", "e"]), "they share a fold"
+    ((one, two, r), *more) = parted(table, names, [["a"], ["b", "c", "d", "e"]])
+    assert (one, two) == ("a", "b")
+    assert r == pytest.approx(np.corrcoef([1, 2, 3], [10, 20, 31])[0, 1])
+    assert all(ALIKE < pair[2] <= r for pair in more)
+    flat = np.zeros((5, 5))
+    assert parted(flat, names, [["a"], ["b", "c", "d", "e"]]) == []
+
+
+def test_halves_share_nobody():
+    first, second = halves(NAMES).values()
+    assert sorted(first + second) == list(NAMES) and "greenberg" in first
+    assert halves(["a"]) == dict(zip(HALVES, [["a"], []], strict=True))
+
+
+def test_an_error_is_of_the_mean_beside_it(tmp_path, monkeypatch, capsys):
+    scores = {("boom", "boom"): [10, -10], ("boom", "copybot"): [4, 4]}
+    scores["copybot", "copybot"] = [0, 0]
+    monkeypatch.setattr(roshambo_matches, "play_bots", lambda chosen, matches: scores)
+    assert main(["roshambo", "--bots-only", "--json", "--bots=boom,copybot"]) == 0
+    row = json.loads(capsys.readouterr().out)["rows"][0]
+    # without itself no match differs from another; with itself means are 0 and 4, errors 10 and 0
+    assert (row["bot"], row["population_return"], row["error"]) == ("boom", 4, 0)
+    assert (row["with_self"], row["with_self_error"]) == (2, 5)
+
+
 def test_the_bots_table_is_played_once_and_goes_on(tmp_path, capsys, monkeypatch):
     words = ["--bots-only", "--json", "--matches=2", "--throws=30", f"--out={tmp_path}"]
     assert main(["roshambo", *words, f"--bots={BOTS}"]) == 0
@@ -96,6 +140,13 @@ def test_the_bots_table_is_played_once_and_goes_on(tmp_path, capsys, monkeypatch
     assert last["exploitability"] == 30 and last["worst"] == "copybot"
     shown = TABLES["study_roshambo_bots"](told)
     assert shown[0]["population return"] == "16 ± 0" and len(shown) == 3
+    assert shown[0]["with itself"] == "10 ± 0"
+    assert told["returns"] == [[[0, 0], [30, 30], [1, 1]], [[0, 0], [0, 0]], [[0, 0]]]
+    assert told["alike"] == [], "of one other bot nothing can be told"
+    # the second of the three is rockbot; by itself it is no stranger's
+    half = "every other bot, from the second"
+    assert [row[half] for row in shown] == ["30 ± 0", "0 ± 0", ""]
+    assert first["parts"]["every other bot, from the first"]["population_return"] == 1
 
     def play_again(lines):
         raise AssertionError("played again")
@@ -112,6 +163,8 @@ def test_an_agent_is_played_and_told_in_parts(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["bots"]["copybot"]["returns"] == [-30] * 12
     assert told["bots"]["rotatebot"]["returns"] == [0] * 12
+    rock = told["all"].pop("foreseen")
+    assert rock["nll"] is None and rock["top1"] is None and rock["frequencies"] > 0
     assert told["all"] == {
         "population_return": -10,
         "error": 0,
