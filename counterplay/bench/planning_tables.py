@@ -41,7 +41,7 @@ def world(found: Any) -> list[dict[str, Any]]:
     for way in ways[: 1 if found["likeliest"] == found["drawn"] else 2]:  # without chance alike
         of = found[way]
         for i in range(len(of["state"])):
-            share = lambda name, of=of, i=i: f"{of[name][i]:.2%}" if name in of else ""
+            share = lambda name, of=of, i=i: f"{of[name][i]:.3%}" if name in of else ""
             rows.append(
                 {
                     "latents": way,
@@ -49,6 +49,7 @@ def world(found: Any) -> list[dict[str, Any]]:
                     "state exact": share("state"),
                     "and all before": share("rollout"),
                     "reward off by": f"{of['reward'][i]:.4f}",
+                    "where paid": f"{of['paid'][i]:.4f}" if "paid" in of else "",
                     "plays on": share("alive"),
                     "legal": share("legal"),
                     "ghosts": share("ghosts"),
