@@ -149,6 +149,12 @@ def _refuse(title: str, failed: dict[str, Exception], jobs: int) -> NoReturn:
     raise JobError(f"{title}: {len(failed)} of {jobs} jobs failed: {told}") from first
 
 
+def kept(jobs: Sequence[Job], folder: Path) -> list[dict[str, Any] | None]:
+    """What is kept of every job: its ``result``, and ``date``, ``commit`` and the like of when it
+    was done; None where it has not been."""
+    return [_found(job, path) for job, path in zip(jobs, _paths(jobs, folder), strict=True)]
+
+
 def path_of(job: Job, folder: Path) -> Path:
     """Where the result of a job is kept."""
     if not re.fullmatch(r"[\w.+-]+", job.name, re.ASCII) or job.name.startswith("."):

@@ -16,9 +16,9 @@ LAYERS = (
     "__init__", "names", "grammar", "errors", "terminal", "settings", "outside", "types", "maths",
     "spread", "packing", "envs", "episodes", "opponents", "seats", "views", "deciding", "rollout",
     "host_slots", "host_bots", "rollout_host", "models", "planning", "algos", "runs", "pools",
-    "evaluate", "report", "console", "jobs", "rosters", "keeper", "verbs", "population", "data",
-    "play", "protocol", "xplay", "exploit", "reporting", "headroom", "bench", "studies", "demo",
-    "cli", "__main__",
+    "evaluate", "report", "console", "jobs", "queues", "rosters", "keeper", "verbs", "population",
+    "data", "play", "protocol", "xplay", "exploit", "reporting", "headroom", "bench", "studies",
+    "demo", "cli", "__main__",
 )  # fmt: skip
 """A file's top-level imports from counterplay come only from layers further left, or its own."""
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50

@@ -5,7 +5,6 @@ Both are measured as references are: the better of sampled and greedy play, chos
 than those reported. PPO gets as many steps, and the same moves to choose from.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,16 @@ from jaxtyping import Array, Bool, PRNGKeyArray
 
 from counterplay import envs, opponents
 from counterplay.bench.tables import TABLES
-from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.evaluate.solo import BLIND
-from counterplay.jobs import Job, Together, run
+from counterplay.jobs import Job, Together
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
+from counterplay.queues import Form, tabled
 from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.settings import check_least
 from counterplay.types import NO_MOVE, Act, Memory, View
@@ -90,18 +90,9 @@ def main(args: list[str]) -> int:
     jobs = [job for scenario in chosen for job in _jobs(scenario, bench)]
     count = references.together(bench.seeds)
     work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
-    how = {"title": "bench adaptation", "quiet": bench.json, "together": count}
-    results = run(jobs, work, Path(bench.out), **how)
-    if None in results:
-        return 1
-    rows = scored(jobs, results)
-    found = {"seed": bench.seed, "seeds": bench.seeds, "rows": rows}
-    if bench.json:
-        print(json.dumps(found))
-        return 0
-    shown = TABLES["adaptation"](found)
-    table("adaptation scores", tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    how = {"title": "bench adaptation", "as_json": bench.json, "together": count}
+    about = {"seed": bench.seed, "seeds": bench.seeds}
+    return tabled(jobs, work, Path(bench.out), FORM, about, **how)
 
 
 def _check_seed(scenario: Scenario, bench: Adapting) -> None:
@@ -192,7 +183,16 @@ def _row(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
     told = {"score": whole.score, "share": whole.share, "best": one.score}
     row = {"scenario": scenario.name, "player": job.config["player"]}
     row |= {"steps": job.config.get("steps"), "matches": job.config["matches"]}
+    row |= {"references": between.digest}
     row |= {name: x and [float(part) for part in x[:3]] for name, x in told.items()}
     plays = [way.partition(", ")[2] for way in ways]
     means = [float(x) for x in returns.mean(1)]
     return row | {"mean": float(returns.mean()), "per_seed": means, "plays": plays}
+
+
+FORM = Form(
+    "adaptation scores",
+    scored,
+    TABLES["adaptation"],
+    lambda job: [{name: job.config[name] for name in ("scenario", "player")}],
+)

@@ -5,7 +5,6 @@ with the training set and with opponents of families it never met. It plays samp
 whichever earned more in other matches than those reported.
 """
 
-import json
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from operator import itemgetter
@@ -21,15 +20,16 @@ from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED, Way
 from counterplay.bench.controlled import controlled
 from counterplay.bench.reached import LETTER
-from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import marks, published, references
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import Scenario, scenario_of
-from counterplay.jobs import Job, Together, run
+from counterplay.jobs import Job, Together
 from counterplay.names import unknown
 from counterplay.opponents.sets import members
 from counterplay.pools import named, read_seats, roster_of
+from counterplay.queues import Form, tabled
 from counterplay.seats import Chair, Kind, Roster, bank
 from counterplay.settings import check_least
 
@@ -88,20 +88,12 @@ def main(args: list[str]) -> int:
     """``counterplay bench agents``"""
     bench = read(Agents, args, "bench agents")
     players = {name: PLAYERS[name] for name in bench.players or PLAYERS}
-    found = met(bench, players, "bench agents")
-    if found is None:
-        return 1
-    if bench.json:
-        print(json.dumps(found))
-        return 0
-    shown = study_tables.agents(found)
-    table("adaptation scores", tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    return met(bench, players, "bench agents", "adaptation scores")
 
 
-def met(bench: Any, players: Players, title: str) -> dict[str, Any] | None:
-    """What players earn in scenarios; None where the queue was stopped. ``bench`` has the settings
-    of ``Agents``."""
+def met(bench: Any, players: Players, title: str, heading: str = "") -> int:
+    """Prints what players earn in scenarios; exit status 1 where the queue was stopped. ``bench``
+    has the settings of ``Agents``; the table is called as the queue is, or has a ``heading``."""
     scenarios = [scenario_of(name) for name in bench.scenarios] or latest()
     for scenario, pool in ((s, p) for s in scenarios for p in POOLS):
         published.references(scenario, pool)  # without which nothing could be told at the end
@@ -115,11 +107,16 @@ def met(bench: Any, players: Players, title: str) -> dict[str, Any] | None:
         for seed in range(bench.seed, bench.seed + bench.seeds)
     ]
     work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
-    how = {"title": title, "quiet": bench.json, "together": count}
-    results = run(jobs, work, Path(bench.out), **how)
-    if None in results:
-        return None
-    return {"seed": bench.seed, "seeds": bench.seeds, "rows": scored(jobs, results)}
+    about = {"seed": bench.seed, "seeds": bench.seeds}
+    form = Form(heading or title, scored, study_tables.agents, named_by)
+    how = {"title": title, "as_json": bench.json, "together": count}
+    return tabled(jobs, work, Path(bench.out), form, about, **how)
+
+
+def named_by(job: Job) -> list[dict[str, str]]:
+    """The cells that tell the lines of a job from others."""
+    about = {name: job.config[name] for name in ("scenario", "player")}
+    return [about | {"set": pool} for pool in POOLS]
 
 
 def latest() -> list[Scenario]:
@@ -261,9 +258,11 @@ def row_of(job: Job, pool: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Where a player lies between the references of one set; ``rows`` are one a seed."""
     scenario = scenario_of(job.config["scenario"])
     ways, returns = reported(rows, pool)
-    told = published.references(scenario, pool).score(returns)
+    between = published.references(scenario, pool)
+    told = between.score(returns)
     scores = {"score": told.score, "share": told.share}
     row = {"scenario": scenario.name, "player": job.config["player"], "set": pool}
+    row |= {"references": between.digest}
     if {"algorithm", "settings"} <= set(job.config):
         row["marks"] = _marks(scenario, job.config["algorithm"], job.config["settings"])
     row |= {"steps": job.config["steps"], "matches": job.config["matches"], "plays": ways}

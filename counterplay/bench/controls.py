@@ -6,7 +6,6 @@ pays in the scenario. With the pool of one, ``alone``, there is nothing to infer
 that PPO is paid. ``a_a`` is the agent as it is, twice, with other seeds.
 """
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ from counterplay.algos import ppo
 from counterplay.bench import study_tables
 from counterplay.bench.agents import MANY, PLAYERS, job_of, learnt, play, reported, row_of, settings
 from counterplay.bench.controlled import SETTINGS
-from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.a_a import LEAST_SEEDS, a_a, halves
 from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.evaluate.statistics import mean, paired_permutation, resampled
-from counterplay.jobs import Job, Together, run
+from counterplay.jobs import Job, Together
 from counterplay.names import unknown
+from counterplay.queues import Form, tabled
 from counterplay.settings import check_least
 
 CONTROLS = ("prior", "permuted", "alone", "a_a")
@@ -80,17 +80,11 @@ def main(args: list[str]) -> int:
     use_all_cores()
     count = references.together(bench.seeds)
     work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
-    how = {"title": "bench controls", "quiet": bench.json, "together": count}
-    results = run(jobs, work, Path(bench.out), **how)
-    if None in results:
-        return 1
-    found = {"seed": bench.seed, "seeds": bench.seeds, "rows": rows_of(jobs, results)}
-    if bench.json:
-        print(json.dumps(found))
-        return 0
-    shown = study_tables.controls(found)
-    table("controls", tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    gathered = lambda done, results: rows_of(done, results, bench.seeds)
+    form = Form("controls", gathered, study_tables.controls, named_by)
+    about = {"seed": bench.seed, "seeds": bench.seeds}
+    how = {"title": "bench controls", "as_json": bench.json, "together": count}
+    return tabled(jobs, work, Path(bench.out), form, about, **how)
 
 
 def jobs_of(bench: Controls) -> list[Job]:
@@ -137,28 +131,42 @@ def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
     return [{"train": one, "foreseen": told} for one, told in zip(played, foreseen, strict=True)]
 
 
-def rows_of(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
-    """One row a control, player and scenario, over all its seeds."""
-    groups: dict[str, tuple[Job, list[Any]]] = {}
+def rows_of(jobs: list[Job], results: list[Any], seeds: int) -> list[dict[str, Any]]:
+    """One row a control, player and scenario, over all its seeds that were done.
+
+    ``a_a`` compares each of so many seeds with the one that is so many further on. Without both
+    sides of a comparison there is no row.
+    """
+    groups: dict[str, tuple[Job, dict[int, Any]]] = {}
     for job, result in zip(jobs, results, strict=True):
-        groups.setdefault(job.name, (job, []))[1].append(result)
+        groups.setdefault(job.name, (job, {}))[1][job.seed] = result
     rows = []
-    for name, (job, found) in groups.items():
-        about, control = job.config, name.rpartition("-")[2]
+    for name, (job, by_seed) in groups.items():
+        about, control = job.config, job.name.rpartition("-")[2]
         player, beside = about["player"], f"{BESIDE}-as-{about['player']}"
-        if player not in READERS:
+        _, other = groups.get(name.replace(player, beside), (job, {}))
+        pairs = [(s, s + seeds) for s in by_seed if s + seeds in by_seed]
+        if player not in READERS or not {"alone": other, "a_a": pairs}.get(control, by_seed):
             continue
+        found = [*by_seed.values()]
         row = {"control": control, "player": player, "scenario": about["scenario"]}
         row |= {"steps": about["steps"], "matches": about["matches"], "seeds": len(found)}
         if control == "alone":
-            other = groups[name.replace(player, beside)][1]
-            row |= {"against": about["against"]} | compared(found, other)
+            row |= {"against": about["against"]} | compared(found, [*other.values()])
         elif control == "a_a":
-            row |= {"seeds": len(found) // 2} | twice(reported(found, "train")[1].mean(1))
+            halved = [by_seed[pair[half]] for half in (0, 1) for pair in pairs]
+            row |= {"seeds": len(pairs)} | twice(reported(halved, "train")[1].mean(1))
         else:
             row |= scored(control, row_of(job, "train", found))
         rows.append(row)
     return rows
+
+
+def named_by(job: Job) -> list[dict[str, str]]:
+    """The cells that tell the line of a job from others; of PPO, beside a reader, that one's."""
+    player = job.config["player"].removeprefix(f"{BESIDE}-as-")
+    row = {"control": job.name.rpartition("-")[2], "player": player}
+    return [row | {"scenario": job.config["scenario"]}]
 
 
 def scored(control: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +174,7 @@ def scored(control: str, row: dict[str, Any]) -> dict[str, Any]:
     low = -MOST if control == "prior" else None
     told = {"measure": "score", "found": row["score"], "asked": [low, MOST]}
     told |= {"held": held(row["score"], low, MOST) if row["score"] else None}
-    return told | {name: row[name] for name in ("mean", "per_seed", "plays")}
+    return told | {name: row[name] for name in ("mean", "per_seed", "plays", "references")}
 
 
 def held(interval: Any, low: float | None, high: float) -> bool | None:

@@ -5,7 +5,6 @@ matches, and rules of families that it never met. What it predicted and believed
 as ``counterplay eval`` measures it, and told beside what the exact filter could know.
 """
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from counterplay import envs
 from counterplay.bench.agents import POOLS, learnt, seated, settings
 from counterplay.bench.reading_table import reading
-from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate.beside import informed
 from counterplay.evaluate.by_protocol import known_to
 from counterplay.evaluate.opponent_model import MODEL, measures
@@ -23,10 +22,11 @@ from counterplay.evaluate.predicted import FILTER
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario
 from counterplay.evaluate.watching import watch
-from counterplay.jobs import Job, run
+from counterplay.jobs import Job
 from counterplay.names import unknown
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
+from counterplay.queues import Form, tabled
 from counterplay.settings import check_least
 
 SEED = 90_000
@@ -106,16 +106,10 @@ def main(args: list[str]) -> int:
     set_threads()
     use_all_cores()
     jobs = jobs_of(bench)
-    results = run(jobs, measured, Path(bench.out), title="bench reading", quiet=bench.json)
-    if None in results:
-        return 1
-    found = {"seed": bench.seed, "seeds": bench.seeds, "rows": gathered(jobs, results)}
-    if bench.json:
-        print(json.dumps(found))
-        return 0
-    shown = reading(found)
-    table("reading the others", tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    about = {"seed": bench.seed, "seeds": bench.seeds}
+    form = Form("reading the others", gathered, reading, named_by)
+    how = {"title": "bench reading", "as_json": bench.json}
+    return tabled(jobs, measured, Path(bench.out), form, about, **how)
 
 
 def jobs_of(bench: Reading) -> list[Job]:
@@ -200,3 +194,8 @@ def gathered(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
         for job, *rows in groups.values()
         for pool in job.config["sets"]
     ]
+
+
+def named_by(job: Job) -> list[dict[str, str]]:
+    """The cells that tell the lines of a job from others."""
+    return [{"reader of": job.config["case"], "set": pool} for pool in job.config["sets"]]

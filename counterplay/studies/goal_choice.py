@@ -1,12 +1,10 @@
 """``counterplay study goal-choice``: what a goal should be."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from counterplay.bench import study_tables
 from counterplay.bench.agents import Players, met
-from counterplay.console import read, table
+from counterplay.console import read
 from counterplay.settings import check_least
 
 LIKE: dict[str, Any] = {"types": 1}
@@ -63,12 +61,4 @@ def study(
         short |= {"steps": chosen.steps or steps}
         chosen = type(chosen)(**(vars(chosen) | short))
         variants = {name: variants[name] for name in quick}
-    found = met(chosen, variants, title)
-    if found is None:
-        return 1
-    if chosen.json:
-        print(json.dumps(found))
-        return 0
-    shown = study_tables.agents(found)
-    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    return met(chosen, variants, title)

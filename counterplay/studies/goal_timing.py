@@ -4,7 +4,6 @@ Where little happens, every event may be a goal. Where every step pays, only eve
 may be worth one: by an amount or a quantile, of the other's reward or of mine.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,16 @@ from counterplay import envs
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED
 from counterplay.bench.agents import POOLS, Players, learnt, seated, settings
-from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.goals import goal_scores
 from counterplay.evaluate.others import Known, others
 from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.evaluate.watching import Watching, watch
-from counterplay.jobs import Job, Together, run
+from counterplay.jobs import Job, Together
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
+from counterplay.queues import Form, tabled
 from counterplay.studies.dense import PAY, Dense
 from counterplay.studies.goal_choice import GoalChoice
 from counterplay.types import NO_EVENT, NO_MOVE
@@ -76,17 +76,9 @@ def main(args: list[str]) -> int:
     use_all_cores()
     count = references.together(short(chosen).seeds)
     work = Together(lambda job, seed: measured(job, seed, count), count, chosen.seed)
-    how = {"title": title, "quiet": chosen.json, "together": count}
-    results = run(jobs, work, Path(chosen.out), **how)
-    if None in results:
-        return 1
-    found = {"seed": chosen.seed, "rows": scored(jobs, results)}
-    if chosen.json:
-        print(json.dumps(found))
-        return 0
-    shown = study_tables.goal_timing(found)
-    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    form = Form(title, scored, study_tables.goal_timing, named_by)
+    how = {"title": title, "as_json": chosen.json, "together": count}
+    return tabled(jobs, work, Path(chosen.out), form, {"seed": chosen.seed}, **how)
 
 
 def short(chosen: GoalTiming) -> GoalTiming:
@@ -183,14 +175,22 @@ def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
     return [_row(job, pool, rows) for job, *rows in groups.values() for pool in job.config["sets"]]
 
 
+def named_by(job: Job) -> list[dict[str, str]]:
+    """The cells that tell the lines of a job from others."""
+    about = job.config
+    row = {"scenario": about["scenario"], "rewards": about["version"], "goals": about["goals"]}
+    return [row | {"set": pool} for pool in about["sets"]]
+
+
 def _row(job: Job, pool: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     about, scenario = job.config, scenario_of(job.config["scenario"])
     returns = np.array([row[pool]["report"] for row in rows])
     row = {name: about[name] for name in ("scenario", "version", "goals", "steps", "matches")}
     row |= {"set": pool, "score": None}
     if published.path_of(scenario).is_file():
-        score = published.references(scenario, pool).score(returns).score
-        row["score"] = score and [float(x) for x in score[:3]]
+        between = published.references(scenario, pool)
+        score = between.score(returns).score
+        row |= {"score": score and [float(x) for x in score[:3]], "references": between.digest}
     for name in ("others_nll", "goal_nll", "goal_top1"):
         told = [one[pool][name] for one in rows if name in one[pool]]
         row |= {name: float(np.mean(told))} if told else {}

@@ -4,7 +4,6 @@ One training a seed, frozen: every planner has its policy, value, belief and act
 differs is how far it looks and in what.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,17 @@ from counterplay.algos.searching import Mcts
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED
 from counterplay.bench.agents import learnt, settings, training
-from counterplay.console import read, set_threads, table, use_all_cores
+from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import scenario_of
 from counterplay.evaluate.spent import Spent
-from counterplay.jobs import Job, digest, run
+from counterplay.jobs import Job, digest
 from counterplay.opponents.sets import members
 from counterplay.planning.naming import read_planner, with_planner
 from counterplay.pools import named, roster_of
+from counterplay.queues import Form, tabled
 from counterplay.settings import check_least
 
 _TRUE = ",world=true"
@@ -90,20 +90,11 @@ def main(args: list[str]) -> int:
     use_all_cores()
     out = Path(chosen.out)
     count = references.together(chosen.seeds)
-    results = run(
-        jobs, lambda job: measured(job, out, count, chosen.seed), out, title=title,
-        quiet=chosen.json,
-    )  # fmt: skip
-    if None in results:
-        return 1
-    found = {"seed": chosen.seed, "greedy": chosen.greedy, "rows": scored(jobs, results)}
-    if chosen.json:
-        print(json.dumps(found))
-        return 0
-    shown = study_tables.planning_frontier(found)
-    title += f", {'greedy' if chosen.greedy else 'sampled'} play"
-    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    work = lambda job: measured(job, out, count, chosen.seed)
+    heading = f"{title}, {'greedy' if chosen.greedy else 'sampled'} play"
+    form = Form(heading, scored, study_tables.planning_frontier, named_by)
+    about = {"seed": chosen.seed, "greedy": chosen.greedy}
+    return tabled(jobs, work, out, form, about, title=title, as_json=chosen.json)
 
 
 def short(chosen: PlanningFrontier) -> PlanningFrontier:
@@ -219,14 +210,20 @@ def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
     return [_row(job, rows) for job, *rows in groups.values()]
 
 
+def named_by(job: Job) -> list[dict[str, str]]:
+    """The cells that tell the line of a job from others."""
+    return [{"scenario": job.config["training"]["place"], "planner": job.config["planner"]}]
+
+
 def _row(job: Job, rows: list[dict[str, Any]]) -> dict[str, Any]:
     about, returns = job.config["training"], np.array([row["report"] for row in rows])
     scenario, each = scenario_of(about["scenario"]), returns.mean(1)
     row = {"place": about["place"], "planner": job.config["planner"], "steps": about["steps"]}
     row |= {"matches": job.config["matches"], "score": None, "error": None}
     if about["against"] == "pool:train" and published.path_of(scenario).is_file():
-        score = published.references(scenario).score(returns).score
-        row["score"] = score and [float(x) for x in score[:3]]
+        between = published.references(scenario)
+        score = between.score(returns).score
+        row |= {"score": score and [float(x) for x in score[:3]], "references": between.digest}
     if len(rows) > 1:
         row["error"] = float(each.std(ddof=1) / np.sqrt(len(rows)))
     speeds = [row["decisions_a_second"] for row in rows]

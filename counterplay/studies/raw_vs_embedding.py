@@ -9,7 +9,6 @@ With ``--quick`` 8 jobs, about nine minutes of one core; else 128 jobs of some 7
 hours of one core.
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from counterplay import envs
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED
 from counterplay.bench.agents import seated
-from counterplay.console import read, run_where_called, table
+from counterplay.console import read, run_where_called
 from counterplay.evaluate.returns import evaluate
 from counterplay.grammar import LEARNERS
-from counterplay.jobs import Job, run
+from counterplay.jobs import Job
 from counterplay.names import unknown
 from counterplay.pools import roster_of
+from counterplay.queues import Form, tabled
 from counterplay.seats import Roster
 from counterplay.settings import check_least
 from counterplay.studies import one_step_play
@@ -93,16 +93,10 @@ def main(args: list[str]) -> int:
     chosen = short(read(RawVsEmbedding, args, title))
     jobs = jobs_of(chosen)
     run_where_called()
-    results = run(jobs, measured, Path(chosen.out), title=title, quiet=chosen.json)
-    if None in results:
-        return 1
-    found = {"seed": chosen.seed, "behaviour": chosen.behaviour, "rows": scored(jobs, results)}
-    if chosen.json:
-        print(json.dumps(found))
-        return 0
-    shown = study_tables.raw_vs_embedding(found)
-    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+    form = Form(title, scored, study_tables.raw_vs_embedding, named_by)
+    about = {"seed": chosen.seed, "behaviour": chosen.behaviour}
+    how = {"title": title, "as_json": chosen.json}
+    return tabled(jobs, measured, Path(chosen.out), form, about, **how)
 
 
 def short(chosen: RawVsEmbedding) -> RawVsEmbedding:
@@ -183,6 +177,13 @@ def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
         who = about["lesson"]["model"] if "lesson" in about else about["player"]
         groups.setdefault((about["place"], who), []).append(result)
     return [{"place": place, "who": who} | _means(rows) for (place, who), rows in groups.items()]
+
+
+def named_by(job: Job) -> list[dict[str, str]]:
+    """The cells that tell the line of a job from others."""
+    about = job.config
+    who = about["lesson"]["model"] if "lesson" in about else f"- ({about['player']})"
+    return [{"game": about["place"], "plans in": who}]
 
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, Any]:

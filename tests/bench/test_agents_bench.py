@@ -65,7 +65,7 @@ def test_a_seed_plays_as_the_training_set_told_it_to():
 
 
 def test_scenarios_without_references_are_refused_before_anything_is_trained(monkeypatch, tmp_path):
-    monkeypatch.setattr(agents, "run", lambda *a, **k: pytest.fail("nothing should be run"))
+    monkeypatch.setattr(agents, "tabled", lambda *a, **k: pytest.fail("nothing should be run"))
     monkeypatch.setattr(published, "path_of", lambda scenario: tmp_path / scenario.file)
     with pytest.raises(ValueError, match="race-v2 has no published references"):
         bench.main(["agents", "--scenarios", "race", "--seeds", "1"])
@@ -82,12 +82,12 @@ def test_scenarios_without_references_are_refused_before_anything_is_trained(mon
         ("real-ratio", real_ratio),
     ],
 )
-def test_studies_ask_for_settings_that_there_are(name, module, monkeypatch, capsys):
+def test_studies_ask_for_settings_that_there_are(name, module, monkeypatch):
     asked: list[Any] = []
 
     def met(chosen, players, title):
         asked.append((chosen, players, title))
-        return {"rows": []}
+        return 0
 
     monkeypatch.setattr(goal_choice, "met", met)
     assert studies.main([name, "--json"]) == 0 == studies.main([name, "--quick", "--json"])
@@ -101,7 +101,6 @@ def test_studies_ask_for_settings_that_there_are(name, module, monkeypatch, caps
             given = agents.settings(scenario_of(scenario), algorithm, more)
             config = agents.config_class(algorithm)
             config(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
-    capsys.readouterr()
 
 
 def test_iterations_are_timed_by_turns(capsys):

@@ -107,7 +107,7 @@ def test_rows_tell_each_control_beside_what_it_is_compared_with():
     blind = published.references(COORDINATION).blind.mean()
     jobs = jobs_of(told)
     of = lambda job: worth.get(job.name.removeprefix("coordination-v2-"), float(blind))
-    rows = {r["control"]: r for r in rows_of(jobs, [row(0.1, of(job)) for job in jobs])}
+    rows = {r["control"]: r for r in rows_of(jobs, [row(0.1, of(job)) for job in jobs], 2)}
     assert list(rows) == ["prior", "permuted", "alone", "a_a"]
     assert rows["prior"]["found"][0] == pytest.approx(0, abs=1e-9)
     assert rows["prior"]["plays"] == ["greedy", "greedy"]

@@ -73,7 +73,7 @@ def test_steps_of_the_learned_world_are_counted(planner, steps):
     ],
 )
 def test_what_there_is_not_is_refused_before_anything_is_trained(words, told, monkeypatch):
-    monkeypatch.setattr(frontier, "run", lambda *a, **k: pytest.fail("nothing should be run"))
+    monkeypatch.setattr(frontier, "tabled", lambda *a, **k: pytest.fail("nothing should be run"))
     with pytest.raises(ValueError, match=told):
         studies.main(["planning-frontier", *words.split()])
 

@@ -1,5 +1,6 @@
 """The references of the scenarios, as ``counterplay headroom --publish`` left them."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ class References(NamedTuple):
     oracle: Float[np.ndarray, " B"]
     weak: bool = False
     """The blind player is known to be too weak: no score is told."""
+    digest: str = ""
+    """Of the published file, for results to say between which references a score lies."""
 
     def score(self, returns: Any) -> Adaptation:
         """Where an agent lies between them; ``returns`` as in ``adaptation``."""
@@ -38,6 +41,18 @@ class References(NamedTuple):
 
 def path_of(scenario: Scenario) -> Path:
     return FOLDER / f"{scenario.file}.json"
+
+
+def digest(scenario: Scenario) -> str:
+    """12 hexadecimal digits of the SHA-256 of the published file."""
+    return hashlib.sha256(path_of(scenario).read_bytes()).hexdigest()[:12]
+
+
+def measured(scenario: Scenario) -> str:
+    """The day when the references were measured, and the commit, as far as the file says so."""
+    found = read(scenario)
+    commit, mark, dirty = found.get("commit", "").partition("-")
+    return ", ".join(part for part in (found.get("date", ""), commit[:7] + mark + dirty) if part)
 
 
 def there() -> list[Scenario]:
@@ -70,9 +85,9 @@ def references(scenario: Scenario, pool: str = "train") -> References:
         raise ValueError(
             f"the references of {scenario.name} were measured with opponents as they were drawn, "
             "while agents meet all as often: make them anew with counterplay headroom "
-            f"{scenario.name} --publish"
+            f"{scenario.name} --publish --replace"
         )
     if pool not in rows:
         raise ValueError(f"{scenario.name} has references for {', '.join(rows)}, not for {pool}")
     blocks = (np.array(rows[pool][name]["blocks"]) for name in NAMES)
-    return References(*blocks, weak=scenario.weak)
+    return References(*blocks, weak=scenario.weak, digest=digest(scenario))
