@@ -15,6 +15,9 @@ from counterplay.grammar import LEARNERS, split_list
 from counterplay.opponents.sets import members
 from counterplay.play import check_out, keep, set_up
 
+EITHER = "either"
+"""Sampled and greedy play of who has but one way."""
+
 
 @dataclass(frozen=True)
 class ByProtocol:
@@ -147,8 +150,9 @@ def show(found: dict[str, Any]) -> None:
 
     matches = f" in matches of {found['match']}" if found["match"] > 1 else ""
     scenario = found["scenario"] or "no scenario"
+    plays = plays_of(found["plays"])
     title = f"{found['protocol']} on {found['env']} ({scenario}){matches}, {found['policies'][0]}"
-    sets = [(s, way, x) for way, p in found["plays"].items() for s, x in p["sets"].items()]
+    sets = [(s, way, x) for way, p in plays.items() for s, x in p["sets"].items()]
     body = [
         (s, way, _pm(x), _text(x["worst_decile"]), _text(x["score"]), _text(x["share"]))
         for s, way, x in sets
@@ -163,16 +167,18 @@ def show(found: dict[str, Any]) -> None:
         print(f"the latest version of this scenario is {later.name}: --env {later.name}")
     lines = [(o["name"], s, w, _pm(o), o["matches"]) for s, w, x in sets for o in x["opponents"]]
     table("return by opponent", ("opponent", "set", "play", "return ± 95%", "matches"), lines)
-    models = [
-        (s, way, x.get("model", p))
-        for way, p in found["plays"].items()
-        for s, x in p["sets"].items()
-    ]
+    models = [(s, w, x.get("model", p)) for w, p in plays.items() for s, x in p["sets"].items()]
     rows = [row for s, way, model in models for row in _model_rows(s, way, model)]
     if rows:
         table("the opponent model", ("measure", "set", "play", "model", "exact filter"), rows)
     for why in dict.fromkeys(text for *_, model in models for text in model["why"].values()):
         print(f"not told: {why}")
+
+
+def plays_of(plays: dict[str, Any]) -> dict[str, Any]:
+    """One of the ways to play where all were alike to the last digit, as those of a rule are."""
+    first, *others = plays.values()
+    return {EITHER: first} if others and all(other == first for other in others) else plays
 
 
 def _model_rows(name: str, way: str, model: dict[str, Any]) -> list[tuple[str, ...]]:

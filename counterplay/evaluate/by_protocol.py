@@ -190,6 +190,7 @@ def _returns(
     except ValueError as error:
         score, share, why = None, None, str(error)
     told = {"score": score, "share": share, "why": why, "opponents": lines}
+    told["references"] = published.digest(scenario) if score or share else None
     return _mean(returns) | {"worst_decile": number(lowest_decile(returns))} | told
 
 
@@ -218,6 +219,8 @@ def _why(between: published.References, headroom: float) -> str:
     """What a scenario lacks in which no score is told."""
     if between.weak:
         return "its published blind player is known to be too weak"
+    if np.isnan(headroom):
+        return "its published oracle earns no more than random moves there"
     if between.blind.mean() < between.random.mean():
         return "blind earns less than random moves there, so that these would score"
     return f"filter - blind is {headroom:z.0%} of oracle - random, below {LEAST_HEADROOM:.0%}"

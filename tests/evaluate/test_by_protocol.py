@@ -23,7 +23,7 @@ from counterplay.evaluate.scenarios import SCENARIOS
 from counterplay.evaluate.watching import watch
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
-from counterplay.protocol import _check_sets
+from counterplay.protocol import _check_sets, plays_of
 from counterplay.report.read import read_evaluations
 from counterplay.seats import Chair, Kind, Roster, bank
 
@@ -266,6 +266,35 @@ def test_scores_lie_between_the_references(monkeypatch):
     monkeypatch.setattr(published, "references", little)
     score, share, why = scored(scenario, "train", np.array([4.0, 4.0]))
     assert score is None and share is not None and why is not None and "below 15%" in why
+    none = lambda *_: References(*(np.full(10, x) for x in (4.0, 5.0, 5.0, 4.0)), weak=False)
+    monkeypatch.setattr(published, "references", none)
+    assert scored(scenario, "train", np.array([4.0, 4.0])) == (
+        None, None, "its published oracle earns no more than random moves there",
+    )  # fmt: skip
+
+
+def test_results_name_the_references_that_they_lie_between():
+    scenario = SCENARIOS["race-v2"]
+    env, size = envs.make(scenario.game), (12, 0, lambda done, total: None, [])
+    found = by_protocol.meet(env, scenario, "always_left", "train", "sampled", *size).returns
+    assert found["score"] and found["references"] == published.digest(scenario)
+
+
+def test_who_has_one_way_to_play_is_told_once(capsys):
+    words = ["eval", "tit_for_tat", "--env", PD, "--protocol", "seen-v1", "--matches", "12"]
+    assert cli.main([*words, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["protocols"]
+    assert tuple(found["plays"]) == PLAYS and found["plays"]["sampled"] == found["plays"]["greedy"]
+    assert found["plays"]["sampled"]["sets"]["train"]["references"] is None, "it has none"
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    sets = [row[:2] for row in rows if row and row[0] == "train"]
+    assert sets == [["train", "either"]]
+    names = [row[0] for row in rows if len(row) == 5 and row[2] == "either"]
+    assert len(names) == len(set(names)) > 1 and "sampled" not in out and "greedy" not in out
+    both = {"sampled": {"a": 1.0}, "greedy": {"a": 2.0}}
+    assert plays_of(both) is both and list(plays_of({"greedy": {"a": 1.0}})) == ["greedy"]
 
 
 def test_curves_by_hand():
