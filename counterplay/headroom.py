@@ -16,14 +16,17 @@ from counterplay.console import read, set_threads, table, use_all_cores
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario, scenario_of
 from counterplay.evaluate.statistics import Interval, t_interval
-from counterplay.jobs import Job, Together, run
+from counterplay.jobs import Job, Together, kept
 from counterplay.opponents.sets import members
+from counterplay.queues import attempted, filled, without
 from counterplay.runs.disk import write_whole
 from counterplay.settings import check_least
 from counterplay.terminal import say
 
 NAMES = published.NAMES
 POOLS = ("train", "held-out")
+MADE = ("versions", "commit", "platform", "device", "devices")
+"""What is noted, beside the date, of how references were made."""
 LEAST_SEEDS = 10
 """Of references that are published."""
 
@@ -46,6 +49,8 @@ class Headroom:
     runs/headroom/SCENARIO."""
     publish: bool = False
     """Keep what was found with the package, for adaptation scores."""
+    replace: bool = False
+    """Publish in place of what is published already, which changes the scores told with it."""
     json: bool = False
     """Print one JSON object instead of text."""
 
@@ -69,24 +74,50 @@ def main(args: list[str]) -> int:
     title = f"headroom of {scenario.name}"
     count = references.together(chosen.seeds)
     train = Together(lambda job, seed: work(scenario, job, seed, count), count)
-    rows = run(jobs, train, folder, title=title, quiet=chosen.json, together=count)
-    if None in rows:
-        return 1
-    tables = references.measure_tables(scenario, jobs[0].config["matches"])
-    found = collected(scenario, chosen, jobs, rows, tables)
+    how = {"title": title, "quiet": chosen.json, "together": count}
+    results, error = attempted(jobs, train, folder, **how)
+    missing = results.count(None)
+    done = [(job, x) for job, x in zip(jobs, results, strict=True) if x is not None]
+    if any(job.config["pool"] == "train" for job, _ in done):
+        tables = references.measure_tables(scenario, jobs[0].config["matches"])
+        found = collected(scenario, chosen, done, tables) | _made(jobs, folder)
+        if not missing:
+            return _whole(found, scenario, chosen, folder)
+        _tell(found | {"missing": missing}, chosen, without(missing, len(jobs)))
+    else:
+        say(f"{title}: too little has been done for a table")
+    if error is not None:
+        raise error
+    return 1
+
+
+def _whole(found: dict[str, Any], scenario: Scenario, chosen: Headroom, folder: Path) -> int:
+    """Keeps what holds together with the package, where that was asked for, and tells it; exit
+    status."""
     ordered = summary(found, "train")["ordered"]
     if chosen.publish and ordered:
         path = published.path_of(scenario)
         write_whole(path, json.dumps(found, indent=1) + "\n")
         say(f"published in {path}")
+    _tell(found, chosen)
+    if not ordered:
+        left = f": nothing is published, the jobs are kept in {folder}" if chosen.publish else ""
+        say(f"random <= blind <= filter <= oracle does not hold within the intervals{left}")
+    return int(chosen.publish and not ordered)
+
+
+def _tell(found: dict[str, Any], chosen: Headroom, missing: str = "") -> None:
     if chosen.json:
         print(json.dumps(found))
     else:
-        show(found)
-    if not ordered:
-        kept = f": nothing is published, the jobs are kept in {folder}" if chosen.publish else ""
-        say(f"random <= blind <= filter <= oracle does not hold within the intervals{kept}")
-    return int(chosen.publish and not ordered)
+        show(found, missing)
+
+
+def _made(jobs: list[Job], folder: Path) -> dict[str, Any]:
+    """When, where and by which commit the last of the jobs was done."""
+    last = max(filter(None, kept(jobs, folder)), key=lambda row: row.get("date", ""))
+    found = {name: last[name] for name in MADE if name in last}
+    return found | {"date": last.get("date", "")[:10]}
 
 
 def _check_publish(scenario: Scenario, chosen: Headroom) -> None:
@@ -98,6 +129,16 @@ def _check_publish(scenario: Scenario, chosen: Headroom) -> None:
         raise ValueError(
             f"--publish wants {LEAST_SEEDS} seeds or more and the settings of {scenario.name}, "
             f"found others: leave {said} away"
+        )
+    if chosen.replace and not chosen.publish:
+        raise ValueError("--replace is for what is published: say --publish, too, or leave it away")
+    if chosen.publish and not chosen.replace and published.path_of(scenario).is_file():
+        since = published.measured(scenario) or "on a day that it does not say"
+        seeds, digest = published.read(scenario)["seeds"], published.digest(scenario)
+        raise ValueError(
+            f"{scenario.name} has published references, measured {since} ({seeds} seeds, digest "
+            f"{digest}): scores told with them would change. Make a new version of the scenario, "
+            "or say --replace"
         )
 
 
@@ -133,44 +174,50 @@ def work(scenario: Scenario, job: Job, seed: int, seeds: int) -> list[dict[str, 
 
 
 def collected(
-    scenario: Scenario, chosen: Headroom, jobs: list[Job], rows: list[Any], tables: dict[str, Any]
+    scenario: Scenario, chosen: Headroom, done: list[tuple[Job, Any]], tables: dict[str, Any]
 ) -> dict[str, Any]:
-    """The best seed of every reference, or a table, chosen on other matches than those reported."""
-    from counterplay.runs.folder import here
+    """The best seed of every reference, or a table, chosen on other matches than those reported.
 
-    config = {k: v for k, v in jobs[0].config.items() if k != "pool"}
+    ``done`` are jobs with what they gave, of the training set one at least; a set without an oracle
+    is left out.
+    """
+    config = {k: v for k, v in done[0][0].config.items() if k != "pool"}
     sets: dict[str, Any] = {}
-    done = list(zip(jobs, rows, strict=True))
-    trained = [row for job, row in done if job.config["pool"] == "train"]
-    for pool in POOLS:
-        oracles = [row[pool] for job, row in done if job.config["pool"] == pool]
-        chance = tables.get(pool, {}).get("random", {"report": trained[0]["random"][pool]})
+    rows = {p: {j.seed: row for j, row in done if j.config["pool"] == p} for p in POOLS}
+    trained = rows["train"]
+    for pool in (pool for pool in POOLS if rows[pool]):
+        oracles = {seed: row[pool] for seed, row in rows[pool].items()}
+        first = next(iter(trained.values()))
+        chance = tables.get(pool, {}).get("random", {"report": first["random"][pool]})
         sets[pool] = {"random": {"blocks": chance["report"]}}
         for name in NAMES[1:]:
             # blind and filter were trained, and are chosen, on the training pool wherever they play
-            by = oracles if name == "oracle" else [row["train"] for row in trained]
-            play = oracles if name == "oracle" else [row[pool] for row in trained]
+            known = {of: {s: row[of] for s, row in trained.items()} for of in ("train", pool)}
+            by, play = (oracles,) * 2 if name == "oracle" else (known["train"], known[pool])
             choice = tables.get(pool if name == "oracle" else "train", {})
-            sets[pool][name] = _reference(name, [*by, choice], [*play, tables.get(pool, {})])
+            sets[pool][name] = _reference(name, by, play, choice, tables.get(pool, {}))
     command = f"counterplay headroom {scenario.name} --seeds {chosen.seeds}"
     found = {"scenario": scenario.name, "seeds": chosen.seeds, "command": command, **config}
-    return found | {"sets": sets} | here()
+    return found | {"sets": sets}
 
 
-def _reference(name: str, by: list[Any], play: list[Any]) -> dict[str, Any]:
-    """What is published of one: of seeds, and last of the table, if there is any.
+def _reference(
+    name: str, by: dict[int, Any], play: dict[int, Any], choice: Any, table: Any
+) -> dict[str, Any]:
+    """What is published of one: chosen among seeds ``by`` what they earn, and of the table, if
+    there is any, by ``choice``.
 
     ``seed`` is None where the table was chosen.
     """
-    i, way = _best(by, name)
+    i, way = _best([*by.values(), choice], name)
     mean = lambda row: float(np.mean(row[way]["report"]))
     found = {
-        "blocks": play[i][way]["report"],
-        "seed": i if i < len(by) - 1 else None,
+        "blocks": [*play.values(), table][i][way]["report"],
+        "seed": [*by, None][i],
         "play": way.partition(", ")[2],
-        "all": [mean(one) for one in play[:-1]],
+        "all": [mean(one) for one in play.values()],
     }
-    return found | ({"table": mean(play[-1])} if way in play[-1] else {})
+    return found | ({"table": mean(table)} if way in table else {})
 
 
 def _best(rows: list[dict[str, Any]], name: str) -> tuple[int, str]:
@@ -202,11 +249,13 @@ def as_row(found: dict[str, Any], pool: str) -> dict[str, str]:
     return row | {"headroom": share(told["headroom"]), "filter - blind": share(told["filter"])}
 
 
-def show(found: dict[str, Any]) -> None:
-    """One scenario, both sets."""
-    rows = [as_row(found, pool) for pool in POOLS]
+def show(found: dict[str, Any], missing: str = "") -> None:
+    """One scenario, both sets; ``missing`` says in the heading what has not been done of it."""
+    rows = [as_row(found, pool) for pool in found["sets"]]
+    names = [{"scenario": found["scenario"], "set": pool} for pool in POOLS]
+    rows = filled(rows, names, bool(missing))
     title = f"{found['scenario']}: return an episode, 95% over matches; shares of oracle - random"
-    table(title, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    table(title + missing, tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
 def all_published() -> list[dict[str, Any]]:
@@ -215,8 +264,24 @@ def all_published() -> list[dict[str, Any]]:
 
 
 def rows_published() -> list[dict[str, str]]:
-    """A line a scenario and set."""
-    return [as_row(found, pool) for found in all_published() for pool in POOLS]
+    """A line a scenario and set: when it was measured, and whether a score is told with it."""
+    rows = []
+    for scenario in published.there():
+        found = published.read(scenario)
+        for pool in POOLS:
+            told = {
+                "measured": published.measured(scenario),
+                "tells a score": _tells(scenario, pool),
+            }
+            rows.append(as_row(found, pool) | told)
+    return rows
+
+
+def _tells(scenario: Scenario, pool: str) -> str:
+    try:
+        return "yes" if published.references(scenario, pool).tells else "no"
+    except ValueError:  # measured in another way than agents are
+        return "no"
 
 
 def _show_published(as_json: bool) -> int:

@@ -225,6 +225,9 @@ def fill(text: str, folder: Path) -> str:
 def note(name: str, row: dict[str, Any]) -> str:
     """The line under a table: how to measure it again, and what it was measured with."""
     found = row["result"]
+    if name == "references":  # printed by one command, and each row measured by another
+        made = "`counterplay headroom SCENARIO --publish`"
+        return f"Shown by `{row['command']}`; each row measured by {made}, {seeds_of(found)}"
     amounts = [f"{found[what]:,} {what}" for what in ("steps", "episodes") if found.get(what)]
     parts = [
         f"`{row['command']}`",

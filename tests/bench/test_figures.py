@@ -32,12 +32,21 @@ def test_the_note_says_how_to_measure_it_again_and_with_what():
     )
 
 
-def test_how_long_published_references_took_to_print_is_left_out():
+def test_how_long_kept_parts_took_to_print_is_left_out():
+    row = {"command": "counterplay x", "date": "2026-11-29", "wall_seconds": 1.0, "cores": 2}
+    row |= {"machine": "x86_64", "versions": {"jax": "1.2.3"}, "result": {"seed": 0, "seeds": 10}}
+    line = "`counterplay x`, seeds 0 to 9, 2026-11-29, 2 cores (x86_64), jax 1.2.3"
+    assert figures.note("agents", row) == line
+    assert figures.note("xplay", row) == f"{line}, 1 s in all"
+
+
+def test_published_references_are_not_said_to_be_of_the_day_they_were_printed():
     row = {"command": "counterplay headroom", "date": "2026-11-29", "wall_seconds": 1.0, "cores": 2}
     row |= {"machine": "x86_64", "versions": {"jax": "1.2.3"}, "result": {"seed": 0, "seeds": 10}}
-    line = "`counterplay headroom`, seeds 0 to 9, 2026-11-29, 2 cores (x86_64), jax 1.2.3"
-    assert figures.note("references", row) == line
-    assert figures.note("xplay", row) == f"{line}, 1 s in all"
+    assert figures.note("references", row) == (
+        "Shown by `counterplay headroom`; each row measured by "
+        "`counterplay headroom SCENARIO --publish`, seeds 0 to 9"
+    )
 
 
 def test_settings_that_a_result_leaves_out_are_read_from_the_command():
