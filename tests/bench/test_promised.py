@@ -23,6 +23,14 @@ def result(name: str) -> dict[str, Any]:
 
 
 BAYES = {x["scenario"]: x for x in result("adaptation")["rows"] if x["player"] == "bayes"}
+PPO = {x["scenario"]: x for x in result("adaptation")["rows"] if x["player"] == "ppo"}
+MISSES = {
+    "matrix:pd-v2": "gradients from even chances end in nearly always defecting, short of tables",
+    "matrix:stag-v2": "few first policies come as far as the best tables, and the mean falls",
+    "pursuit-v1": "some trainings get stuck, the blind reference is the best of ten",
+    "scissors-v2": "some trainings get stuck, the blind reference is the best of ten",
+}
+"""Scenarios in which PPO without memory is known to fall short of the blind reference."""
 
 
 def test_every_game_made_for_adapting_is_among_the_results():
@@ -36,6 +44,22 @@ def test_exact_inference_by_hand_adapts_as_its_reference(scenario):
     estimate, low, high = score
     assert low <= estimate <= high
     assert 0.9 <= estimate <= 1.1
+
+
+def missed(name: str) -> Any:
+    why = MISSES.get(name)
+    return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=why)) if why else name
+
+
+def test_ppo_was_measured_in_every_scenario_that_bayes_was():
+    assert set(PPO) == set(BAYES) and set(MISSES) < set(PPO)
+
+
+@pytest.mark.parametrize("scenario", [*map(missed, PPO)])
+def test_ppo_without_memory_plays_as_the_blind_reference(scenario):
+    estimate, low, high = PPO[scenario]["score"]
+    assert low <= estimate <= high
+    assert abs(estimate) <= 0.1
 
 
 def test_the_online_agent_reaches_the_bar_of_its_class():
