@@ -60,7 +60,7 @@ def test_every_model_learns_from_the_same_play(quick):
 )
 def test_what_there_is_not_is_refused_before_anything_is_learnt(words, told, monkeypatch):
     monkeypatch.setattr(
-        raw_vs_embedding, "run", lambda *a, **k: pytest.fail("nothing should be run")
+        raw_vs_embedding, "tabled", lambda *a, **k: pytest.fail("nothing should be run")
     )
     with pytest.raises(ValueError, match=told):
         studies.main(["raw-vs-embedding", *words.split()])
