@@ -19,8 +19,8 @@ class GoalSettings:
     """Of the algorithm, for errors."""
 
     types: int | None = None
-    """Types that others may be of: by default as many as there are opponents in the training; 1
-    infers none."""
+    """Types that others may be of: by default as many as there are opponents in the training, and
+    one more for who learns where learners meet each other, too; 1 infers none."""
     types_from: Literal["opponents", "moves"] = "opponents"
     """What types are: who sits there, as a training knows, or whatever tells moves apart."""
     goals: Literal["events", "codes", "declared", "none"] = "events"
@@ -117,17 +117,20 @@ class GoalSettings:
                 )
 
     def among(self: S, roster: Roster) -> S:
-        """The same, with as many types as there are opponents."""
+        """The same, with as many types as there are opponents, and one more for who learns where
+        such meet each other and opponents, too."""
         if self.types_from == "moves":
             return self
         me, known = self.NAME, len(opponent_ids(roster.kinds))
         if self.types is not None and 1 < self.types < known:
             raise ValueError(f"{me}: types must be 1, or at least {known} for all opponents "
                              f"here, found {self.types}")  # fmt: skip
-        if self.types is None and known > MOST_TYPES:
+        mine = lambda table: sum(roster.kinds[chair.kind].learner for chair in table)
+        spare = known > 0 and max(map(mine, roster.tables)) > 1
+        if self.types is None and known + spare > MOST_TYPES:
             raise ValueError(f"{me}: there are {known} opponents, and types are {MOST_TYPES} "
                              "at most: --types 1 infers none")  # fmt: skip
-        found = replace(self, types=max(known, 1)) if self.types is None else self
+        found = replace(self, types=max(known + spare, 1)) if self.types is None else self
         if found.belief == "joint":
             assignments(roster.num_seats - 1, found.types or 1)  # or there are too many
         return found

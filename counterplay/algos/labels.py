@@ -52,12 +52,16 @@ def paying(config: Any, study: Study) -> Int[Array, "K P T M"]:
 def types_of(
     ids: tuple[int, ...], opponent: Int[Array, "T M"], types: int
 ) -> tuple[Float[Array, "T M Y"], Bool[Array, "T M"]]:
-    """Chances of each type by who sits there, even ones for learners; and whether it is known."""
+    """Chances of each type by who sits there, and whether it is known. Whoever is none of ``ids``
+    learns: that is the type after theirs, where there is one more, and else nobody knows."""
     if types == 1:
         return jnp.ones((*opponent.shape, 1)), jnp.ones(opponent.shape, bool)
     numbers = jnp.array([*ids, *[-1] * (types - len(ids))])
     hot = opponent[..., None] == numbers[None, None]
     known = hot.any(-1)
+    if types > len(ids):
+        hot = hot.at[..., len(ids)].set(~known)
+        known = jnp.ones_like(known)
     return jnp.where(known[..., None], hot, 1 / types).astype(jnp.float32), known
 
 

@@ -172,7 +172,8 @@ def test_types_are_known_of_opponents_and_any_of_learners():
     assert kind.tolist() == [[[1, 0], [0, 1], [0.5, 0.5]], [[0.5, 0.5], [1, 0], [0, 1]]]
     assert known.tolist() == [[True, True, False], [False, True, True]]
     kind, known = goal_ppo.types_of((4, 7), opponent, 4)
-    assert kind[0, 1].tolist() == [0, 1, 0, 0] and kind[0, 2].tolist() == [0.25] * 4
+    assert kind[0, 1].tolist() == [0, 1, 0, 0] and kind[0, 2].tolist() == [0, 0, 1, 0]
+    assert known.all()
     kind, known = goal_ppo.types_of((4, 7), opponent, 1)
     assert (kind == 1).all() and kind.shape == (2, 3, 1) and known.all()
-    assert CONFIG.types == 2 and goal_ppo.opponent_ids(KINDS) == [4, 7]
+    assert CONFIG.types == 3 and goal_ppo.opponent_ids(KINDS) == [4, 7]

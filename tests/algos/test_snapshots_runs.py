@@ -144,17 +144,17 @@ def test_what_cannot_be_dealt_leaves_no_folder(tmp_path, capsys):
 
 
 def test_readers_tell_them_apart(tmp_path):
-    """The reader of a run has a type for each place of the ring."""
+    """The reader of a run has a type for each place of the ring, and one for who learns."""
     asked = joined(config(1), PAIR)
     assert goal_ppo.Config().among(PAIR).types == 1
-    assert goal_ppo.Config().among(asked).types == COUNT
+    assert goal_ppo.Config().among(asked).types == COUNT + 1
     out, small = tmp_path / "reads", "--reader-widths 4 --reader-gru 3 --told-width 3"
     run(f"train goal_ppo {WORDS} {small} --steps 96 --out {out}")
     agent = runs.load_policy(str(out), PD, 0)
     row = json.loads((out / "config.json").read_text())
-    assert row["config"]["types"] == 2
+    assert row["config"]["types"] == 2 + 1
     first = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     assert all(0 < loss < 2 for loss in first["types_loss"]), "it learns from their labels"
     view = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), view_shapes(PD))
     types = agent.types(agent.begin(jr.key(0), None), view)
-    assert types.shape == (1, 2) and float(types.sum()) == pytest.approx(1)
+    assert types.shape == (1, 2 + 1) and float(types.sum()) == pytest.approx(1)
