@@ -57,15 +57,16 @@ def by_loop(told: Study) -> tuple[dict[str, float], dict[str, int], set[str]]:
             reading, after = one_slot(model(), told.obs[p, t], seen, memory)
             memory = after if told.acting[p, t] else memory
             rows.append([np.asarray(x[j], float) for x in reading])
-        done = {4: [1.0, 0.0], 7: [0.0, 1.0]}
-        weigh = [np.array(done.get(int(k), [0.5, 0.5])) for k in told.opponent[p, :, j]]
+        done = {4: [1.0, 0.0, 0.0], 7: [0.0, 1.0, 0.0]}
+        learns = [0.0, 0.0, 1.0]
+        weigh = [np.array(done.get(int(k), learns)) for k in told.opponent[p, :, j]]
         said, made = np.zeros((SLOTS, GOALS)), np.zeros((SLOTS, GOALS))
         for t in range(SLOTS):
             said[t] = weigh[t] @ rows[t][1]
             if told.moves[p, t, j] != NO_MOVE:
                 made[t] = weigh[t] @ rows[t][0][:, :, told.moves[p, t, j]]
         for t in range(SLOTS):
-            if told.moves[p, t, j] == NO_MOVE or told.opponent[p, t, j] not in (4, 7):
+            if told.moves[p, t, j] == NO_MOVE:
                 continue
             label, segment = segment_of(told, p, t, j)
             if label == NO_EVENT:
@@ -104,7 +105,9 @@ def test_the_loss_is_that_of_plain_loops():
         assert counts[name] == number[name] > 0, name
         np.testing.assert_allclose(sums[name], wanted[name], rtol=1e-4, err_msg=name)
     seen = np.asarray(study().moves) != NO_MOVE
-    assert number["moves_loss"] < seen.sum(), "learners, who are of no known type, moved too"
+    assert number["moves_loss"] == seen.sum()
+    learners = seen & ~np.isin(study().opponent, (4, 7))
+    assert learners.any(), "who learns is met, too, and is a type of its own"
 
 
 def test_what_the_absent_hold_changes_neither_loss_nor_gradient():
