@@ -1,4 +1,5 @@
-"""How right a model of the game becomes: trained on play of rules, measured on fresh episodes."""
+"""How right a model of the game becomes: trained on play of rules, measured on fresh episodes; or
+how right that of an agent is which plans in it."""
 
 import json
 import time
@@ -14,6 +15,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from counterplay import envs
+from counterplay.algos.looking import plans
 from counterplay.bench import planning_tables
 from counterplay.console import read, run_where_called, table
 from counterplay.evaluate.world import Probe, measured, probe_loss, shares, tolerances
@@ -21,7 +23,7 @@ from counterplay.models import world as model
 from counterplay.models.windows import FIELDS, Window, window_of
 from counterplay.models.world import world_of
 from counterplay.models.world_loss import Weights, world_loss
-from counterplay.pools import read_seats, roster_of
+from counterplay.pools import find, read_seats, roster_of
 from counterplay.rollout import Lanes, collect, open_lanes
 from counterplay.settings import check_least
 from counterplay.types import Env
@@ -35,6 +37,8 @@ CLIP = 10.0
 class World:
     """Train a model of the game on play of rules and random players; measure it on fresh play."""
 
+    run: str = ""
+    """Folder of a run that plans: its world is measured as it is, and only the probe is trained."""
     env: str = "stag_hunt:4x4"
     """The game."""
     seat: tuple[str, ...] = ("0..3=random,nearest_stag,nearest_hare,adaptive",)
@@ -54,7 +58,7 @@ class World:
     held_out: int = 8192
     """Windows by which it is measured."""
     hidden: int = 192
-    """Units that are carried on."""
+    """Units that are carried on. These four and the groups are a run's own."""
     groups: int = 8
     """Groups of the discrete latent; 0 for none."""
     classes: int = 8
@@ -106,7 +110,8 @@ def measure(bench: World) -> dict[str, Any]:
     env = envs.make(bench.env)
     world_key, probe_key, play_key, learn_key, test_key = jr.split(jr.key(bench.seed), 5)
     names = ("hidden", "groups", "classes", "width", "token")
-    world = world_of(env, world_key, **{name: getattr(bench, name) for name in names})
+    sizes = {name: getattr(bench, name) for name in names}
+    world = world_in(bench.run, env) if bench.run else world_of(env, world_key, **sizes)
     optimiser = _optimiser(bench)
     nets = world, Probe(world, probe_key)
     learning = Learning(*nets, optimiser.init(nets))  # type: ignore[arg-type]
@@ -135,6 +140,15 @@ def measure(bench: World) -> dict[str, Any]:
         "compile_seconds": ends[1] - ends[0],
         "parameters": sum(x.size for x in jax.tree.leaves(learning.world)),
     }
+
+
+def world_in(folder: str, env: Env) -> model.World:
+    """That of a run's first seed; ValueError where it learnt none."""
+    agent = find(f"run:{folder}", env, 0)
+    if not plans(agent):
+        raise ValueError(f"--run {folder}: it has learnt no world; counterplay train counterplay "
+                         "makes a run that has")  # fmt: skip
+    return agent.net.model.world
 
 
 def _optimiser(bench: World) -> optax.GradientTransformation:
@@ -178,7 +192,9 @@ def _learn(
 
         def one(window, key):
             world_key, probe_key = jr.split(key)
-            sums, counts = world_loss(env, world, window, None, world_key, weights)
+            sums, counts = {}, {}
+            if not bench.run:
+                sums, counts = world_loss(env, world, window, None, world_key, weights)
             told = probe_loss(env, world, probe, window, probe_key)
             return sums | {"probe": told[0]}, counts | {"probe": told[1]}
 
