@@ -14,8 +14,9 @@ from counterplay.envs.pictures import save_gif, save_png, with_caption
 from counterplay.errors import GameError
 from counterplay.evaluate.recording import Frame, record
 from counterplay.evaluate.rows import EpisodeRows
+from counterplay.planning.naming import with_planner
 from counterplay.report.filming import with_beliefs
-from counterplay.report.read import Run
+from counterplay.report.read import GATE, Run
 from counterplay.report.strips import Strip
 from counterplay.report.thinking import Thought, thought_of
 from counterplay.types import Picture
@@ -82,6 +83,8 @@ class Measured(NamedTuple):
     """What could not be measured, and why."""
     thoughts: Mapping[int, Thought] = MappingProxyType({})
     """Of runs that plan; others are absent."""
+    alone: Mapping[int, tuple[tuple[Cell, ...], ...]] = MappingProxyType({})
+    """``returns`` of the policy alone, of runs that plan."""
 
 
 def default_opponents(env: Any) -> tuple[str, ...]:
@@ -124,12 +127,15 @@ def measure(
     names = tuple(dict.fromkeys(against)) or default_opponents(env)
     if env.num_seats == 1:
         names = ()
-    returns = {}
+    returns, alone = {}, {}
     for i, run in runs.items():
+        each = lambda planner, run=run: tuple(
+            _against(env, run, s, names, play, match, planner) for s in range(run.seeds)
+        )
         with _telling(notes, f"{run.name}: returns"):
-            returns[i] = tuple(
-                _against(env, run, s, names, play, match) for s in range(run.seeds)
-            )  # fmt: skip
+            returns[i] = each(None)
+            if any(metric in run.metrics for metric in GATE):
+                alone[i] = each("none")
     able = {i: run for i, run in runs.items() if i in returns}
     cross, films, thoughts = None, {}, {}
     if env.num_seats == 1:
@@ -143,7 +149,7 @@ def measure(
         with _telling(notes, f"{run.name}: what it plans"):
             thoughts[i] = thought_of(env, run, *table_of(env, run, names), seed)
     thoughts = {i: thought for i, thought in thoughts.items() if thought is not None}
-    return Measured(game, names, returns, cross, films, match, tuple(notes), thoughts)
+    return Measured(game, names, returns, cross, films, match, tuple(notes), thoughts, alone)
 
 
 def policy_of(run: Run, seed: int) -> str:
@@ -151,10 +157,16 @@ def policy_of(run: Run, seed: int) -> str:
 
 
 def _against(
-    env: Any, run: Run, seed: int, names: tuple[str, ...], play: Play, match: int
+    env: Any,
+    run: Run,
+    seed: int,
+    names: tuple[str, ...],
+    play: Play,
+    match: int,
+    planner: str | None = None,
 ) -> tuple[Cell, ...]:
     """One seed in each seat in turn; one call a seed, so that all share what is compiled."""
-    who, title = policy_of(run, seed), f"{run.name}, seed {seed}"
+    who, title = with_planner(planner, policy_of(run, seed)), f"{run.name}, seed {seed}"
     episodes = EpisodeRows()
     if env.num_seats == 1:
         (row,) = play(title, env, pools.roster_of(env, {0: who}), match, episodes)

@@ -45,8 +45,10 @@ def returns(
     opponents = (*(found.opponents or ("alone",)), *(("mean of these",) if several else ()))
     results = {i: earned(cells) for i, cells in found.returns.items()}
     columns, rows = ["against"], [[name] for name in opponents]
-    for i, result in results.items():
-        columns += [f"{names[i]}, mean return", f"{names[i]}, 95% over {result.over}"]
+    of = {names[i]: result for i, result in results.items()}
+    of |= {f"{names[i]} without plans": earned(cells) for i, cells in found.alone.items()}
+    for name, result in of.items():
+        columns += [f"{name}, mean return", f"{name}, 95% over {result.over}"]
         for k, row in enumerate(rows):
             one = Interval(*(part[k] for part in result.interval))
             row += [mean_told(one), range_told(one)]

@@ -14,7 +14,7 @@ from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.tally import Row
 from counterplay.report import build, figures
 from counterplay.report import measure as m
-from counterplay.report.blocks import Section
+from counterplay.report.blocks import Section, Table
 from counterplay.report.measure import Cell, Film, Measured, default_opponents, measure
 from counterplay.report.playing import cross, earned, returns
 from counterplay.report.read import Evaluation, Run, read_run
@@ -196,6 +196,12 @@ def test_the_table_of_returns_holds_what_was_measured(runs):
         ("bully", "2.000", "2.000 to 2.000", "-7.500", "-8.088 to -6.912"),
     )
     assert table.columns[1:3] == ("A, mean return", "A, 95% over 2 seeds")  # pyright: ignore
+    off = returns(
+        found._replace(alone={2: cells((4.0, 6.0))}), runs, {0: "A", 1: "B", 2: "C"}, 5, ""
+    )
+    assert off is not None and isinstance(off.blocks[1], Table)
+    assert off.blocks[1].columns[5] == "C without plans, mean return"
+    assert [row[5] for row in off.blocks[1].rows] == ["4.000", "6.000", "5.000"]
     assert "at least 8 episodes" in text.words and "evaluation seed 5" in text.words  # pyright: ignore
     assert "three: one seed has no interval over seeds" in text.words  # pyright: ignore
     assert "grim 0.125, bully -7.500" in picture.alt  # pyright: ignore

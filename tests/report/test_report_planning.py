@@ -150,6 +150,7 @@ def test_only_a_run_with_a_gate_is_played_to_be_read(runs, monkeypatch, tmp_path
     )
     said = [note for note in found.notes if "what it plans" in note]
     assert len(asked) == len(said) == int(gated) and not found.thoughts
+    assert list(found.alone) == ([0] if gated else []), "and by its policy alone"
     assert all("left out: plans are read inside JAX only" in note for note in said)
 
 
