@@ -88,9 +88,11 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("coordination-once-v1", "coordination:narrow", **_ONCE, training=_MATCH),
         Scenario("pursuit-once-v1", "pursuit", **_SHORT | _BRIEF, reader=f"{_HIDDEN}pursuit"),
         Scenario(
-            "scissors-once-v1", "scissors:short", **_SHORT | _BRIEF | {"matches": 1000},
+            "scissors-once-v1",
+            "scissors:short",
+            **_SHORT | _BRIEF | {"matches": 1000},
             reader=f"{_HIDDEN}scissors",
-        ),  # fmt: skip
+        ),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),
         Scenario("race-v2", "race:narrow", 20, training=_MATCH),
