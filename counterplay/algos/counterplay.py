@@ -198,6 +198,8 @@ class Learner(NamedTuple):
     reading: Any
     modelling: Any
     """Of the model's optimiser."""
+    kept: Any = None
+    """What labels go by, of the iterations before."""
 
 
 def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -> Net:
@@ -219,7 +221,7 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
     parts = informed.init_learner(system_of(), config, env, members, parts_key)
     net = jax.vmap(partial(make_net, config, env))(parts.net, jr.split(key, members))
     model_opt = informed.fresh_optimiser(config, net.model)
-    return Learner(net, parts.optimiser, parts.reading, model_opt)
+    return Learner(net, parts.optimiser, parts.reading, model_opt, parts.kept)
 
 
 def learn_more(

@@ -25,7 +25,7 @@ from counterplay.algos.fitting import fit_reader
 from counterplay.algos.goal_ppo import GoalReader, make_reader, reader_loss
 from counterplay.algos.goal_settings import GoalSettings, opponent_ids
 from counterplay.algos.informed_settings import ReaderSettings
-from counterplay.algos.labels import prepared
+from counterplay.algos.labels import noted, paid_at_first, prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.offpolicy import TOLD
 from counterplay.algos.study import judged, studies
@@ -47,6 +47,8 @@ class Config(GoalSettings, ReaderSettings, dqn_settings.Config):
     """Slots of a window, for recurrent networks."""
     code_window: int = 8
     """Slots of an episode for which a code holds: goal_ppo's window."""
+    reader_grad_norm: float = 0.5
+    """Longer gradients of the reader are shortened to this norm: goal_ppo's max_grad_norm."""
 
     NAME: ClassVar[str] = "goal_dqn"
 
@@ -56,13 +58,17 @@ class Config(GoalSettings, ReaderSettings, dqn_settings.Config):
         self.check_goals()
         if self.code_window < 1:
             raise ValueError(f"goal_dqn: code_window must be at least 1, found {self.code_window}")
+        if not 0 < self.reader_grad_norm < float("inf"):
+            raise ValueError(
+                f"goal_dqn: reader_grad_norm must be positive, found {self.reader_grad_norm}"
+            )
 
     @property
     def reading(self) -> goal_ppo.Config:
         """What the reader is made of and learns by: goal_ppo's settings of the same names."""
         names = [f.name for kind in (ReaderSettings, GoalSettings) for f in fields(kind)]
         own: dict[str, Any] = {name: getattr(self, name) for name in names}
-        own["window"] = self.code_window
+        own |= {"window": self.code_window, "max_grad_norm": self.reader_grad_norm}
         return goal_ppo.Config(**own)
 
 
@@ -111,6 +117,8 @@ class Learner(NamedTuple):
     optimiser: Any
     reading: Any
     """Of the reader's optimiser."""
+    kept: Any = None
+    """What labels go by, of the iterations before."""
 
     @property
     def rating(self) -> dqn.Learner:
@@ -132,7 +140,8 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
     start: Any = optimiser(config).init
     each = jax.vmap(lambda part: start(eqx.filter(part, eqx.is_inexact_array)))
     target = jax.tree.map(jnp.copy, net.policy)
-    return Learner(net, target, each(net.policy), each(net.reader))
+    kept = paid_at_first(config, members)
+    return Learner(net, target, each(net.policy), each(net.reader), kept)
 
 
 def told_of(config: Config, env: Env) -> tuple[int, int]:
@@ -168,8 +177,8 @@ def learn(config: Config, state: dqn.State, chunk: Chunk) -> tuple[dqn.State, di
     after, metrics = dqn.learn(config, before, chunk, **{TOLD: stored(spec.seating, chunk)})
     keys, learners, infos, bad = jr.split(read_key, len(kinds)), [], [], []
     for (index, _), old, new, k in zip(kinds, state.learners, after.learners, keys, strict=True):
-        reader, opt, info = read(config, spec, index, old, chunk, progress, k)
-        learners.append(Learner(Net(new.net, reader), new.target, new.optimiser, opt))
+        reader, opt, kept, info = read(config, spec, index, old, chunk, progress, k)
+        learners.append(Learner(Net(new.net, reader), new.target, new.optimiser, opt, kept))
         bad.append(info.pop("bad_updates"))
         infos.append(jax.tree.map(jnp.mean, info))
     metrics |= jax.tree.map(lambda *x: sum(x) / len(x), *infos)
@@ -186,14 +195,17 @@ def read(
     chunk: Chunk,
     progress: Float[Array, ""],
     key: PRNGKeyArray,
-) -> tuple[GoalReader, Any, dict[str, Array]]:
-    """The readers of one kind of learner, having learnt from a chunk, their optimisers, metrics."""
-    study = prepared(config.reading, studies(spec.seating, index, chunk))
+) -> tuple[GoalReader, Any, Any, dict[str, Array]]:
+    """The readers of one kind of learner, having learnt from a chunk, their optimisers, what
+    labels go by, metrics."""
+    study = studies(spec.seating, index, chunk)
+    kept = noted(config, study, learner.kept, spec.axis)
+    study = prepared(config.reading, study, kept)
     loss = partial(reader_loss, tuple(opponent_ids(spec.seating.kinds)))
     parts = learner.net.reader, learner.reading, study, progress, key
     reader, opt, info = fit_reader(loss, config.reading, spec, *parts)
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
-    return reader, opt, info | judged(study, chunk.records[index], total)
+    return reader, opt, kept, info | judged(study, chunk.records[index], total)
 
 
 def describe(config: Config, env: Env, roster: Roster, lent: bool = False) -> str:

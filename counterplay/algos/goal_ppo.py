@@ -27,6 +27,8 @@ from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.labels import (
     goals_of,
     met_together,
+    noted,
+    paid_at_first,
     prepared,
     tempered,
     types_found,
@@ -137,29 +139,28 @@ class GoalReader(eqx.Module):
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
+    config.check_game(env)
     n, actions = env.num_seats, env.num_actions
     size = width(features_of(env), n, actions, env.num_goals)
-    goals = {"codes": config.codes, "none": 1}.get(config.goals, max(env.num_goals, 1))
+    own = {"codes": config.codes, "none": 1, "rewards": actions}
+    goals = own.get(config.goals, max(env.num_goals, 1))
     if config.around and not hasattr(env, "around"):
         raise ValueError("goal_ppo: around wants a game on a board that tells what lies around "
                          f"each player, found {env}")  # fmt: skip
     sizes = size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru
     model = ActionModel(*sizes, key, env if config.around else None)
     window = config.window if config.goals == "codes" else 0
-    bounded = config.goal_reward is not None or config.goal_quantile is not None
-    named = config.goals in ("events", "declared")
-    told = named and not bounded  # who sees an event does not see what it paid
+    told = config.goals in ("events", "declared")
+    # who sees an event does not see what it paid another
+    told &= not config.bounded or config.paid_me is not None
     speeds = config.mix, config.drift, config.type_drift, config.habit, config.decay
-    rates = Rates(*speeds, window, told)
+    rates = Rates(*speeds, window, told, config.paid_me)
     how = config.belief == "amortised", config.goal_input, config.action_input
     joint = config.belief == "joint"
     prior = jnp.zeros(len(assignments(n - 1, config.types or 1))) if joint else None
-    if config.vanish and not (env.public_events and env.num_goals):
-        raise ValueError("goal_ppo: vanish wants a game in which everybody sees whose goal was "
-                         f"completed, found {env}")  # fmt: skip
-    own = named and env.num_goals == goals
+    named = config.game_goals and env.num_goals == goals
     heat = jnp.zeros(()) if config.temper else None
-    return GoalReader(model, env.num_goals, own, rates, *how, prior, config.vanish, heat)
+    return GoalReader(model, env.num_goals, named, rates, *how, prior, config.vanish, heat)
 
 
 def reader_loss(
@@ -245,7 +246,8 @@ class Agent(informed.Agent):
 
 def system_of(ids: tuple[int, ...] = ()) -> System:
     """Its parts; ``ids`` are the opponents of a training."""
-    return System(make_reader, partial(reader_loss, ids), Agent, prepare=prepared)
+    labels = {"keeps": paid_at_first, "note": noted, "prepare": prepared}
+    return System(make_reader, partial(reader_loss, ids), Agent, **labels)
 
 
 init_learner, init, policy, _, train = informed.functions(system_of(), __name__)

@@ -23,17 +23,21 @@ class GoalSettings:
     one more for who learns where learners meet each other, too; 1 infers none."""
     types_from: Literal["opponents", "moves"] = "opponents"
     """What types are: who sits there, as a training knows, or whatever tells moves apart."""
-    goals: Literal["events", "codes", "declared", "none"] = "events"
-    """What goals are: what the others were seen to complete; codes that tell stretches of moves
-    apart; what they declare, which no learner should be told but in a study; or nothing."""
+    goals: Literal["events", "extremum", "rewards", "codes", "declared", "none"] = "events"
+    """What goals are: what the others complete next; what pays most of what they complete within a
+    horizon; the moves by which they next earn enough; codes that tell stretches of moves apart;
+    what they declare, which no learner should be told but in a study; or nothing."""
+    goal_horizon: int = 8
+    """Slots after each in which an extremum is looked for."""
     codes: int = 4
     """Goals, where they are codes."""
     window: int = 8
     """Slots of an episode for which a code holds."""
     goal_reward: float | None = None
-    """What a slot must pay for its event to be a goal; by default all events are."""
+    """What a slot must pay for its event, or its move, to be a goal; by default all events are."""
     goal_quantile: float | None = None
-    """The same as a quantile of what slots with events pay, 0 to 1."""
+    """The same as a quantile of what the latest slots with events paid, 0 to 1: at most a share of
+    1 less that is reached, or, where more pay the most there is, these."""
     reward_of: Literal["other", "mine"] = "other"
     """Whose pay that is; the other's own is known while training only."""
     belief: Literal["filter", "joint", "amortised"] = "filter"
@@ -68,20 +72,52 @@ class GoalSettings:
         """What a training with these settings tells of the others beyond what was seen of them, as
         letters of ``evaluate.marks``; ``num_goals`` are those of the game."""
         goals, found = settings.get("goals"), ""
-        if goals == "declared" or (goals == "events" and num_goals):
+        told = goals in ("events", "extremum") and num_goals > 0
+        if goals == "declared" or told:
             found += "G"
         bounded = any(settings.get(name) is not None for name in ("goal_reward", "goal_quantile"))
-        if bounded and settings.get("reward_of", "other") == "other":
+        paid = goals == "rewards" or (told and (bounded or goals == "extremum"))
+        if paid and settings.get("reward_of", "other") == "other":
             found += "O"
         named = settings.get("types_from", "opponents") == "opponents"
         return found + ("T" if named and settings.get("types") != 1 else "")
+
+    @property
+    def bounded(self) -> bool:
+        """Only events that paid enough are goals."""
+        return self.goal_reward is not None or self.goal_quantile is not None
+
+    @property
+    def game_goals(self) -> bool:
+        """Goals are those of the game."""
+        return self.goals in ("events", "extremum", "declared")
+
+    @property
+    def paid_me(self) -> float | None:
+        """What a slot must pay me for its event to be a goal: I see at play whether it did."""
+        return self.goal_reward if self.reward_of == "mine" else None
+
+    def check_game(self, env: Any) -> None:
+        """ValueError for the first setting of goals that means nothing in this game."""
+        if self.game_goals and not env.num_goals:
+            asked: dict[str, Any] = {"goals": "extremum" if self.goals == "extremum" else None}
+            asked |= {"goal_reward": self.goal_reward, "goal_quantile": self.goal_quantile}
+            for name, found in (asked | {"habit": self.habit or None}).items():
+                if found is not None:
+                    raise ValueError(
+                        f"{self.NAME}: {name} wants a game that tells of completed goals, found "
+                        f"{name} {found} and {env}, which has none: leave it out"
+                    )
+        if self.vanish and not (env.public_events and env.num_goals):
+            raise ValueError(f"{self.NAME}: vanish wants a game in which everybody sees whose goal "
+                             f"was completed, found {env}")  # fmt: skip
 
     def check_goals(self) -> None:
         """ValueError for the first of these that means nothing."""
         me = self.NAME
         if self.types is not None and not 1 <= self.types <= MOST_TYPES:
             raise ValueError(f"{me}: types must be 1 to {MOST_TYPES}, found {self.types}")
-        for name, least in (("codes", 2), ("window", 1)):
+        for name, least in (("codes", 2), ("window", 1), ("goal_horizon", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{me}: {name} must be at least {least}, found "
                                  f"{getattr(self, name)}")  # fmt: skip
@@ -89,14 +125,21 @@ class GoalSettings:
             raise ValueError(f"{me}: give goal_reward or goal_quantile, not both")
         if self.goal_quantile is not None and not 0 <= self.goal_quantile <= 1:
             raise ValueError(f"{me}: goal_quantile must be 0 to 1, found {self.goal_quantile}")
+        if self.reward_of != "other" and not (self.bounded or self.goals == "extremum"):
+            raise ValueError(f"{me}: reward_of says whose pay goal_reward, goal_quantile or goals "
+                             f"extremum are about, found reward_of {self.reward_of} and none of "
+                             "them")  # fmt: skip
+        if self.goals == "rewards" and not self.bounded:
+            raise ValueError(f"{me}: goals rewards wants what is enough, goal_reward or "
+                             "goal_quantile, found neither")  # fmt: skip
         if self.types_from == "moves" and (self.types or 1) < 2:
             raise ValueError(f"{me}: types_from moves wants types, 2 or more, found "
                              f"{self.types}")  # fmt: skip
         bounds = self.goal_reward, self.goal_quantile
-        if self.goals != "events" and bounds != (None, None):
+        if self.goals not in ("events", "extremum", "rewards") and self.bounded:
             raise ValueError(f"{me}: goal_reward and goal_quantile pick among events, found "
                              f"goals {self.goals}")  # fmt: skip
-        if self.goals in ("codes", "none") and self.habit:
+        if self.goals not in ("events", "declared") and self.habit:
             raise ValueError(f"{me}: habit counts goals that were reached, found goals "
                              f"{self.goals}")  # fmt: skip
         if self.belief == "joint" and self.types_from == "moves":
@@ -105,7 +148,7 @@ class GoalSettings:
         if self.temper and (self.types_from == "moves" or self.belief == "amortised"):
             raise ValueError(f"{me}: temper makes a filter's belief over known types right, found "
                              f"types_from {self.types_from}, belief {self.belief}")  # fmt: skip
-        if self.vanish and (self.goals in ("codes", "none") or bounds != (None, None)):
+        if self.vanish and (self.goals not in ("events", "declared") or self.bounded):
             raise ValueError(f"{me}: vanish wants goals that are seen to be completed, events "
                              f"of any reward or declared ones, found goals {self.goals}, "
                              f"goal_reward {bounds[0]}, goal_quantile {bounds[1]}")  # fmt: skip

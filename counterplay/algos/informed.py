@@ -117,6 +117,8 @@ class Learner(NamedTuple):
     optimiser: Any
     reading: Any
     """Of the reader's optimiser."""
+    kept: Any = None
+    """What labels go by, of the iterations before."""
 
 
 Loss = Callable[[Any, Env, Any, Study], tuple[dict[str, Array], dict[str, Array]]]
@@ -132,8 +134,13 @@ class System(NamedTuple):
     agent: Callable[[Net], Any] = Agent
     reward: Callable[..., Array | None] | None = None
     """(config, env, readers [K], studies [K, P, T]) -> added to the reward [K, P, T], or None."""
-    prepare: Callable[[Any, Study], Study] = lambda config, study: study
-    """(config, studies [K, P, T]) -> the same with labels."""
+    keeps: Callable[[Any, int], Any] = lambda config, members: None
+    """(config, members) -> what labels go by before anything was played, leaves [K, ...]."""
+    note: Callable[..., Any] = lambda config, study, kept, axis: kept
+    """(config, studies [K, P, T], what labels go by, name of shards that learn together) -> what
+    they go by from these studies on, the same on every shard."""
+    prepare: Callable[[Any, Study, Any], Study] = lambda config, study, kept: study
+    """(config, studies [K, P, T], what labels go by) -> the studies with labels."""
     more: Callable[..., tuple[Any, dict[str, Array]]] | None = None
     """(config, spec, index, learner, studies, chunk, progress, key) -> the learner, and metrics:
     what else it learns."""
@@ -174,7 +181,8 @@ def init_learner(
         return Net(Conditioned(*sizes, policy_key, *more), reader)
 
     net = jax.vmap(one)(jr.split(key, members))
-    return Learner(net, *(fresh_optimiser(config, part) for part in (net.policy, net.reader)))
+    policy_opt, reader_opt = (fresh_optimiser(config, part) for part in (net.policy, net.reader))
+    return Learner(net, policy_opt, reader_opt, system.keeps(config, members))
 
 
 def fresh_optimiser(config: Config, nets: Any) -> Any:
@@ -241,7 +249,9 @@ def _learn_one(
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     ppo_key, reader_key = jr.split(key)
     net, env, record = learner.net, spec.env, chunk.records[index]
-    study = system.prepare(config, studies(spec.seating, index, chunk))
+    study = studies(spec.seating, index, chunk)
+    kept = system.note(config, study, learner.kept, spec.axis)
+    study = system.prepare(config, study, kept)
     more = system.reward and system.reward(config, env, net.reader, study)
     if more is not None:
         chunk = paid_more(spec.seating, index, chunk, more)
@@ -264,7 +274,7 @@ def _learn_one(
     if more is not None:
         info["added_reward"] = masked_mean(more, study.acting)
     net = eqx.tree_at(lambda n: (n.policy, n.reader), net, (fitted.net, reader))
-    learner = learner._replace(net=net, optimiser=fitted.optimiser, reading=reader_opt)
+    learner = learner._replace(net=net, optimiser=fitted.optimiser, reading=reader_opt, kept=kept)
     if system.more is None:
         return learner, info
     more_key = jr.fold_in(key, 2)  # a split has given the two before

@@ -1,6 +1,7 @@
 """What each other is and wants, for readers to learn from: labels, and what stands in for them."""
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,27 +9,96 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from counterplay.algos.study import Study
-from counterplay.maths import masked_sum
+from counterplay.maths import LEAST_LOG, masked_log_softmax, masked_sum
 from counterplay.models.actions import Reading
-from counterplay.models.events import hindsight, quantile_of, rewarded, segments, soft_labels
+from counterplay.models.events import (
+    best_within,
+    hindsight,
+    quantile_of,
+    rewarded,
+    segments,
+    soft_labels,
+)
 from counterplay.types import NO_EVENT
 
-
-def prepared(config: Any, study: Study) -> Study:
-    """Studies [K, P, T] with ``label`` and ``segment``, as ``config.goals`` asks for them."""
-    bounds = config.goal_reward, config.goal_quantile
-    if config.goals == "events" and bounds != (None, None):
-        study = study._replace(event=paying(config, study))
-    each = jax.vmap(jax.vmap(lambda s: _labelled(config, s)))
-    label, segment = each(study)
-    return study._replace(label=label, segment=segment)
+LATEST = 2**14
+"""Events of which a quantile is taken, at most."""
 
 
-def _labelled(config: Any, study: Study) -> tuple[Int[Array, "T M"], Int[Array, "T M"]]:
+class Paid(NamedTuple):
+    """What the latest events paid, the last of them last; the same on every core."""
+
+    rewards: Float[Array, "K S"]
+    number: Int[Array, " K"]
+    """Of them that there are: those at the end."""
+
+    @property
+    def there(self) -> Bool[Array, "K S"]:
+        size = self.rewards.shape[1]
+        return jnp.arange(size)[None] >= size - self.number[:, None]
+
+
+def paid_at_first(config: Any, members: int) -> Paid | None:
+    """Of no event yet; None where no quantile is asked for."""
+    if config.goal_quantile is None:
+        return None
+    return Paid(jnp.zeros((members, LATEST)), jnp.zeros(members, jnp.int32))
+
+
+def noted(config: Any, study: Study, paid: Paid | None, axis: str | None = None) -> Paid | None:
+    """``paid`` with what the events of studies [K, P, T] paid, of those of all cores that learn
+    together, whose name is ``axis``; in the order of play."""
+    if paid is None:
+        return None
+    counts, reward = events_of(config, study) != NO_EVENT, pay_of(config, study)
+
+    def in_order(x: Array) -> Array:
+        x = jnp.moveaxis(x, 2, 1)  # [K, T, P, M]
+        x = lax.all_gather(x, axis, axis=2, tiled=True) if axis else x
+        return x.reshape(len(x), -1)
+
+    counts = in_order(counts)
+    there = jnp.concatenate([paid.there, counts], 1)
+    every = jnp.concatenate([paid.rewards, in_order(reward)], 1)
+    every = jnp.where(there, every, 0.0)
+    size = paid.rewards.shape[1]
+    latest = jnp.argsort(there, axis=1, stable=True)[:, -size:]  # those that are there come last
+    number = jnp.minimum(paid.number + counts.sum(1, dtype=jnp.int32), size)
+    return Paid(jnp.take_along_axis(every, latest, axis=1), number)
+
+
+def prepared(config: Any, study: Study, paid: Paid | None = None) -> Study:
+    """Studies [K, P, T] with ``label`` and ``segment``, as ``config.goals`` asks for them, and
+    ``gone`` where goals vanish.
+
+    ``paid`` are the events that a quantile is of, these among them (``noted``); those of the
+    studies alone where it is not given.
+    """
+    event = events_of(config, study)
+    if config.bounded:
+        event = paying(config, study, event, paid)
+    study = study._replace(event=event)
+    each = jax.vmap(jax.vmap(partial(_labelled, config)))
+    label, segment = each(study, pay_of(config, study))
+    study = study._replace(label=label, segment=segment)
+    return study._replace(gone=jax.vmap(jax.vmap(vanished))(study)) if config.vanish else study
+
+
+def events_of(config: Any, study: Study) -> Int[Array, "K P T M"]:
+    """What may be goals of the others: events of the game, or moves that were seen."""
+    return study.moves if config.goals == "rewards" else study.event
+
+
+def _labelled(
+    config: Any, study: Study, pay: Float[Array, "T M"]
+) -> tuple[Int[Array, "T M"], Int[Array, "T M"]]:
     there, over = study.there, ~study.goes_on
-    if config.goals == "events":
+    if config.goals in ("events", "rewards"):
         label = hindsight(study.event, there, over)
         return label, segments(study.event, there, over)
+    if config.goals == "extremum":
+        best: Any = jax.vmap(partial(best_within, horizon=config.goal_horizon), 1, 1)
+        return best(study.event, pay, there, over), segments(study.event, there, over)
     if config.goals == "declared":
         return study.goal, segments(study.event, there, over)
     if config.goals == "codes":
@@ -37,16 +107,38 @@ def _labelled(config: Any, study: Study) -> tuple[Int[Array, "T M"], Int[Array, 
     return nothing, segments(nothing, there, over)
 
 
-def paying(config: Any, study: Study) -> Int[Array, "K P T M"]:
-    """Of the events those whose slot paid enough: an amount, or a quantile of what events pay."""
+def pay_of(config: Any, study: Study) -> Float[Array, "K P T M"]:
+    """What a slot paid, by ``config.reward_of``: the other or me."""
     if config.reward_of == "mine":
-        reward = jnp.broadcast_to(study.reward[..., None], study.event.shape)
-    else:
-        reward = study.rewards
-    threshold: Any = config.goal_reward
-    if threshold is None:
-        threshold = quantile_of(reward, study.event != NO_EVENT, config.goal_quantile)
-    return rewarded(study.event, reward, threshold)
+        return jnp.broadcast_to(study.reward[..., None], study.event.shape)
+    return study.rewards
+
+
+def paying(
+    config: Any, study: Study, event: Int[Array, "K P T M"], paid: Paid | None = None
+) -> Int[Array, "K P T M"]:
+    """Of the events those whose slot paid enough: an amount, or a quantile of what events pay."""
+    reward = pay_of(config, study)
+    if config.goal_reward is not None:
+        return rewarded(event, reward, config.goal_reward)
+    found: Any = paid or noted(config, study, paid_at_first(config, len(event)))
+    least = jax.vmap(lambda x, there: quantile_of(x, there, config.goal_quantile))
+    return jax.vmap(rewarded)(event, reward, least(found.rewards, found.there))
+
+
+def vanished(study: Study) -> Bool[Array, "T G"]:
+    """Goals that were completed before each slot of one place, in the same episode: what
+    ``beliefs.heard`` holds at play, from what was held before slot 0."""
+    held = study.memory[1].gone
+    goals = jnp.arange(len(held))[None, None]
+    done = (study.seen.event[..., None] == goals).any(1) & study.acting[:, None]
+
+    def slot(gone, shown):
+        done, first = shown
+        gone = (gone | done) & ~first  # a first slot shows events of another episode
+        return gone, gone
+
+    return lax.scan(slot, held, (done, study.time == 0))[1]
 
 
 def types_of(
@@ -105,11 +197,21 @@ def types_found(
 def goals_of(
     study: Study, log_pi: Float[Array, "T M G"], log_goal: Float[Array, "T M G"]
 ) -> Float[Array, "T M G"]:
-    """Chances of each goal: the one that was completed next, or what a segment makes likely."""
+    """Chances of each goal: the one that was completed next, or what a segment makes likely among
+    those that are not ``gone``."""
     if log_pi.shape[-1] == 1:
         return jnp.ones(log_pi.shape)
     weigh: Any = jax.vmap(soft_labels, 1, 1)
-    return weigh(study.label, study.segment, log_goal, log_pi, study.there)
+    if study.gone is None:
+        return weigh(study.label, study.segment, log_goal, log_pi, study.there)
+    log_goal = jnp.where(study.gone[:, None], -jnp.inf, log_goal)
+    q = weigh(study.label, study.segment, log_goal, log_pi, study.there)
+    left = jnp.broadcast_to(~study.gone[:, None], q.shape)
+    left |= ~left.any(-1, keepdims=True)
+    # a segment has one q, and what it was after may be gone before it ends
+    of_left = jnp.exp(masked_log_softmax(jnp.maximum(jnp.log(q), LEAST_LOG), left))
+    soft = study.there & (study.label == NO_EVENT)
+    return jnp.where(soft[..., None], of_left, q)
 
 
 def tempered(

@@ -128,6 +128,10 @@ class MoaReader(eqx.Module):
         """Log-probabilities of the moves of this slot, from what was kept of the one before."""
         return self.model(scene, self.known(seen))
 
+    def legal_moves(self, scene: Float[Array, " W"], seen: Seen) -> Float[Array, "M A"]:
+        """The same, over the moves that are known to be legal."""
+        return over_legal(self.model.logits(scene, self.known(seen)), seen.legal)
+
     def known(self, seen: Seen) -> Int[Array, " N"]:
         """The last joint move, as far as it follows what was kept.
 
@@ -157,8 +161,8 @@ def reader_loss(
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Cross-entropy of every move that I saw of others, in nats, from the slot before it.
 
-    Over all moves: which are legal after a move of mine that was not made nobody knows, so the
-    model learns that, too.
+    Over the moves that are known to be legal. Over all where influence is paid: which are legal
+    after a move of mine that was not made nobody knows, so the model learns that, too.
     """
 
     def before(kept, slot):
@@ -168,7 +172,8 @@ def reader_loss(
 
     slots = scenes(env, reader, study), study.contact, study.acting
     _, kept = lax.scan(before, study.memory[1], slots)
-    log_pi = jax.vmap(reader.moves)(kept, study.seen)
+    over = reader.moves if config.influence else reader.legal_moves
+    log_pi = jax.vmap(over)(kept, study.seen)
     counts = study.moves != NO_MOVE
     sums = {"moves_loss": -masked_sum(chosen(log_pi, study.moves), counts)}
     return sums, {"moves_loss": counts.sum().astype(jnp.float32)}

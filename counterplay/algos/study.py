@@ -53,6 +53,8 @@ class Study(NamedTuple):
     """The goal that each is after as far as it is known, NO_EVENT where not; an algorithm's."""
     segment: Int[Array, "*b T M"] | None = None
     """Numbers of the stretches of play in which it stays the same."""
+    gone: Bool[Array, "*b T G"] | None = None
+    """Goals that were completed earlier in the episode, where each can be completed once."""
 
 
 def of_others(seating: Seating, index: int, x: Array) -> Array:

@@ -53,6 +53,8 @@ class Rates(NamedTuple):
     """Slots after which goals begin anew; 0 where they last until an event."""
     events: bool = True
     """Goals are what events tell of."""
+    pays: float | None = None
+    """What a slot must have paid me for its events to be goals; None for any."""
 
 
 def held_at_first(
@@ -82,7 +84,7 @@ def heard(held: Held, view: View, rates: Rates, temper: Float[Array, " *b"] | No
     A move counts if I saw it and moved in that slot myself: then ``held.moves`` is about it. With
     ``temper`` its log-likelihood counts so many times: below 1 where likelihoods are too sure.
     """
-    moved, event = view.moved[1:], view.event[1:]
+    moved, event = view.moved[1:], completed(view, rates)
     counts = (moved != NO_MOVE) & (view.moved[:1] != NO_MOVE)
     told = _log_chosen(held.moves, moved, counts)
     told = told if temper is None else temper[None, None, None] * told
@@ -108,6 +110,15 @@ def heard(held: Held, view: View, rates: Rates, temper: Float[Array, " *b"] | No
         joint=joint,
         gone=gone,
     )
+
+
+def completed(view: View, rates: Rates) -> Int[Array, "M *b"]:
+    """Goals that each other was seen to complete in the slot before, as far as such events are
+    goals."""
+    event = view.event[1:]
+    if rates.pays is None:
+        return event
+    return jnp.where((view.reward >= rates.pays)[None], event, NO_EVENT)
 
 
 def heard_together(
@@ -169,7 +180,7 @@ def _filtered(
     else:
         types = marginals(joint, *held.log_belief.shape[:2])[:, :, None]
     said = _towards(reading.goals, jnp.log(held.habit)[:, None], rates.habit)
-    fresh = view.first[None] | ((view.event[1:] != NO_EVENT) & rates.events)
+    fresh = view.first[None] | ((completed(view, rates) != NO_EVENT) & rates.events)
     if rates.window:
         fresh |= view.time[None] % rates.window == 0
     fresh = fresh[:, None, None]

@@ -25,8 +25,6 @@ from counterplay.maths import LEAST_LOG, masked_log_softmax
 from counterplay.names import unknown
 from counterplay.types import NO_EVENT
 
-REWARDED = 0
-"""The one goal there is where rewards stand in for events."""
 ENDS = ("terminated", "truncated", "closing")
 """Fields [..., T] of which each means that the episode is over for everybody."""
 
@@ -117,31 +115,35 @@ def rewarded(
 ) -> Int[Array, "*s"]:
     """The events of slots that brought at least ``threshold``; NO_EVENT in place of the others.
 
-    For games of dense rewards, where not all that happens is worth a goal. ``reward`` is the
+    For games of dense rewards, where not all that happens is worth a goal; in games that tell of no
+    events moves may stand in for them. ``reward`` is the
     other's own where training may see it, a privilege that the caller has to declare, else mine:
-    [T, 1] holds for all seats. The threshold is a number, or one of ``quantile_of``.
+    [T, 1] holds for all seats. The threshold is a number, or of ``quantile_of``.
     """
     return jnp.where(reward >= threshold, event, NO_EVENT)
 
 
-def reward_events(
-    reward: Float[Array, " T"], threshold: Float[Array, ""] | float
-) -> Int[Array, " T"]:
-    """Events of a game that tells of none: REWARDED where a slot brought at least ``threshold``."""
-    return jnp.where(reward >= threshold, jnp.int32(REWARDED), NO_EVENT)
-
-
 def quantile_of(rewards: Float[Array, "*s"], mask: Bool[Array, "*s"], q: float) -> Float[Array, ""]:
-    """The reward below which a share q of the masked ones lies, to be fitted on training data.
+    """The smallest of the masked rewards that a share 1 - q of them reaches at most.
 
-    Linear between two of them, as ``numpy.quantile``. Infinity, so that no event counts, where
-    nothing is masked. Most rewards of sparse games are the same: mask the slots that have an
-    event, or the quantile may be a reward that all of them reach. ValueError for q outside 0 to 1.
+    Rewards of games are often the same: a value that too many share is passed over for the next
+    larger one, and the largest is taken where even that is reached by more. Infinity, so that no
+    event counts, where nothing is masked. ValueError for q outside 0 to 1.
     """
     if not 0 <= q <= 1:
         raise ValueError(f"quantile_of: q is a share, 0 to 1, found {q}")
-    found = jnp.nanquantile(jnp.where(mask, rewards, jnp.nan), q)
-    return jnp.where(mask.any(), found, jnp.inf)
+    number = mask.sum()
+    last = jnp.maximum(number - 1, 0)
+    x = jnp.sort(jnp.where(mask, rewards, jnp.inf).ravel())
+    best = x[last]
+    # a little more, or .05 of 20 would be less than one
+    most = jnp.floor((1 - q) * number * (1 + 1e-6)).astype(number.dtype)
+    at = jnp.clip(number - most, 0, last)
+    found = x[at]
+    tied = (at > 0) & (x[jnp.maximum(at - 1, 0)] == found)
+    above = jnp.where(x > found, x, jnp.inf).min()
+    found = jnp.where(tied, jnp.minimum(above, best), found)
+    return jnp.where(number > 0, jnp.where(most > 0, found, best), jnp.inf)
 
 
 def extremum(
@@ -164,6 +166,25 @@ def extremum(
     rate = value if best else -value
     ahead = jnp.where(inside, rate.at[at].get(mode="fill", fill_value=-jnp.inf), -jnp.inf)
     return jnp.where(inside[:, 0], here + 1 + jnp.argmax(ahead, axis=1), here)
+
+
+def best_within(
+    event: Int[Array, " T"],
+    pay: Float[Array, " T"],
+    acting: Bool[Array, " T"],
+    over: Bool[Array, " T"],
+    horizon: int,
+) -> Int[Array, " T"]:
+    """The event that pays most among those of each slot and of the ``horizon`` slots after it, of
+    the same episode; the first of equals. NO_EVENT where there is none, or nobody acts.
+
+    ``extremum`` with rewards of events in place of what states are worth.
+    """
+    value = jnp.where(acting & (event != NO_EVENT), pay, -jnp.inf)
+    at = extremum(value, over, horizon, True)
+    here = jnp.arange(len(event))
+    at = jnp.where(value >= value[at], here, at)
+    return jnp.where(acting & (value[at] > -jnp.inf), event[at], NO_EVENT)
 
 
 def soft_labels(

@@ -43,6 +43,7 @@ def config(iterations: int, **more: Any) -> Config:
         ({"goal_reward": 1.0, "goal_quantile": 0.5}, "goal_dqn: give goal_reward or goal_quantile"),
         ({"goals": "codes", "habit": 0.1}, "goal_dqn: habit counts goals that were reached, found"),
         ({"code_window": 0}, "goal_dqn: code_window must be at least 1, found 0"),
+        ({"reader_grad_norm": 0.0}, "goal_dqn: reader_grad_norm must be positive, found 0.0"),
         ({"codes": 1}, "goal_dqn: codes must be at least 2, found 1"),
         ({"told_width": 0}, "told_width must be at least 1, found 0"),
         ({"reader_rate": 0.0}, "reader_rate must be positive, found 0.0"),
@@ -76,7 +77,9 @@ def test_the_reader_is_that_of_goal_ppo_and_the_rest_is_dqn():
     other = Config(types=3, goals="codes", window=20, code_window=5, reader_gru=7)
     assert other.reading == goal_ppo.Config(types=3, goals="codes", window=5, reader_gru=7)
     assert other.window == 20
-    assert names_of(mine) >= names_of(its) | {"code_window"}
+    clipped = Config(max_grad_norm=3.0, reader_grad_norm=2.0)
+    assert clipped.reading == goal_ppo.Config(max_grad_norm=2.0) and clipped.max_grad_norm == 3
+    assert names_of(mine) >= names_of(its) | {"code_window", "reader_grad_norm"}
     lost = names_of(theirs) - names_of(mine)
     of_ppo = {"epochs", "minibatches", "apart", "lam", "entropy", "clip", "value_weight"}
     of_ppo |= {"first_policy", "snapshots", "snapshot_count", "snapshot_every"}

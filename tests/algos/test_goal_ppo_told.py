@@ -1,6 +1,7 @@
 """What the policy of goal_ppo is told of the others, in all its forms."""
 
 from functools import cache, partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ import jax.random as jr
 import numpy as np
 from meadow_play import CONFIG, ENV, ROSTER, SMALL, varied
 
+from counterplay import envs
 from counterplay.algos import goal_ppo
 from counterplay.algos.goal_ppo import Config, GoalReader
 from counterplay.models.beliefs import Held
@@ -115,3 +117,31 @@ def test_what_each_type_would_do_makes_up_what_is_predicted():
     np.testing.assert_allclose(whole[0], np.exp(predicted[0]), rtol=1e-5)
     np.testing.assert_allclose(np.exp(decoded).sum(-1), 1, rtol=1e-5)
     assert np.allclose(np.exp(decoded[1]), 1 / decoded.shape[-1])
+
+
+def test_events_are_evidence_where_it_is_seen_whether_they_paid():
+    """All events, or those of slots that paid me enough; what another was paid nobody sees."""
+
+    def rates_of(**settings: Any) -> Any:
+        config = Config(**SMALL, **settings).among(ROSTER)
+        return jax.eval_shape(partial(goal_ppo.make_reader, config, ENV), jr.key(0)).rates
+
+    found = rates_of()
+    assert found.events and found.pays is None
+    found = rates_of(goal_reward=0.5, reward_of="mine")
+    assert found.events and found.pays == 0.5
+    for more in ({"goal_reward": 0.5}, {"goal_quantile": 0.5},
+                 {"goal_quantile": 0.5, "reward_of": "mine"}, {"goals": "extremum"},
+                 {"goals": "rewards", "goal_reward": 0.5, "reward_of": "mine"}):  # fmt: skip
+        assert not rates_of(**more).events, more
+
+
+def test_goals_are_those_of_the_game_or_its_moves():
+    """The meadow has three goals and three moves; a matrix no goal and two moves."""
+    best = Config(**SMALL, goals="extremum", types=1)
+    best = jax.eval_shape(partial(goal_ppo.make_reader, best, ENV), jr.key(0))
+    assert best.named and best.model.sizes == (2, 1, 3, 3)
+    env = envs.make("matrix:pd")
+    paid = Config(**SMALL, goals="rewards", types=1, goal_reward=0.5)
+    paid = jax.eval_shape(partial(goal_ppo.make_reader, paid, env), jr.key(0))
+    assert not paid.named and paid.model.sizes == (1, 1, 2, 2)

@@ -1,5 +1,6 @@
 """MOA: moves predicted one slot ahead, and influence of known size."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -74,7 +75,9 @@ def step(reader: Any, memory: Any, obs: Any, seen: Any) -> Any:
 
 
 def test_the_loss_is_that_of_predictions_made_slot_by_slot():
-    """Memory begins afresh at first contact and stands still while somebody is absent."""
+    """Memory begins afresh at first contact and stands still while somebody is absent. Over legal
+    moves, but over all where influence asks what others would do after moves that were not made.
+    """
     here = read("moa")
     study, seen = here.study(), seen_of(here)
     memory: Any = jax.tree.map(np.asarray, study.memory)
@@ -89,13 +92,18 @@ def test_the_loss_is_that_of_predictions_made_slot_by_slot():
         memory = jax.tree.map(lambda a, b, acts=acts: np.where(acts, a, b), after, memory)
         log_pi.append(np.asarray(found))
     log_pi = np.stack(log_pi, 1)
-    sums, counts, _ = here.loss(study)
-    total, count = moves_loss(study, log_pi)
-    assert counts["moves_loss"] == count > 50
-    assert sums["moves_loss"] == pytest.approx(total, rel=1e-4)
     legal = np.asarray(seen.legal) | ~np.asarray(seen.legal).any(-1, keepdims=True)
     chances = np.where(legal, np.exp(log_pi), 0)
     chances /= chances.sum(-1, keepdims=True)
+    paid = here._replace(config=replace(here.config, influence=0.1))
+    with np.errstate(divide="ignore"):
+        over_legal = moves_loss(study, np.log(chances))
+    over_all = moves_loss(study, log_pi)
+    for asked, (total, count) in ((here, over_legal), (paid, over_all)):
+        sums, counts, _ = asked.loss(study)
+        assert counts["moves_loss"] == count > 50
+        assert sums["moves_loss"] == pytest.approx(total, rel=1e-4)
+    assert over_legal[0] < 0.9 * over_all[0], "some moves are known to be illegal"
     acts = np.asarray(study.acting)
     recorded = np.exp(np.asarray(study.record["predicted"]))
     np.testing.assert_allclose(recorded[acts], chances[acts], atol=1e-5)

@@ -35,11 +35,20 @@ def test_every_algorithm_says_what_it_is_given(name):
         ({"goals": "codes", "types_from": "moves", "types": 4}, ""),
         ({"goals": "events", "goal_reward": 0.5}, "GOT"),
         ({"goals": "events", "goal_quantile": 0.5, "reward_of": "mine"}, "GT"),
+        ({"goals": "extremum"}, "GOT"),
+        ({"goals": "extremum", "reward_of": "mine"}, "GT"),
+        ({"goals": "rewards", "goal_reward": 0.5}, "OT"),
+        ({"goals": "rewards", "goal_reward": 0.5, "reward_of": "mine"}, "T"),
     ],
 )
 def test_what_is_given_follows_from_the_settings(settings, marks):
     assert in_training("goal_ppo", settings, 3) == marks
     assert set(marks) <= set(MEANING)
+
+
+def test_nobody_is_told_what_events_paid_where_there_are_none():
+    assert in_training("goal_ppo", {"goals": "events", "goal_reward": 0.5}, 0) == "T"
+    assert in_training("goal_ppo", {"goals": "rewards", "goal_reward": 0.5}, 0) == "OT"
 
 
 def test_results_of_before_have_the_marks_of_their_player():

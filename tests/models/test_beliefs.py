@@ -1,5 +1,6 @@
 """The filter by hand, against plain loops in float64, and against exact inference of rules."""
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -170,6 +171,20 @@ def test_events_of_a_game_whose_goals_are_not_inferred_change_nothing(habit):
         loud = step(loud, view([0, NO_MOVE], event=[NONE, 1]), said, rates)
     np.testing.assert_allclose(loud.log_belief, quiet.log_belief, atol=1e-6)
     np.testing.assert_allclose(over_types(loud).sum(1), 1, atol=1e-6)
+
+
+def test_an_event_counts_where_it_paid_me_enough():
+    """As if there were no event where it did not, and as any event where it did."""
+    rates, any_event = Rates(drift=0.0, habit=0.3, pays=0.5), Rates(drift=0.0, habit=0.3)
+    said = reading([[[0.9, 0.2]]], [[[0.7, 0.3]]])
+    begun = step(beliefs.held_at_first((1, 1, 2, 2)), view([NO_MOVE] * 2, first=True), said, rates)
+    quiet, loud = view([0, 1]), view([0, 1], event=[NONE, 1])
+    paid = replace(loud, reward=jnp.float32(0.5))
+    for seen, alike in ((loud, quiet), (paid, loud)):
+        found, wanted = step(begun, seen, said, rates), step(begun, alike, said, any_event)
+        for name in ("log_belief", "habit"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    assert not np.allclose(step(begun, paid, said, rates).habit, begun.habit)
 
 
 def test_without_a_filter_beliefs_are_what_the_history_says():

@@ -18,6 +18,8 @@ NONE = NO_EVENT
 hindsight, censored = jax.jit(events.hindsight), jax.jit(events.censored)
 segments, soft_labels = jax.jit(events.segments), jax.jit(events.soft_labels)
 extremum = jax.jit(events.extremum, static_argnums=(2, 3))
+best_within = jax.jit(events.best_within, static_argnums=4)
+quantile_of = jax.jit(events.quantile_of, static_argnums=2)
 
 
 def looked_up(event, acting, over) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -163,19 +165,50 @@ def test_events_count_where_they_paid():
     assert events.rewarded(event, own, 1.0).tolist() == [[NONE, 1], [NONE, NONE], [NONE, 0]]
     mine = own[:, 1:]
     assert events.rewarded(event, mine, 1.0).tolist() == [[0, 1], [NONE, NONE], [1, 0]]
-    alone = events.reward_events(own[:, 1], 1.0)
-    assert alone.tolist() == [events.REWARDED, NONE, events.REWARDED]
-    acting, over = jnp.ones(3, bool), jnp.array([False, False, True])
-    assert events.hindsight(alone, acting, over).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("q", [0.0, 0.3, 0.5, 1.0])
-def test_quantiles_are_those_of_what_is_masked(q):
-    rng = np.random.default_rng(0)
-    rewards, mask = rng.normal(size=(4, 5)).astype(np.float32), rng.random((4, 5)) < 0.6
-    filled = jnp.where(mask, rewards, jnp.nan)
-    wanted = np.quantile(rewards[mask], q)
-    assert float(events.quantile_of(filled, jnp.asarray(mask), q)) == pytest.approx(wanted, 1e-5)
+def test_the_best_paid_event_within_a_horizon_by_hand():
+    """Goal 1 pays more than 0, and 2 most of all, in the next episode."""
+    event = jnp.array([NONE, 0, NONE, 1, NONE, 0, 2])
+    pay = jnp.array([9.0, 1.0, 9.0, 3.0, 0.0, 1.0, 8.0])
+    acting, over = jnp.ones(7, bool), jnp.array([False] * 5 + [True, False])
+    best = lambda acting, horizon: best_within(event, pay, acting, over, horizon).tolist()
+    assert best(acting, 1) == [0, 0, 1, 1, 0, 0, 2]
+    assert best(acting, 2) == [0, 1, 1, 1, 0, 0, 2]
+    assert best(acting, 3) == [1, 1, 1, 1, 0, 0, 2]
+    assert best(acting.at[3].set(False), 3) == [0, 0, 0, NONE, 0, 0, 2]
+    assert best(acting.at[5].set(False), 3)[4:] == [NONE, NONE, 2]
+    with pytest.raises(ValueError, match="horizon counts slots, at least 1, found 0"):
+        best(acting, 0)
+
+
+QUANTILES = (0.0, 0.3, 0.5, 0.9, 0.95, 1.0)
+
+
+@pytest.mark.parametrize("values", [7, 2, 1, 1000], ids=lambda n: f"{n} values")
+@pytest.mark.parametrize("q", QUANTILES)
+def test_a_quantile_is_the_least_that_a_share_reaches_at_most(q, values):
+    """By looking at every reward, of none and of many that are the same."""
+    rng = np.random.default_rng(values)
+    rewards = rng.integers(values, size=(4, 10)).astype(np.float32)
+    mask = rng.random((4, 10)) < 0.6
+    found = quantile_of(jnp.where(mask, rewards, jnp.nan), mask, q)
+    masked = rewards[mask]
+    most = np.floor((1 - q) * len(masked) + 1e-4)
+    few = [x for x in masked if (masked >= x).sum() <= most]
+    assert float(found) == (min(few) if few else masked.max())
+
+
+def test_of_rewards_that_are_the_same_no_more_are_kept_than_were_asked_for():
+    """Steps that pay .02, and targets, as in a dense race: the upper twentieth are targets alone,
+    however many there are."""
+    for targets in (10, 5, 1):
+        paid = jnp.array([1.0] * targets + [0.02] * (100 - targets))
+        least = quantile_of(paid, jnp.ones(100, bool), 0.95)
+        assert float(least) == 1 and int((paid >= least).sum()) == targets
+    assert float(quantile_of(jnp.full(100, 0.02), jnp.ones(100, bool), 0.95)) == np.float32(0.02)
+    twenty = quantile_of(jnp.arange(20.0), jnp.ones(20, bool), 0.95)
+    assert float(twenty) == 19, "a twentieth of them is one"
 
 
 def test_a_quantile_of_nothing_is_never_reached_and_shares_are_shares():
