@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from counterplay import envs
-from counterplay.bench.agents import POOLS, learnt, seated, settings
+from counterplay.algos.goal_settings import opponent_ids
+from counterplay.bench.agents import POOLS, learnt, seated, settings, training
 from counterplay.bench.reading_table import reading
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate.beside import informed
 from counterplay.evaluate.by_protocol import known_to
 from counterplay.evaluate.opponent_model import MODEL, measures
+from counterplay.evaluate.others import Known
+from counterplay.evaluate.own_types import Own, of_training
 from counterplay.evaluate.predicted import FILTER
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario
@@ -135,17 +138,28 @@ def measured(job: Job) -> dict[str, Any]:
     (agent,), _ = learnt(about, env, job.seed, 1)
     most = int(about["matches"])
     number = dict.fromkeys(about["sets"], max(most // 3, 2)) | {"train": most}
-    return {pool: told(watched(place, env, agent, pool, n)) for pool, n in number.items()}
+    how = place, env, agent
+    return {pool: told(watched(about, *how, pool, n)) for pool, n in number.items()}
 
 
-def watched(place: Scenario, env: Any, agent: Any, pool: str, matches: int) -> dict[str, Any]:
-    """Measures of an agent, of so many matches with a set of opponents; play is sampled."""
+def watched(
+    about: dict[str, Any], place: Scenario, env: Any, agent: Any, pool: str, matches: int
+) -> dict[str, Any]:
+    """Measures of an agent, of so many matches with a set of opponents; play is sampled.
+    ``about`` is the training that it comes from."""
     seats = dict.fromkeys(range(env.num_seats), f"pool:{pool}") | {place.seat: "random"}
     roster = seated(roster_of(env, seats), place.seat, [agent], (pool,))
     rules, known = known_to(env, place, roster)
     roster, rules = informed(env, place, roster, place.seat, rules)
     w = watch(env, roster, matches, place.match, SEED, known=rules)
-    return measures(w, known, roster.ids)
+    return measures(w, known, roster.ids, meant=meant(about, env, known))
+
+
+def meant(about: dict[str, Any], env: Any, known: Known) -> Own | None:
+    """Which of the known rules the types of an agent are, by the training that it comes from."""
+    kinds = training(about, env, 0, 1)[-1].kinds
+    names = {i: name for kind in kinds for i, name in kind.ids.items()}
+    return of_training(about["settings"], [names[i] for i in opponent_ids(kinds)], env, known)
 
 
 def told(found: dict[str, Any]) -> dict[str, Any]:

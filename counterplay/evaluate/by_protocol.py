@@ -19,6 +19,7 @@ from counterplay.evaluate.foreseeing import came_true
 from counterplay.evaluate.marks import by_label
 from counterplay.evaluate.opponent_model import measures
 from counterplay.evaluate.others import Known, number, over_matches, plain
+from counterplay.evaluate.own_types import own_types
 from counterplay.evaluate.players import Player, named, renumbered
 from counterplay.evaluate.profiles import lowest_decile
 from counterplay.evaluate.protocols import MATCHES, PLAYS, SELF, Protocol
@@ -110,7 +111,7 @@ def meet(
     told_apart = renumbered(numbers, roster, w, scenario.seat, name)
     for rows in into:
         note(rows, roster, told_apart, scenario.match)
-    model = measures(w, known, roster.ids, drift=drift)
+    model = measures(w, known, roster.ids, drift=drift, meant=own_types(policy, env, known))
     model["subgoals"] = came_true(w, getattr(env, "cells", None), model["why"])
     by_episode = returns_of(w, scenario.match)
     kinds = scenario.alike(1 if name == SELF else len(members(envs.game_of(env), name)))

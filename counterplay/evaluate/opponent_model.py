@@ -4,14 +4,16 @@ The exact filter over the known rules is the reference of all of it. What cannot
 and ``why`` says why.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from counterplay.evaluate.believed import mapped, strip
 from counterplay.evaluate.changing import after_switches
 from counterplay.evaluate.exact_filter import Filtered
 from counterplay.evaluate.inferring import blocks, calibrated, graded, grouped, identified
-from counterplay.evaluate.others import Known, Others, after, constant, filtered, others, plain
+from counterplay.evaluate.others import Known, Others, after, filtered, others, plain
+from counterplay.evaluate.own_types import Own, by_rule
 from counterplay.evaluate.predicted import (
     FILTER,
     Line,
@@ -24,34 +26,27 @@ from counterplay.types import NO_MOVE
 
 MODEL, MARGINAL, LAST_MOVE = "model", "marginal", "last move"
 RESAMPLES = 500
-MOST_MAPPED = 400
-"""Others in a match that a map has; of more, every second, third and so on is taken."""
-
-
-class Believed(NamedTuple):
-    """What is held of each other, for pictures."""
-
-    names: list[str]
-    log_belief: np.ndarray
-    """Before the move of every slot, [R, T, K]."""
-    truth: np.ndarray
-    """[R, T], -1 where unknown."""
-    source: str
 
 
 def measures(
-    w: Watching, known: Known, opponents: dict[int, str], *, drift: float = 0.0
+    w: Watching,
+    known: Known,
+    opponents: dict[int, str],
+    *,
+    drift: float = 0.0,
+    meant: Own | None = None,
 ) -> dict[str, Any]:
     """Measures of the policy under evaluation and of the exact filter, as JSON has them.
 
     ``opponents`` names each opponent_id; ``drift`` is what the filter expects of changes, the
-    chance between two slots. Keys: next_move, types, goals, calibration, grouping, switch, strip,
+    chance between two slots; ``meant`` says which rules the policy's types are, by default the
+    known ones in their order. Keys: next_move, types, goals, calibration, grouping, switch, strip,
     map, why.
     """
     rows = others(w, known)
     held = filtered(rows, drift)
     why: dict[str, str] = {}
-    own = _types_of(rows, known, held, why)
+    own = _types_of(rows, known, held, meant, why)
     own_after = None if own is None else after(own, rows)
     found = {
         "next_move": next_move(rows, held, opponents, why),
@@ -67,18 +62,19 @@ def measures(
 
 
 def _types_of(
-    rows: Others, known: Known, held: Filtered | None, why: dict[str, str]
+    rows: Others,
+    known: Known,
+    held: Filtered | None,
+    meant: Own | None,
+    why: dict[str, str],
 ) -> np.ndarray | None:
-    """The policy's posterior, where it is one over the known rules."""
+    """The policy's posterior over the known rules, where its types are those."""
     if rows.types is None:
         return None
-    width = rows.types.shape[-1]
-    if held is None or width != len(known.names):
-        why["types"] = (
-            f"the policy has a posterior over {width} types, and {len(known.names)} rules are known"
-        )
-        return None
-    return rows.types
+    own, reason = by_rule(rows.types, known, meant)
+    if own is None:
+        why["types"] = reason
+    return None if held is None else own
 
 
 def next_move(
@@ -219,8 +215,8 @@ def _grouping(
     """
     if held is None:
         return None
-    if own_after is None and rows.types is not None and rows.decode is not None:
-        own_after = after(rows.types, rows)  # codes, in groups of which rules may be told apart
+    if rows.types is not None and rows.decode is not None:
+        own_after = after(rows.types, rows)  # in the order in which they are decoded
     if rows.hypotheses is None:
         why["grouping"] = "nothing says what the known rules would have done in each slot"
         return None
@@ -233,67 +229,10 @@ def _grouping(
     return {MODEL: model, FILTER: exact}
 
 
-def strip(
-    w: Watching, rows: Others, known: Known, held: Filtered | None, own: np.ndarray | None
+def first_strip(
+    w: Watching, known: Known, drift: float = 0.0, meant: Own | None = None
 ) -> dict[str, Any] | None:
-    """What was believed of the first other in the first match, before the move of every slot."""
-    found = believed(rows, known, held, own)
-    if found is None:
-        return None
-    there = w.valid[0]
-    return {
-        "names": found.names,
-        "posterior": np.exp(found.log_belief[0, there]).round(6).tolist(),
-        "truth": found.truth[0, there].tolist(),
-        "mode": rows.mode[0, there].tolist(),
-        "episode": rows.episode[0, there].tolist(),
-        "source": found.source,
-    }
-
-
-def first_strip(w: Watching, known: Known, drift: float = 0.0) -> dict[str, Any] | None:
-    """``strip`` alone, of matches of which nothing else is asked."""
+    """``strip`` alone, of matches of which nothing else is asked; see ``measures``."""
     rows = others(w, known)
     held = filtered(rows, drift)
-    return strip(w, rows, known, held, _types_of(rows, known, held, {}))
-
-
-def mapped(
-    rows: Others,
-    known: Known,
-    opponents: dict[int, str],
-    held: Filtered | None,
-    own: np.ndarray | None,
-) -> dict[str, Any] | None:
-    """What was believed of each other on average over the match, in at most MOST_MAPPED of them.
-
-    The truth is the one type of the match, -1 where it has none of those known or several.
-    """
-    found = believed(rows, known, held, own)
-    if found is None:
-        return None
-    kept = np.flatnonzero(rows.asked.any(1))
-    kept = kept[:: max(1, -(-len(kept) // MOST_MAPPED))]
-    there = rows.asked[kept][..., None]
-    total = np.where(there, np.exp(found.log_belief[kept]), 0.0).sum(1)
-    return {
-        "names": found.names,
-        "posterior": (total / there.sum(1)).round(6).tolist(),
-        "truth": constant(found.truth[kept]).tolist(),
-        "who": [opponents.get(int(i), str(i)) for i in rows.opponent[kept]],
-        "source": found.source,
-    }
-
-
-def believed(
-    rows: Others, known: Known, held: Filtered | None, own: np.ndarray | None
-) -> Believed | None:
-    """The policy's posterior over types, else its belief over goals, else the exact filter's."""
-    if own is not None:
-        return Believed(list(known.names), own, rows.type, "types")
-    if rows.belief is not None:
-        goals = [str(g) for g in range(rows.belief.shape[-1])]
-        return Believed(goals, rows.belief, rows.goal, "belief")
-    if held is not None:
-        return Believed(list(known.names), held.log_before, rows.type, FILTER)
-    return None
+    return strip(w, rows, known, held, _types_of(rows, known, held, meant, {}))

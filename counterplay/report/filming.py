@@ -8,6 +8,7 @@ from counterplay.deciding import can
 from counterplay.evaluate.beside import informed
 from counterplay.evaluate.by_protocol import drift_of, known_to
 from counterplay.evaluate.opponent_model import first_strip
+from counterplay.evaluate.own_types import of_run
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.recording import Frame, record_match
 from counterplay.report.read import Run
@@ -55,7 +56,8 @@ def with_beliefs(
     watching = found.watching
     if rules is None:  # a pool tells what its rules had in mind, which nobody could see
         watching = watching._replace(hypotheses=None)
-    part = first_strip(watching, known, drift)
+    meant = of_run(run.config, env, known)
+    part = first_strip(watching, known, drift, meant)
     if part is None:
         return None
     strip = strip_of(part)

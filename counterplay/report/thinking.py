@@ -6,9 +6,10 @@ import numpy as np
 
 from counterplay import pools
 from counterplay.algos.looking import plans
+from counterplay.evaluate.believed import strip
 from counterplay.evaluate.by_protocol import known_to
-from counterplay.evaluate.opponent_model import strip
 from counterplay.evaluate.others import others
+from counterplay.evaluate.own_types import by_rule, of_run
 from counterplay.evaluate.planned import AHEAD, Planned, Rollout, best_begin, play, rollout
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.watching import Watching
@@ -78,8 +79,8 @@ def believed(env: Any, run: Run, roster: Roster, watching: Watching) -> Strip | 
     _, known = known_to(env, scenario_for(run.game), roster)
     rows = others(watching, known)
     own = rows.types
-    if own is not None and own.shape[-1] != len(known.names):
-        own = None
+    if own is not None:
+        own, _ = by_rule(own, known, of_run(run.config, env, known))
     part = strip(watching, rows, known, None, own)
     if part is None or len(part["names"]) < 2:
         return None

@@ -29,6 +29,7 @@ from counterplay.opponents.sets import members
 from counterplay.planning.naming import read_planner, with_planner
 from counterplay.pools import named, roster_of
 from counterplay.queues import Form, tabled
+from counterplay.rosters import opponents_of
 from counterplay.settings import check_least
 
 _TRUE = ",world=true"
@@ -181,7 +182,8 @@ def trained(about: dict[str, Any], seed: int, out: Path, count: int, first: int)
         _, config, roster = training(about, env, begin + i, 1)
         config = loops.resolved(config, env, roster)
         kinds = [{"name": "self", "members": 1, "seats": [about["seat"]]}]
-        runs.save_config(folder, about["algorithm"], about["game"], kinds, config)
+        met = {"opponents": opponents_of(roster)}
+        runs.save_config(folder, about["algorithm"], about["game"], kinds, config, **met)
         nets = (jax.tree.map(lambda x: x[None, None], agent.net),)
         runs.save_policy(folder, nets, about["steps"])
         (folder / DONE).touch()  # last: a folder without it was cut short
