@@ -13,6 +13,7 @@ import numpy as np
 
 from counterplay import envs
 from counterplay.algos.goal_settings import opponent_ids
+from counterplay.bench import lone_hunter
 from counterplay.bench.agents import POOLS, learnt, seated, settings, training
 from counterplay.bench.reading_table import reading
 from counterplay.console import read, set_threads, use_all_cores
@@ -52,6 +53,8 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     """Of goal_ppo, beside those of the scenario."""
     sets: tuple[str, ...] = POOLS[:1]
+    lone: bool = False
+    """A lone hunter is watched, in so many episodes, by one who never helps; see lone_hunter."""
 
     @property
     def place(self) -> Scenario:
@@ -72,6 +75,9 @@ CASES: dict[str, Case] = {
     "race-codes": Case("race-v2", 1_000_000, 600, _CODES),
     "stag_hunt-6x6-codes": Case("stag_hunt:6x6", 1_000_000, 300, _CODES | {"around": True}),
     "pursuit": Case("pursuit-v1", 1_500_000, 300, _TYPES),
+    "lone_hunter": Case(
+        "stag_hunt:4x4,players=2", lone_hunter.STEPS, 256, lone_hunter.SETTINGS, lone=True
+    ),
 }
 """What is measured: types are the opponents of the training, but for codes of moves."""
 
@@ -85,7 +91,7 @@ class Reading:
     """What is measured; by default all."""
     seed: int = 600
     """First seed of training."""
-    seeds: int = 3
+    seeds: int = 10
     """Trainings of each."""
     steps: int | None = None
     """Environment steps of each training, in place of the case's own."""
@@ -124,7 +130,8 @@ def jobs_of(bench: Reading) -> list[Job]:
         chosen = settings(place, "goal_ppo", case.settings)
         about = {"case": name, "scenario": case.scenario, "game": place.game, "match": place.match}
         about |= {"seat": place.seat, "algorithm": "goal_ppo", "settings": chosen}
-        about |= {"sets": {pool: list(members(game, pool)) for pool in case.sets}}
+        met = lone_hunter.RULES if case.lone else None
+        about |= {"sets": {pool: list(met or members(game, pool)) for pool in case.sets}}
         about |= {"steps": bench.steps or case.steps, "matches": bench.matches or case.matches}
         first = Job(name, about, bench.seed)
         jobs += [replace(first, seed=bench.seed + i) for i in range(bench.seeds)]
@@ -133,7 +140,11 @@ def jobs_of(bench: Reading) -> list[Job]:
 
 def measured(job: Job) -> dict[str, Any]:
     """What one agent predicts and believes of every set of opponents."""
-    about, place = job.config, CASES[job.config["case"]].place
+    about, case = job.config, CASES[job.config["case"]]
+    if case.lone:
+        size = about["steps"], about["matches"]
+        return {"train": {"lone": lone_hunter.recognised(about["settings"], job.seed, *size)}}
+    place = case.place
     env = envs.make(place.game)
     (agent,), _ = learnt(about, env, job.seed, 1)
     most = int(about["matches"])

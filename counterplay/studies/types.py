@@ -1,10 +1,36 @@
-"""``counterplay study types``: are diverse opponents grouped, and are they told apart?"""
+"""``counterplay study types``: are diverse opponents grouped, and are they told apart?
 
-from dataclasses import dataclass
+The opponents of a training are the rules of its set and learned ones, which are frozen. Afterwards
+the agent meets them in fresh matches: what it says of each is one code of it, codes are merged by
+what they are taken to do, and the groups are compared with who it was. Beside it stands what exact
+inference says, which knows every opponent's own chances.
+"""
 
-from counterplay.bench.agents import Players
-from counterplay.console import read
-from counterplay.studies.goal_choice import GoalChoice, study
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from counterplay import envs, opponents
+from counterplay.algos.goal_settings import opponent_ids
+from counterplay.bench import agents, reading_table
+from counterplay.bench.agents import POOLS, Players, learnt, seated, settings, training
+from counterplay.bench.reading import SEED, told
+from counterplay.console import read, set_threads, use_all_cores
+from counterplay.evaluate import published, references
+from counterplay.evaluate.opponent_model import FILTER, MODEL, measures
+from counterplay.evaluate.others import Known
+from counterplay.evaluate.own_types import of_training
+from counterplay.evaluate.scenarios import Scenario, scenario_of
+from counterplay.evaluate.watching import watch
+from counterplay.jobs import Job, Together
+from counterplay.opponents.frozen import Frozen
+from counterplay.opponents.rule import Mixture, Rule
+from counterplay.opponents.sets import members
+from counterplay.pools import find
+from counterplay.queues import Form, tabled
+from counterplay.seats import Chair, Kind, Roster
+from counterplay.studies.goal_choice import GoalChoice
+from counterplay.studies.planning_frontier import trained
 
 VARIANTS: Players = {
     "none": ("goal_ppo", {"types": 1}),
@@ -14,6 +40,12 @@ VARIANTS: Players = {
 }
 """Types by who sits there, or whatever tells moves apart; by Bayes' rule, or by the network."""
 QUICK = ("none", "opponents", "moves-8")
+QUICK_STEPS, QUICK_MATCHES = 100_000, 200
+GROUPED, QUICK_GROUPED = 600, 100
+"""Matches in which an agent is watched."""
+LEARNED = {"self": "self", "rules": "pool:train"}
+"""Opponents that are trained first: by PPO, in self-play and against the rules."""
+LEARNED_STEPS = 50_000
 
 
 @dataclass(frozen=True)
@@ -21,13 +53,126 @@ class Types(GoalChoice):
     """Train the same agent with types that are its opponents, codes of their moves, or none."""
 
     scenarios: tuple[str, ...] = ("race", "coordination", "matrix:pd")
-    """Scenarios."""
+    """Scenarios, with references that are published."""
+    learned: tuple[str, ...] = ()
+    """Frozen runs among the opponents, as run:A run:B; by default two of PPO that are trained
+    first, in self-play and against the rules, for 50,000 steps each."""
+    quick: bool = False
+    """Two seeds, the first scenario, three of the variants, 100,000 steps and fewer matches:
+    minutes instead of hours."""
     seed: int = 400
     """First seed of training."""
     out: str = "runs/types"
     """Folder of the queue; a second call goes on where the first was stopped."""
 
+    def __post_init__(self):
+        super().__post_init__()
+        for text in self.learned:
+            if not text.startswith("run:"):
+                raise ValueError(f"learned: expected frozen runs, as run:FOLDER, found {text!r}")
+
 
 def main(args: list[str]) -> int:
     """``counterplay study types``"""
-    return study(read(Types, args, "study types"), VARIANTS, QUICK, "study types")
+    title = "study types"
+    chosen = read(Types, args, title)
+    jobs = jobs_of(chosen)
+    set_threads()
+    use_all_cores()
+    count = references.together(short(chosen).seeds)
+    out = Path(chosen.out)
+    work = Together(lambda job, seed: measured(job, seed, count, out), count, chosen.seed)
+    form = Form(title, scored, reading_table.types, agents.named_by)
+    how = {"title": title, "as_json": chosen.json, "together": count}
+    return tabled(jobs, work, out, form, {"seed": chosen.seed}, **how)
+
+
+def short(chosen: Types) -> Types:
+    """The same, with less of everything where it is to be quick."""
+    if not chosen.quick:
+        return chosen
+    return replace(
+        chosen,
+        scenarios=chosen.scenarios[:1],
+        seeds=min(chosen.seeds, 2),
+        steps=chosen.steps or QUICK_STEPS,
+        matches=chosen.matches or QUICK_MATCHES,
+    )
+
+
+def jobs_of(chosen: Types) -> list[Job]:
+    """One a scenario, variant and seed. ValueError for a scenario that has no references."""
+    chosen, jobs = short(chosen), []
+    for scenario in map(scenario_of, chosen.scenarios):
+        for pool in POOLS:
+            published.references(scenario, pool)  # without which nothing could be told at the end
+        envs.make(scenario.game)
+        more: dict[str, Any] = {"grouped": QUICK_GROUPED if chosen.quick else GROUPED}
+        more["learned"] = list(chosen.learned) or [learned_of(scenario, m) for m in LEARNED]
+        for name in QUICK if chosen.quick else VARIANTS:
+            first = agents.job_of(scenario, name, VARIANTS[name], chosen.seed, chosen)
+            first = replace(first, config=first.config | more)
+            jobs += [replace(first, seed=chosen.seed + i) for i in range(chosen.seeds)]
+    return jobs
+
+
+def learned_of(scenario: Scenario, met: str) -> dict[str, Any]:
+    """All that the training of an opponent depends on besides its seed."""
+    about: dict[str, Any] = {"place": f"ppo-{met}", "scenario": scenario.name}
+    about |= {"game": scenario.game, "match": scenario.match, "seat": scenario.seat}
+    about |= {"algorithm": "ppo", "against": LEARNED[met], "steps": LEARNED_STEPS}
+    about |= {"train": list(members(scenario.game.partition(":")[0], "train"))}
+    return about | {"settings": settings(scenario, "ppo", {})}
+
+
+def runs_of(about: dict[str, Any], out: Path) -> list[str]:
+    """The frozen runs among the opponents, trained first where they are not there yet."""
+    folder = lambda one: trained(one, 0, out, 1, 0)
+    return [x if isinstance(x, str) else f"run:{folder(x)}" for x in about["learned"]]
+
+
+def measured(job: Job, seed: int, seeds: int, out: Path) -> list[dict[str, Any]]:
+    """What so many seeds from one on earn against either set, and how they group whom they met."""
+    runs = runs_of(job.config, out)
+    about: dict[str, Any] = job.config | {"against": ",".join(["pool:train", *runs])}
+    scenario, env = scenario_of(about["scenario"]), envs.make(about["game"])
+    each, foreseen = learnt(about, env, seed, seeds)
+    found = [agents.play(scenario, env, pool, each, about["matches"]) for pool in POOLS]
+    return [
+        {pool: earned[i] for pool, earned in zip(POOLS, found, strict=True)}
+        | {"foreseen": foreseen[i], "groups": groups_of(about, env, each[i], runs)}
+        for i in range(len(each))
+    ]
+
+
+def groups_of(about: dict[str, Any], env: Any, agent: Any, runs: list[str]) -> dict[str, Any]:
+    """How an agent and exact inference group all whom the agent was trained with, by who they are,
+    in fresh matches; play is sampled."""
+    scenario = scenario_of(about["scenario"])
+    names = (*about["train"], *runs)
+    other = (scenario.seat + 1) % env.num_seats
+    rules = [opponents.make(text, env) for text in about["train"]]
+    them = Mixture((*rules, *(Rule(Frozen(find(run, env, other))) for run in runs)))
+    kinds = Kind("me"), Kind("them", policy=them, names=names, first_id=1)
+    chairs = tuple(Chair(int(i != scenario.seat), 0) for i in range(env.num_seats))
+    roster = seated(Roster(kinds, (chairs,)), scenario.seat, [agent], ("it",))
+    known = Known(names, {i: (i - 1,) for i in range(1, len(names) + 1)})
+    met = training(about, env, 0, 1)[-1].kinds
+    called = {i: name for kind in met for i, name in kind.ids.items()}
+    meant = of_training(about["settings"], [called[i] for i in opponent_ids(met)], env, known)
+    w = watch(env, roster, about["grouped"], scenario.match, SEED, known=them)
+    return told(measures(w, known, roster.ids, meant=meant))["groups"]
+
+
+def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
+    """One row a scenario, variant and set; that of the training set tells how all were grouped, of
+    every seed."""
+    groups: dict[str, list[Any]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        groups.setdefault(job.name, [job]).append(result)
+    rows = []
+    for job, *found in groups.values():
+        each = {who: [one["groups"].get(who) for one in found] for who in (MODEL, FILTER)}
+        train, held_out = (agents.row_of(job, pool, found) for pool in POOLS)
+        rows += [train | {"groups": each}, held_out]
+    return rows

@@ -11,7 +11,7 @@ from counterplay.bench import agents, overhead, study_tables
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import scenario_of
 from counterplay.jobs import Job
-from counterplay.studies import action_in_planning, goal_choice, real_ratio, types
+from counterplay.studies import action_in_planning, goal_choice, real_ratio
 
 RACE = scenario_of("race-v2")
 SMALL = "--scenarios race-v2 --seeds 1 --steps 2000 --matches 40"
@@ -77,7 +77,6 @@ def test_scenarios_without_references_are_refused_before_anything_is_trained(mon
     ("name", "module"),
     [
         ("goal-choice", goal_choice),
-        ("types", types),
         ("action-in-planning", action_in_planning),
         ("real-ratio", real_ratio),
     ],
@@ -93,7 +92,7 @@ def test_studies_ask_for_settings_that_there_are(name, module, monkeypatch):
     assert studies.main([name, "--json"]) == 0 == studies.main([name, "--quick", "--json"])
     (whole, players, _), (short, few, _) = asked
     assert whole.seeds == 10 and short.seeds == 2 and len(short.scenarios) == 1
-    assert whole.steps is None and short.steps == getattr(module, "QUICK_STEPS", None)
+    assert whole.steps is None and short.steps == module.QUICK_STEPS == 100_000
     assert set(few) == set(module.QUICK) and set(players) == set(module.VARIANTS)
     for scenario in whole.scenarios:
         assert published.references(scenario_of(scenario)) is not None

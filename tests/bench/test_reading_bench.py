@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from counterplay import bench
+from counterplay.bench import lone_hunter
 from counterplay.bench import reading as module
-from counterplay.bench.reading_table import reading
+from counterplay.bench.reading_table import MISSED, reading
 from counterplay.bench.tables import TABLES
 from counterplay.evaluate.opponent_model import LAST_MOVE, MARGINAL, MODEL
 from counterplay.evaluate.predicted import FILTER, TRUE
@@ -36,6 +37,25 @@ def test_it_tells_predictions_beliefs_and_groups_of_every_set(tmp_path, monkeypa
     before = file.stat().st_mtime_ns
     assert bench.main([*words, "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found and file.stat().st_mtime_ns == before
+
+
+def test_a_lone_hunter_is_watched_and_told(tmp_path, monkeypatch, capsys):
+    """By a reader that has seen next to nothing; the filter knows it in every lane."""
+    monkeypatch.setattr(module, "use_all_cores", lambda: None)
+    tiny = lone_hunter.SETTINGS | {"reader_widths": (4,), "reader_gru": 4, "reader_epochs": 1}
+    case = replace(module.CASES["lone_hunter"], settings=tiny)
+    monkeypatch.setitem(module.CASES, "lone_hunter", case)
+    words = ["reading", "--cases", "lone_hunter", "--seeds", "1", "--steps", "1920"]
+    assert bench.main([*words, "--matches", "16", "--out", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    ((one,),) = (row["per_seed"] for row in found["rows"])
+    assert one["lone"]["exact"]["share"] == 1 and one["lone"]["reader"]["share"] < 1
+    lanes, middle = reading(found)
+    assert lanes["set"] == middle["set"] == "train" and lanes["outcome"] == MISSED
+
+
+def test_ten_seeds_are_the_default():
+    assert module.Reading().seeds == 10
 
 
 def test_every_case_is_one_that_can_be_played():

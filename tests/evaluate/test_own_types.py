@@ -32,7 +32,8 @@ TINY: dict[str, Any] = {"widths": (4,), "reader_widths": (4,), "reader_gru": 3, 
 
 def run(folder: Path, opponents: Any, **settings: Any) -> str:
     """A fresh goal_ppo as a run that says it met these opponents."""
-    config = goal_ppo.Config(**TINY, **({"types": len(NAMES)} | settings))
+    chosen: dict[str, Any] = TINY | {"types": len(NAMES)} | settings
+    config = goal_ppo.Config(**chosen)
     folder.mkdir()
     more = {} if opponents is None else {"opponents": list(opponents)}
     kinds = [{"name": "self", "members": 1, "seats": [0]}]

@@ -1,7 +1,12 @@
-"""A lone stag hunter that never succeeds is recognised, by a reader that was trained on rules."""
+"""A hunter that hunts the stag alone and never gets it: is it told from one who hunts hares?
+
+A reader is trained on trembling hunters of both kinds, in the company of one who hunts stags or
+stays where it is. Then it watches a stag hunter from beside somebody who never helps. Nothing is
+ever completed, so that moves alone tell the goal.
+"""
 
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import pytest
 from jaxtyping import PRNGKeyArray
 
 from counterplay.algos import goal_ppo
@@ -19,6 +23,7 @@ from counterplay.algos.goal_ppo import Config, GoalReader
 from counterplay.algos.labels import prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.study import studies
+from counterplay.bench.reading_table import MOVES, SURE
 from counterplay.envs.stag_hunt import CAUGHT_STAG, StagHunt
 from counterplay.models.beliefs import over_goals
 from counterplay.models.history import as_record, seen_in
@@ -29,9 +34,14 @@ from counterplay.seats import Chair, Kind, Roster
 from counterplay.types import NO_MOVE, Act, Memory, View
 from counterplay.views import view_shapes
 
-LANES, ROUNDS = 64, 24
+LANES, SLOTS, ROUNDS = 64, 30, 24
+"""Of a training."""
+STEPS = LANES * SLOTS * ROUNDS
+TREMBLE = 0.1
+RULES = tuple(f"{name}:tremble={TREMBLE}" for name in ("nearest_stag", "nearest_hare"))
+SETTINGS: dict[str, Any] = {"reader_widths": (48,), "reader_gru": 24, "reader_rate": 5e-3}
+SETTINGS |= {"reader_epochs": 4, "types": 1}
 GAME = StagHunt(players=2)
-CONFIG = Config(reader_widths=(48,), reader_gru=24, reader_rate=5e-3, reader_epochs=4, types=1)
 
 
 class Watching(eqx.Module):
@@ -39,12 +49,12 @@ class Watching(eqx.Module):
 
     plays: Any
     reader: GoalReader | None = None
+    units: int = eqx.field(static=True, default=1)
+    """Of the reader's recurrent layer."""
 
     def begin(self, key: PRNGKeyArray, memory: Memory | None) -> Memory:
         mine, read = (None, None) if memory is None else memory
-        rest = (
-            (jnp.zeros(CONFIG.reader_gru), ()) if self.reader is None else self.reader.begin(read)
-        )
+        rest = (jnp.zeros(self.units), ()) if self.reader is None else self.reader.begin(read)
         return self.plays.begin(key, mine), rest
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
@@ -56,27 +66,29 @@ class Watching(eqx.Module):
         return Act(act.action, (act.memory, kept), record)
 
 
-def seating_of(watcher: Any, other: Any) -> Any:
+def seating_of(watcher: Any, other: Any, lanes: int) -> Any:
+    """The two in either seat, by turns."""
     kinds = Kind("watcher", policy=watcher), Kind("other", policy=other, first_id=1)
-    return Roster(kinds, ((Chair(0, 0), Chair(1, 0)), (Chair(1, 0), Chair(0, 0)))).seating(LANES)
+    tables = (Chair(0, 0), Chair(1, 0)), (Chair(1, 0), Chair(0, 0))
+    return Roster(kinds, tables).seating(lanes)
 
 
 many = partial(jax.tree.map, lambda x: x[None])
 
 
-@cache
-def trained() -> GoalReader:
-    """On trembling hunters of both kinds, beside one who hunts stags or stays."""
-    watcher = Watching(Mixture((nearest_stag(GAME, 0.1), stay(GAME))))
-    other = Mixture((nearest_stag(GAME, 0.1), nearest_hare(GAME, 0.1)))
-    seating, policies = seating_of(watcher, other), (many(watcher), many(other))
+def trained(config: Config, seed: int, rounds: int = ROUNDS) -> tuple[GoalReader, np.ndarray]:
+    """A reader of goals, and its loss of moves in every round, in nats."""
+    plays = Mixture((nearest_stag(GAME, TREMBLE), stay(GAME)))
+    watcher = Watching(plays, units=config.reader_gru)
+    other = Mixture((nearest_stag(GAME, TREMBLE), nearest_hare(GAME, TREMBLE)))
+    seating, policies = seating_of(watcher, other, LANES), (many(watcher), many(other))
     spec, loss = Spec(GAME, seating, None), partial(goal_ppo.reader_loss, ())
 
     @jax.jit
     def fit(key):
         reader_key, lane_key, key = jr.split(key, 3)
-        reader = many(goal_ppo.make_reader(CONFIG, GAME, reader_key))
-        start: Any = optimiser(CONFIG).init
+        reader = many(goal_ppo.make_reader(config, GAME, reader_key))
+        start: Any = optimiser(config).init
         opt = jax.vmap(lambda r: start(eqx.filter(r, eqx.is_inexact_array)))(reader)
         lanes = open_lanes(GAME, seating, policies, lane_key)
 
@@ -84,25 +96,23 @@ def trained() -> GoalReader:
             reader, opt, lanes = carry
             key, progress = turn
             play_key, fit_key = jr.split(key)
-            lanes, chunk = collect(GAME, seating, policies, lanes, play_key, slots=30)
-            study = prepared(CONFIG, studies(seating, 0, chunk))
+            lanes, chunk = collect(GAME, seating, policies, lanes, play_key, slots=SLOTS)
+            study = prepared(config, studies(seating, 0, chunk))
             reader, opt, told = fit_reader(
-                loss, CONFIG, spec, reader, opt, study, progress, fit_key
+                loss, config, spec, reader, opt, study, progress, fit_key
             )
             return (reader, opt, lanes), told
 
-        turns = jr.split(key, ROUNDS), jnp.arange(ROUNDS) / ROUNDS
+        turns = jr.split(key, rounds), jnp.arange(rounds) / rounds
         (reader, _, _), told = jax.lax.scan(one, (reader, opt, lanes), turns)
         return reader, told
 
-    reader, told = fit(jr.key(0))
-    losses = np.asarray(told["moves_loss"])[:, 0]
-    assert losses[-4:].mean() < 0.8 * losses[:2].mean()
-    return jax.tree.map(lambda x: x[0], reader)
+    reader, told = fit(jr.key(seed))
+    return jax.tree.map(lambda x: x[0], reader), np.asarray(told["moves_loss"])[:, 0]
 
 
 class Believed(NamedTuple):
-    """How likely a stag was held to be before each slot, [P, T], beside one who stays."""
+    """How likely a stag was held to be before each slot, [L, T], beside one who stays."""
 
     stag: np.ndarray
     exact: np.ndarray
@@ -111,7 +121,8 @@ class Believed(NamedTuple):
 
 
 def exactly(study: Any) -> np.ndarray:
-    rules = nearest_stag(GAME, 0.1), nearest_hare(GAME, 0.1)
+    """The chance of a stag before each slot, [L, T], to one who knows both rules."""
+    rules = nearest_stag(GAME, TREMBLE), nearest_hare(GAME, TREMBLE)
     blank = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), view_shapes(GAME))
 
     def chances(obs, legal):
@@ -127,15 +138,15 @@ def exactly(study: Any) -> np.ndarray:
     return 1 / (1 + np.exp(before[..., 1] - before[..., 0]))
 
 
-@cache
-def believed(other: Rule) -> Believed:
-    watcher = Watching(stay(GAME), trained())
-    seating, policies = seating_of(watcher, other), (many(watcher), many(other))
+def believed(reader: GoalReader, other: Rule, lanes: int = LANES) -> Believed:
+    """Of a hunter that nobody helps, in one episode a lane."""
+    watcher = Watching(stay(GAME), reader)
+    seating, policies = seating_of(watcher, other, lanes), (many(watcher), many(other))
 
     @jax.jit
     def play(policies):
-        lanes = open_lanes(GAME, seating, policies, jr.key(5))
-        return collect(GAME, seating, policies, lanes, jr.key(6), slots=GAME.horizon)[1]
+        opened = open_lanes(GAME, seating, policies, jr.key(5))
+        return collect(GAME, seating, policies, opened, jr.key(6), slots=GAME.horizon)[1]
 
     chunk = play(policies)
     study = studies(seating, 0, chunk)
@@ -143,31 +154,16 @@ def believed(other: Rule) -> Believed:
     return Believed(stag, exactly(study), np.asarray(study.there[0, ..., 0]))
 
 
-def test_a_lone_stag_hunter_that_never_succeeds_is_recognised():
-    """By most, when five of its moves were seen, and by few taken for the other kind."""
-    stag, _, there = believed(nearest_stag(GAME, 0.1))
-    assert there.all(), "it catches nothing and never leaves"
-    assert np.median(stag[:, 5]) > 0.9
-    assert (stag[:, 5] > 0.5).mean() > 0.8
-    assert np.median(stag[:, -1]) > 0.9, "and it stays so"
-
-
-def test_five_moves_tell_who_knows_the_rules_in_every_lane():
-    """So a start from which both kinds of prey lie the same way is no excuse, nor are trembles."""
-    _, exact, _ = believed(nearest_stag(GAME, 0.1))
-    assert (exact[:, 0] == 0.5).all() and (exact[:, 5] > 0.9).all()
-
-
-@pytest.mark.xfail(strict=True, reason="hunting a stag alone is learnt as if hare hunters did it")
-def test_and_five_moves_tell_the_reader_in_every_lane():
-    """Where the way to the stag told little, nothing tells more: a stretch without event is
-    labelled by what the way made likely, so whoever hunts the stag alone teaches that a hare hunter
-    would as well, and a hunt is no surprise under either goal."""
-    assert (believed(nearest_stag(GAME, 0.1)).stag[:, 5] > 0.9).all()
-
-
-def test_and_a_hare_hunter_is_taken_for_none():
-    stag, _, there = believed(nearest_hare(GAME, 0.1))
-    late = there[:, 2]
-    assert late.sum() > 5
-    assert np.median(stag[:, 2][late]) < 0.4
+def recognised(settings: dict[str, Any], seed: int, steps: int, lanes: int) -> dict[str, Any]:
+    """Of a lone stag hunter after so many moves: the share of lanes in which the stag is held to be
+    ``SURE``, and the median over lanes of how likely, of the reader and of exact inference."""
+    chosen: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
+    }
+    reader, _ = trained(Config(**chosen), seed, max(steps // (LANES * SLOTS), 1))
+    found = believed(reader, nearest_stag(GAME, TREMBLE), lanes)
+    each = {"reader": found.stag[:, MOVES], "exact": found.exact[:, MOVES]}
+    return {
+        who: {"share": float((x > SURE).mean()), "median": float(np.median(x))}
+        for who, x in each.items()
+    }
