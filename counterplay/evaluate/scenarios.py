@@ -70,8 +70,10 @@ _SLACK: dict[str, Any] = {"training": _MATCH, "beside": True}
 """Time to see where the others go before it is too late."""
 _ONCE: dict[str, Any] = {"match": 1, "matches": 4000, "beside": True}
 """Nothing can be learnt of the others but within the episode."""
-_BRIEF = _ONCE | {"matches": 2000}
+_BRIEF: dict[str, Any] = _ONCE | {"matches": 2000}
 """The same where inference takes its time."""
+_RARE: dict[str, Any] = _ONCE | {"matches": 1000}
+"""And where a match tells more."""
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -88,10 +90,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("coordination-once-v1", "coordination:narrow", **_ONCE, training=_MATCH),
         Scenario("pursuit-once-v1", "pursuit", **_SHORT | _BRIEF, reader=f"{_HIDDEN}pursuit"),
         Scenario(
-            "scissors-once-v1",
-            "scissors:short",
-            **_SHORT | _BRIEF | {"matches": 1000},
-            reader=f"{_HIDDEN}scissors",
+            "scissors-once-v1", "scissors:short", **_SHORT | _RARE, reader=f"{_HIDDEN}scissors"
         ),
         Scenario("race-v1", "race", 20, training=_MATCH),
         Scenario("coordination-v1", "coordination", 20, budget=300_000, training=_MATCH),
