@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from counterplay import envs, opponents
 from counterplay.algos.goal_settings import opponent_ids
 from counterplay.bench import agents, reading_table
@@ -153,7 +156,8 @@ def groups_of(about: dict[str, Any], env: Any, agent: Any, runs: list[str]) -> d
     other = (scenario.seat + 1) % env.num_seats
     rules = [opponents.make(text, env) for text in about["train"]]
     them = Mixture((*rules, *(Rule(Frozen(find(run, env, other))) for run in runs)))
-    kinds = Kind("me"), Kind("them", policy=them, names=names, first_id=1)
+    member = jax.tree.map(lambda x: jnp.asarray(x)[None], them)  # the only one of its kind
+    kinds = Kind("me"), Kind("them", policy=member, names=names, first_id=1)
     chairs = tuple(Chair(int(i != scenario.seat), 0) for i in range(env.num_seats))
     roster = seated(Roster(kinds, (chairs,)), scenario.seat, [agent], ("it",))
     known = Known(names, {i: (i - 1,) for i in range(1, len(names) + 1)})
