@@ -79,7 +79,8 @@ def main(args: list[str]) -> int:
     missing = results.count(None)
     done = [(job, x) for job, x in zip(jobs, results, strict=True) if x is not None]
     if any(job.config["pool"] == "train" for job, _ in done):
-        tables = references.measure_tables(scenario, jobs[0].config["matches"])
+        size = scenario, jobs[0].config["matches"]
+        tables = {} if missing else references.measure_tables(*size)
         found = collected(scenario, chosen, done, tables) | _made(jobs, folder)
         if not missing:
             return _whole(found, scenario, chosen, folder)
@@ -114,9 +115,12 @@ def _tell(found: dict[str, Any], chosen: Headroom, missing: str = "") -> None:
 
 
 def _made(jobs: list[Job], folder: Path) -> dict[str, Any]:
-    """When, where and by which commit the last of the jobs was done."""
-    last = max(filter(None, kept(jobs, folder)), key=lambda row: row.get("date", ""))
+    """When, where and by which commit the last of the jobs was done, and by which others some."""
+    rows = [row for row in kept(jobs, folder) if row]
+    last = max(rows, key=lambda row: row.get("date", ""))
     found = {name: last[name] for name in MADE if name in last}
+    other = {row["commit"] for row in rows if "commit" in row} - {found.get("commit")}
+    found |= {"commits_before": sorted(other)} if other else {}
     return found | {"date": last.get("date", "")[:10]}
 
 

@@ -47,7 +47,11 @@ class TimeStep(eqx.Module):
 
 @runtime_checkable
 class Env(Protocol):
-    """A game in pure JAX. One instance is hashable and holds settings only."""
+    """A game in pure JAX. One instance is hashable and holds settings only.
+
+    A game whose ``step`` draws lots has ``rekeyed(state, key)``, too: the same state, after which
+    others are drawn.
+    """
 
     @property
     def num_seats(self) -> int: ...

@@ -139,7 +139,6 @@ class GoalReader(eqx.Module):
 
 
 def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
-    config.check_game(env)
     n, actions = env.num_seats, env.num_actions
     size = width(features_of(env), n, actions, env.num_goals)
     own = {"codes": config.codes, "none": 1, "rewards": actions}
@@ -169,8 +168,8 @@ def reader_loss(
     """Cross-entropies of moves, goals and types of every other present, in nats.
 
     Moves: -sum_g q(g) log pi(a_j | e, x_j, k, g) with q one goal where hindsight knows it, else
-    what the moves of its stretch make likely. Learners, who are of no known type, teach nothing
-    where types are told apart.
+    what the moves of its stretch make likely. Who is of no known type teaches nothing where types
+    are told apart.
     """
     model = reader.model
     along = lambda obs, seen: inputs(env.encode(obs), seen, model.sizes[-1], reader.goals)

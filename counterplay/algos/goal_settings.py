@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
-from counterplay.models.hypotheses import assignments
+from counterplay.models.hypotheses import MOST, assignments
 from counterplay.seats import Roster
 
 MOST_TYPES = 64
@@ -173,6 +173,8 @@ class GoalSettings:
         if self.types is None and known + spare > MOST_TYPES:
             raise ValueError(f"{me}: there are {known} opponents, and types are {MOST_TYPES} "
                              "at most: --types 1 infers none")  # fmt: skip
+        if self.belief == "joint" and (known + spare) ** (roster.num_seats - 1) > MOST:
+            spare = False  # rather than none at all: types of who learns are then not known
         found = replace(self, types=max(known + spare, 1)) if self.types is None else self
         if found.belief == "joint":
             assignments(roster.num_seats - 1, found.types or 1)  # or there are too many

@@ -60,6 +60,7 @@ def resolved(config: Any, env: Any, roster: Roster | None = None) -> Any:
     """The configuration with what suits the game filled in, and by its ``among`` who plays."""
     usual = config.HOSTED if hasattr(env, "open") else config.JITTED
     config = replace(config, **{n: x for n, x in usual.items() if getattr(config, n) is None})
+    getattr(config, "check_game", lambda env: None)(env)
     return config.among(roster) if roster and hasattr(config, "among") else config
 
 

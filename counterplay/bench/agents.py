@@ -134,6 +134,7 @@ def job_of(
     about |= {"settings": settings(scenario, *player)}
     if about["settings"].get("plan") == "letter":  # once, left places had a value there
         about |= {"letter": LETTER}
+    about |= {"loss": "legal moves"} if player[0] == "moa" else {}  # once, over all of them
     about |= {pool: list(members(game, pool)) for pool in POOLS}
     about |= {"steps": bench.steps or scenario.budget}
     about |= {"matches": bench.matches or scenario.matches} | scenario.measured

@@ -24,9 +24,9 @@ CODES = "its types are codes, found from moves: nothing says which rule each of 
 class Own(NamedTuple):
     """What the types of a policy are."""
 
-    place: tuple[int, ...] | None
-    """Of each type, in the order of its posterior, the place among the known rules; None where
-    they are not those rules."""
+    place: tuple[int | None, ...] | None
+    """Of each type, in the order of its posterior, the place among the known rules, None of one
+    that is nobody who is met here, such as who learnt; None where they are not those rules."""
     why: str = ""
     """They are not."""
 
@@ -68,7 +68,11 @@ def of_training(
         return Own(None, CODES)
     if met is None:
         return Own(None, "its run folder does not say whom it met in training")
-    return placed(met, env, known)
+    met = list(met)
+    found = placed(met, env, known)
+    if found.place is None:
+        return found
+    return Own(found.place + (None,) * max((settings.get("types") or 0) - len(met), 0))
 
 
 def placed(names: Iterable[str], env: Env, known: Known) -> Own:
@@ -108,5 +112,8 @@ def by_rule(
         return log_types, ""
     out = np.full((*log_types.shape[:-1], rules), -np.inf)
     for k, rule in enumerate(place):
-        out[..., rule] = np.logaddexp(out[..., rule], log_types[..., k])
+        if rule is not None:
+            out[..., rule] = np.logaddexp(out[..., rule], log_types[..., k])
+    if None in place:  # given that it is one of them
+        out -= np.logaddexp.reduce(out, axis=-1, keepdims=True)
     return out, ""

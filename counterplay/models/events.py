@@ -176,7 +176,8 @@ def best_within(
     horizon: int,
 ) -> Int[Array, " T"]:
     """The event that pays most among those of each slot and of the ``horizon`` slots after it, of
-    the same episode; the first of equals. NO_EVENT where there is none, or nobody acts.
+    the same episode; the first of equals. NO_EVENT where there is none, where nobody acts, and
+    where more slots count than are there: what is best among them nobody knows.
 
     ``extremum`` with rewards of events in place of what states are worth.
     """
@@ -184,7 +185,8 @@ def best_within(
     at = extremum(value, over, horizon, True)
     here = jnp.arange(len(event))
     at = jnp.where(value >= value[at], here, at)
-    return jnp.where(acting & (value[at] > -jnp.inf), event[at], NO_EVENT)
+    whole = (here + horizon < len(event)) | (_next(over) < len(event))
+    return jnp.where(acting & whole & (value[at] > -jnp.inf), event[at], NO_EVENT)
 
 
 def soft_labels(

@@ -45,6 +45,8 @@ VARIANTS: Players = {
     },
 }
 """Which events are goals."""
+EVENTS = "ties apart, of all cores, heard where they paid me"
+"""How thresholds of events are understood: with other jobs they were, once, in another way."""
 QUICK = ("none", "all events", f"paid {ENOUGH}, other")
 VERSIONS = ("sparse", "dense")
 QUICK_STEPS, MATCHES, QUICK_MATCHES = 100_000, 400, 100
@@ -116,7 +118,7 @@ def _about(scenario: Scenario, name: str, version: str, chosen: GoalTiming) -> d
     about |= {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
     about |= {"seat": scenario.seat, "version": version, "algorithm": VARIANTS[name][0]}
     about |= {"pay": PAY} if version == "dense" else {}
-    about |= {"settings": settings(scenario, *VARIANTS[name])}
+    about |= {"settings": settings(scenario, *VARIANTS[name]), "events": EVENTS}
     about |= {"sets": {pool: list(members(game, pool)) for pool in pools}}
     about |= {"steps": chosen.steps or scenario.budget}
     return about | {"matches": chosen.matches or MATCHES}

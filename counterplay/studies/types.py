@@ -14,15 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from counterplay import envs, opponents
-from counterplay.algos.goal_settings import opponent_ids
 from counterplay.bench import agents, reading_table
-from counterplay.bench.agents import POOLS, Players, learnt, seated, settings, training
+from counterplay.bench.agents import POOLS, Players, learnt, seated, settings
 from counterplay.bench.reading import SEED, told
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.opponent_model import FILTER, MODEL, measures
 from counterplay.evaluate.others import Known
-from counterplay.evaluate.own_types import of_training
 from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.evaluate.watching import watch
 from counterplay.jobs import Job, Together
@@ -34,6 +32,7 @@ from counterplay.queues import Form, tabled
 from counterplay.seats import Chair, Kind, Roster
 from counterplay.studies.goal_choice import GoalChoice
 from counterplay.studies.planning_frontier import trained
+from counterplay.studies.roshambo_matches import digest_of
 
 VARIANTS: Players = {
     "none": ("goal_ppo", {"types": 1}),
@@ -104,13 +103,22 @@ def short(chosen: Types) -> Types:
 
 
 def jobs_of(chosen: Types) -> list[Job]:
-    """One a scenario, variant and seed. ValueError for a scenario that has no references."""
+    """One a scenario, variant and seed. ValueError for a scenario that has no references, or in
+    which no rules can watch, and for runs that cannot sit in it."""
     chosen, jobs = short(chosen), []
     for scenario in map(scenario_of, chosen.scenarios):
+        if scenario.reader != Scenario.reader:
+            raise ValueError(
+                f"--scenarios: in {scenario.name} not all that others do is seen, so there are no "
+                "exact groups to compare with: leave it out"
+            )
         for pool in POOLS:
             published.references(scenario, pool)  # without which nothing could be told at the end
-        envs.make(scenario.game)
+        env = envs.make(scenario.game)
+        for run in chosen.learned:
+            find(run, env, (scenario.seat + 1) % env.num_seats)
         more: dict[str, Any] = {"grouped": QUICK_GROUPED if chosen.quick else GROUPED}
+        more |= {"are": [digest_of(run) for run in chosen.learned]} if chosen.learned else {}
         more["learned"] = list(chosen.learned) or [learned_of(scenario, m) for m in LEARNED]
         for name in QUICK if chosen.quick else VARIANTS:
             first = agents.job_of(scenario, name, VARIANTS[name], chosen.seed, chosen)
@@ -161,11 +169,8 @@ def groups_of(about: dict[str, Any], env: Any, agent: Any, runs: list[str]) -> d
     chairs = tuple(Chair(int(i != scenario.seat), 0) for i in range(env.num_seats))
     roster = seated(Roster(kinds, (chairs,)), scenario.seat, [agent], ("it",))
     known = Known(names, {i: (i - 1,) for i in range(1, len(names) + 1)})
-    met = training(about, env, 0, 1)[-1].kinds
-    called = {i: name for kind in met for i, name in kind.ids.items()}
-    meant = of_training(about["settings"], [called[i] for i in opponent_ids(met)], env, known)
     w = watch(env, roster, about["grouped"], scenario.match, SEED, known=them)
-    return told(measures(w, known, roster.ids, meant=meant))["groups"]
+    return told(measures(w, known, roster.ids))["groups"]
 
 
 def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:

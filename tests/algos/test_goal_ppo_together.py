@@ -11,7 +11,7 @@ import pytest
 from meadow_play import CONFIG, ENV, model, study
 
 from counterplay import envs
-from counterplay.algos import goal_ppo
+from counterplay.algos import goal_ppo, loops
 from counterplay.algos.goal_ppo import Config
 from counterplay.algos.labels import met_together
 from counterplay.algos.study import Study
@@ -66,7 +66,7 @@ def test_goals_vanish_only_where_everybody_sees_them_completed(game):
     if game == "matrix:pd":
         assert env.num_goals == 0
     with pytest.raises(ValueError, match="vanish wants a game in which everybody sees whose goal"):
-        goal_ppo.make_reader(Config(vanish=True), env, jax.random.key(0))
+        loops.resolved(Config(vanish=True), env)
     assert Config(vanish=True, goals="declared").vanish
 
 

@@ -64,6 +64,8 @@ def test_a_run_is_asked_for_its_names(tmp_path):
     assert told == Own(tuple(range(len(NAMES)))[::-1])
     planning = own_types(f"mcts:sims=2+run:{tmp_path / 'a'}", ENV, KNOWN)
     assert planning == told, "a planner asks the run that it plans with"
+    more = own_types(run(tmp_path / "d", there, types=len(NAMES) + 1), ENV, KNOWN)
+    assert more == Own((*told.place, None)), "the last is who learnt"
     codes = own_types(run(tmp_path / "b", there, types_from="moves"), ENV, KNOWN)
     assert codes == Own(None, CODES)
     silent = own_types(run(tmp_path / "c", None), ENV, KNOWN)
@@ -85,6 +87,9 @@ def test_a_posterior_is_told_rule_by_rule():
     assert by_rule(p, known, None) == (None, "the policy has a posterior over 3 types, and 2 rules "
                                        "are known")  # fmt: skip
     assert by_rule(p[:, :2], known, Own((1, 0, 1)))[0] is None
+    met, _ = by_rule(p, known, Own((1, 0, None)))
+    assert met is not None
+    np.testing.assert_allclose(np.exp(met), [[2 / 7, 5 / 7]])  # nobody is met who learns
     assert by_rule(p[:, :2], known, Own(None, "no")) == (None, "no")
     same = by_rule(p[:, :2], known, Own((0, 1)))[0]
     assert same is not None and (same == p[:, :2]).all(), "as it was told, to the bit"

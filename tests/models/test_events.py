@@ -173,11 +173,14 @@ def test_the_best_paid_event_within_a_horizon_by_hand():
     pay = jnp.array([9.0, 1.0, 9.0, 3.0, 0.0, 1.0, 8.0])
     acting, over = jnp.ones(7, bool), jnp.array([False] * 5 + [True, False])
     best = lambda acting, horizon: best_within(event, pay, acting, over, horizon).tolist()
-    assert best(acting, 1) == [0, 0, 1, 1, 0, 0, 2]
-    assert best(acting, 2) == [0, 1, 1, 1, 0, 0, 2]
-    assert best(acting, 3) == [1, 1, 1, 1, 0, 0, 2]
-    assert best(acting.at[3].set(False), 3) == [0, 0, 0, NONE, 0, 0, 2]
-    assert best(acting.at[5].set(False), 3)[4:] == [NONE, NONE, 2]
+    assert best(acting, 1) == [0, 0, 1, 1, 0, 0, NONE]
+    assert best(acting, 2) == [0, 1, 1, 1, 0, 0, NONE]
+    assert best(acting, 3) == [1, 1, 1, 1, 0, 0, NONE], "after the last slot nobody knows"
+    assert best(acting.at[3].set(False), 3) == [0, 0, 0, NONE, 0, 0, NONE]
+    assert best(acting.at[5].set(False), 3)[4:] == [NONE, NONE, NONE]
+    whole = best_within(event, pay, acting, over, 2).tolist()
+    cut = best_within(event[:4], pay[:4], acting[:4], over[:4], 2).tolist()
+    assert cut == [*whole[:2], NONE, NONE], "a cut says nothing else than the whole"
     with pytest.raises(ValueError, match="horizon counts slots, at least 1, found 0"):
         best(acting, 0)
 

@@ -57,8 +57,9 @@ def test_the_page_says_how_much_a_study_trains_in_full(name, module):
     kind = goal_choice.GoalChoice if module is goal_choice else types.Types
     chosen = kind()
     each = len(module.VARIANTS) * chosen.seeds
-    steps = [f"{scenario_of(s).budget:,} in `{s}`" for s in chosen.scenarios]
-    said = f"`study {name}` makes {each * len(steps)} trainings: {each} in each of its scenarios, "
-    said += f"of {', '.join(steps[:-1])} and {steps[-1]} steps"
+    steps = [f"of {scenario_of(s).budget:,} in `{s}`" for s in chosen.scenarios]
+    steps[0] = steps[0].replace(" in", " steps in")
+    said = f"`study {name}` makes {each * len(steps)} trainings, {each} in each of its scenarios: "
+    said += f"{', '.join(steps[:-1])} and {steps[-1]}"
     page = Path(counterplay.__file__).parents[1] / "docs" / "reading.md"
     assert said in " ".join(page.read_text().split())

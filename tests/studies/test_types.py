@@ -85,8 +85,15 @@ def test_the_whole_of_it_can_be_asked_for(monkeypatch):
                  for k, v in job.config["settings"].items()}  # fmt: skip
         agents.config_class(job.config["algorithm"])(**given)
         assert job.config["steps"] == scenario_of(job.config["scenario"]).budget
+    with pytest.raises(ValueError, match="a is no run folder"):
+        types.jobs_of(types.Types(learned=("run:a", "run:b"), quick=True))
+    with pytest.raises(ValueError, match="in pursuit-v1 not all that others do is seen"):
+        types.jobs_of(types.Types(scenarios=("race", "pursuit")))
+    monkeypatch.setattr(types, "find", lambda *asked: None)
+    monkeypatch.setattr(types, "digest_of", lambda run: f"digest of {run}")
     named = types.jobs_of(types.Types(learned=("run:a", "run:b"), quick=True))
     assert named[0].config["learned"] == ["run:a", "run:b"] and len(named) == 6
+    assert named[0].config["are"] == ["digest of run:a", "digest of run:b"]
     with pytest.raises(ValueError, match="expected frozen runs, as run:FOLDER, found 'grim'"):
         types.Types(learned=("grim",))
 
