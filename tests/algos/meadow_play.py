@@ -19,7 +19,7 @@ from counterplay.rollout import Chunk, collect, open_lanes
 from counterplay.seats import Chair, Kind, Roster
 from counterplay.types import Act, Memory, View
 
-LANES, SLOTS, TYPES, GOALS = 4, 9, 2, 3
+LANES, SLOTS, GOALS = 4, 9, 3
 ENV = Meadow()
 
 

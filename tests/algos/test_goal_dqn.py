@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
     "batch": 6, "n_step": 2, "target_every": 2, "window": 7, "burn_in": 2, "steps": 400,
     "told_width": 6, "reader_widths": (8,), "reader_gru": 5, "reader_minibatches": 2,
 }  # fmt: skip
-TYPES, GOALS, ACTIONS = 2, 3, 3
+TYPES, GOALS, ACTIONS = 3, 3, 3  # of types two opponents and who learns
 GRUS = pytest.mark.parametrize("gru", [0, 4])
 
 

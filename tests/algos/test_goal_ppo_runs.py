@@ -88,6 +88,8 @@ def test_types_are_the_opponents_unless_others_are_asked_for():
     assert [Config().among(against(n)).types for n in (0, 1, 3)] == [1, 1, 3]
     assert Config(types=1).among(against(70)).types == 1
     assert Config(types=5).among(against(3)).types == 5
+    two = replace(against(3), tables=((Chair(0, 0), Chair(0, 0)), (Chair(0, 0), Chair(1, 0))))
+    assert Config().among(two).types == 4, "and who learns, where learners meet"
     again = Config().among(against(3))
     assert again.among(against(3)) == again
     with pytest.raises(ValueError, match="1, or at least 3 for all opponents here, found 2"):
