@@ -1,5 +1,6 @@
 """What the policy of goal_ppo is told of the others, in all its forms."""
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -22,7 +23,7 @@ BELIEF = np.array([[[0.1, 0.2, 0.1], [0.05, 0.5, 0.05]], [[0.6, 0.1, 0.1], [0.1,
 
 @cache
 def reader_that_says_something() -> GoalReader:
-    make = jax.jit(partial(goal_ppo.make_reader, CONFIG, ENV))
+    make = jax.jit(partial(goal_ppo.make_reader, replace(CONFIG, types=2), ENV))
     return jax.tree.map(lambda x: varied(x[None])[0], make(jr.key(0)))
 
 
@@ -90,7 +91,7 @@ def test_an_agent_tells_beliefs_where_it_infers_the_goals_of_its_game():
     assert hasattr(goal_ppo.Agent(net), "belief")
     blind = Config(**SMALL, goals="none").among(ROSTER)
     none = jax.jit(partial(goal_ppo.make_reader, blind, ENV))(jr.key(0))
-    assert none.model.sizes == (2, 2, 1, 3)
+    assert none.model.sizes == (2, 3, 1, 3)
     told = goal_ppo.Agent(eqx.tree_at(lambda n: n.reader, net, none))
     assert not hasattr(told, "belief") and hasattr(told, "types")
 
