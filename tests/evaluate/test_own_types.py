@@ -65,7 +65,7 @@ def test_a_run_is_asked_for_its_names(tmp_path):
     planning = own_types(f"mcts:sims=2+run:{tmp_path / 'a'}", ENV, KNOWN)
     assert planning == told, "a planner asks the run that it plans with"
     more = own_types(run(tmp_path / "d", there, types=len(NAMES) + 1), ENV, KNOWN)
-    assert more == Own((*told.place, None)), "the last is who learnt"
+    assert more == Own((*reversed(range(len(NAMES))), None)), "the last is who learnt"
     codes = own_types(run(tmp_path / "b", there, types_from="moves"), ENV, KNOWN)
     assert codes == Own(None, CODES)
     silent = own_types(run(tmp_path / "c", None), ENV, KNOWN)
