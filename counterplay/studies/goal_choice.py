@@ -1,6 +1,6 @@
 """``counterplay study goal-choice``: what a goal should be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from counterplay.bench.agents import Players, met
@@ -60,8 +60,19 @@ def study(chosen: Any, variants: Players, quick: tuple[str, ...], title: str, st
     ``steps`` are those of a training where it is to be quick, in place of the scenario's budget.
     """
     if chosen.quick:
-        short = {"scenarios": chosen.scenarios[:1], "seeds": min(chosen.seeds, 2)}
-        short |= {"steps": chosen.steps or steps}
-        chosen = type(chosen)(**(vars(chosen) | short))
         variants = {name: variants[name] for name in quick}
-    return met(chosen, variants, title)
+    return met(short(chosen, steps), variants, title)
+
+
+def short(chosen: Any, steps: int, matches: int | None = None) -> Any:
+    """The same settings, with less of everything where it is to be quick: two seeds, the first
+    scenario, and so many steps a training and matches, unless others are asked for."""
+    if not chosen.quick:
+        return chosen
+    return replace(
+        chosen,
+        scenarios=chosen.scenarios[:1],
+        seeds=min(chosen.seeds, 2),
+        steps=chosen.steps or steps,
+        matches=chosen.matches or matches,
+    )

@@ -25,7 +25,7 @@ from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
 from counterplay.queues import Form, tabled
 from counterplay.studies.dense import PAY, Dense
-from counterplay.studies.goal_choice import GoalChoice
+from counterplay.studies.goal_choice import GoalChoice, short
 from counterplay.types import NO_EVENT, NO_MOVE
 
 LIKE: dict[str, Any] = {"types": 1}
@@ -76,29 +76,16 @@ def main(args: list[str]) -> int:
     jobs = jobs_of(chosen)
     set_threads()
     use_all_cores()
-    count = references.together(short(chosen).seeds)
+    count = references.together(short(chosen, QUICK_STEPS, QUICK_MATCHES).seeds)
     work = Together(lambda job, seed: measured(job, seed, count), count, chosen.seed)
     form = Form(title, scored, study_tables.goal_timing, named_by)
     how = {"title": title, "as_json": chosen.json, "together": count}
     return tabled(jobs, work, Path(chosen.out), form, {"seed": chosen.seed}, **how)
 
 
-def short(chosen: GoalTiming) -> GoalTiming:
-    """The same, with less of everything where it is to be quick."""
-    if not chosen.quick:
-        return chosen
-    return replace(
-        chosen,
-        scenarios=chosen.scenarios[:1],
-        seeds=min(chosen.seeds, 2),
-        steps=chosen.steps or QUICK_STEPS,
-        matches=chosen.matches or QUICK_MATCHES,
-    )
-
-
 def jobs_of(chosen: GoalTiming) -> list[Job]:
     """One a scenario, version, variant and seed. ValueError where a game has no dense version."""
-    chosen, jobs = short(chosen), []
+    chosen, jobs = short(chosen, QUICK_STEPS, QUICK_MATCHES), []
     for scenario in map(scenario_of, chosen.scenarios):
         Dense(envs.make(scenario.game))  # refuses before anything is trained
         for version in VERSIONS:

@@ -30,7 +30,7 @@ from counterplay.opponents.sets import members
 from counterplay.pools import find
 from counterplay.queues import Form, tabled
 from counterplay.seats import Chair, Kind, Roster
-from counterplay.studies.goal_choice import GoalChoice
+from counterplay.studies.goal_choice import GoalChoice, short
 from counterplay.studies.planning_frontier import trained
 from counterplay.studies.roshambo_matches import digest_of
 
@@ -81,7 +81,7 @@ def main(args: list[str]) -> int:
     jobs = jobs_of(chosen)
     set_threads()
     use_all_cores()
-    count = references.together(short(chosen).seeds)
+    count = references.together(short(chosen, QUICK_STEPS, QUICK_MATCHES).seeds)
     out = Path(chosen.out)
     work = Together(lambda job, seed: measured(job, seed, count, out), count, chosen.seed)
     form = Form(title, scored, reading_table.types, agents.named_by)
@@ -89,23 +89,10 @@ def main(args: list[str]) -> int:
     return tabled(jobs, work, out, form, {"seed": chosen.seed}, **how)
 
 
-def short(chosen: Types) -> Types:
-    """The same, with less of everything where it is to be quick."""
-    if not chosen.quick:
-        return chosen
-    return replace(
-        chosen,
-        scenarios=chosen.scenarios[:1],
-        seeds=min(chosen.seeds, 2),
-        steps=chosen.steps or QUICK_STEPS,
-        matches=chosen.matches or QUICK_MATCHES,
-    )
-
-
 def jobs_of(chosen: Types) -> list[Job]:
     """One a scenario, variant and seed. ValueError for a scenario that has no references, or in
     which no rules can watch, and for runs that cannot sit in it."""
-    chosen, jobs = short(chosen), []
+    chosen, jobs = short(chosen, QUICK_STEPS, QUICK_MATCHES), []
     for scenario in map(scenario_of, chosen.scenarios):
         if scenario.reader != Scenario.reader:
             raise ValueError(
