@@ -23,7 +23,7 @@ from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.dreaming import dreams, dreamt_from, fit_policy
 from counterplay.algos.fitting import fit_reader, here, minibatches_of
-from counterplay.algos.imagining import judged, model_loss, stretches
+from counterplay.algos.imagining import earlier, judged, model_loss, stretches
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.thinking import Belief, Mind, Model, Node, make_model, root_of, rows_of
 from counterplay.maths import chosen, masked_log_softmax, sample_action, v_trace
@@ -226,7 +226,7 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
 
 def learn_more(
     config: Config, spec: Any, index: int, learner: Learner, study: Any, chunk: Any,
-    progress: Array, key: PRNGKeyArray,
+    progress: Array, key: PRNGKeyArray, old: Any = None,
 ) -> tuple[Learner, dict[str, Array]]:  # fmt: skip
     """Beside policy and reader: the game, what is expected in it, and what it is worth."""
     seating, record = spec.seating, chunk.records[index]
@@ -255,8 +255,9 @@ def learn_more(
         reader_minibatches=config.world_minibatches, reader_places=config.world_places,
     )  # fmt: skip
     loss = partial(model_loss, ids)
+    before = old and earlier(spec.env, seating, index, old, stretch, fit_key)
     model, opt, info = fit_reader(
-        loss, how, spec, net.model, learner.modelling, stretch, progress, fit_key
+        loss, how, spec, net.model, learner.modelling, stretch, progress, fit_key, before
     )
     bad = info.pop("bad_updates") + dreamt.pop("bad_updates", 0.0)
     wrong = {name: info.pop(f"{name}_wrong") for name in ("legal", "alive")}

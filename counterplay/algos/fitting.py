@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos.adam import optimiser
 from counterplay.algos.loops import Spec
+from counterplay.algos.past import joined
 from counterplay.views import select
 
 
@@ -26,15 +27,20 @@ def fit_reader(
     study: Any,
     progress: Float[Array, ""],
     key: PRNGKeyArray,
+    past: Any = None,
 ) -> tuple[Any, Any, dict[str, Float[Array, " K"]]]:
     """Several passes over the places, arrays [K, P, T, ...]; every part of the loss is a mean.
 
     ``loss_of`` is that of an algorithm; see ``informed.Loss``; ``study`` any tree with ``acting``.
+    With ``past``, as many places of earlier play, passes are as long as without, and draw from
+    both.
     """
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     members, places = study.acting.shape[:2]
     size, number = minibatches_of(places, here(config, spec), config.reader_minibatches)
     rate = config.reader_rate * (1 - progress)
+    study = study if past is None else joined(study, past)
+    drawn = study.acting.shape[1]
 
     def loss(reader, batch: Any):
         parts = jax.vmap(partial(loss_of, config, spec.env, reader))(batch)
@@ -60,7 +66,7 @@ def fit_reader(
         reader, opt, info = jax.vmap(member)(reader, opt, batch)
         return (reader, opt), info
 
-    order = jax.vmap(jax.vmap(partial(jr.permutation, x=places)))(
+    order = jax.vmap(jax.vmap(partial(jr.permutation, x=drawn)))(
         jr.split(key, (config.reader_epochs, members))
     )
     parts = order[:, :, : number * size].reshape(config.reader_epochs, members, number, size)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.algos.dreaming import Dream
 from counterplay.algos.labels import goals_of, types_of
+from counterplay.algos.past import Again
 from counterplay.algos.study import Study
 from counterplay.algos.thinking import Model
 from counterplay.maths import finite, masked_sum, rank_correlation
@@ -43,6 +44,8 @@ class Stretch(NamedTuple):
     """What it was thought to be worth, by the value that plans."""
     rows: Array
     """What the value is told of the others, [T, M, R]."""
+    fresh: Bool[Array, "*b T"]
+    """Of the latest play: what is said of values holds."""
     dreamt: Dream | None = None
     """What was imagined from some of its slots, [S, H]."""
 
@@ -67,7 +70,21 @@ def stretches(
     none, start = jnp.zeros(closing.shape), chunk.memories[index][2]
     rows = chunk.records[index]["rows"]
     rows = jnp.where(window.shown[..., None, None], rows, 0.0)
-    return Stretch(window, study, start, closing, keys, none, none, rows)
+    fresh, study = jnp.ones_like(closing), study._replace(record={})
+    return Stretch(window, study, start, closing, keys, none, none, rows, fresh)
+
+
+def earlier(
+    env: Env, seating: Seating, index: int, old: Again, latest: Stretch, key: PRNGKeyArray
+) -> Stretch:
+    """As many of earlier play, from which the game is learnt, but no value."""
+    nothing: Any = jax.tree.map(jnp.zeros_like, latest)
+    record = old.chunk.records[index] | {"rows": nothing.rows}
+    records = tuple(record if i == index else x for i, x in enumerate(old.chunk.records))
+    found = stretches(
+        env, seating, index, old.chunk._replace(records=records), old.study, jr.fold_in(key, 1)
+    )
+    return found._replace(fresh=nothing.fresh, dreamt=nothing.dreamt)
 
 
 def model_loss(
@@ -83,7 +100,7 @@ def model_loss(
     )
     e = lax.stop_gradient(e)
     parts = _expected(ids, model, s, e) | _valued(config.gamma, model, s, e, keys[2])
-    parts |= _judged(world, s.window, e, keys[2])
+    parts |= _judged(world, s.window, s.fresh, e, keys[2])
     sums |= {name: masked_sum(x, mask) for name, (x, mask) in parts.items()}
     counts |= {name: mask.sum().astype(jnp.float32) for name, (_, mask) in parts.items()}
     return sums, counts
@@ -111,11 +128,11 @@ def _valued(
 ) -> dict[str, tuple[Array, Array]]:
     """Of what playing on is worth, and what arriving is: where I came, and where I left to."""
     values, window = model.values, s.window
-    bins, acting = twohot.bins(values.bins, values.reach), window.acting
+    bins, acting = twohot.bins(values.bins, values.reach), window.acting & s.fresh
     told = jax.vmap(values)(e, s.rows)
     loss = jax.vmap(lambda logits, x: twohot.two_hot_loss(logits, x, bins))
     both = loss(told.later[:, 0], s.target) + loss(told.later[:, 1], s.target)
-    came = jnp.roll(window.follows, 1).at[0].set(False)
+    came = jnp.roll(window.follows & s.fresh, 1).at[0].set(False)
     arrived = jnp.roll(window.reward, 1) + gamma * s.worth
     parts = {"value_loss": (both, acting)}
     parts |= {"arriving_loss": (loss(told.arriving, arrived), came)}
@@ -142,18 +159,18 @@ def _next(world: World, e: Array, window: Window, key: PRNGKeyArray) -> Float[Ar
 
 
 def _judged(
-    world: World, window: Window, e: Array, key: PRNGKeyArray
+    world: World, window: Window, fresh: Array, e: Array, key: PRNGKeyArray
 ) -> dict[str, tuple[Array, Array]]:
     """How often it is wrong where it only imagines; without weight in the loss."""
     told = jax.vmap(lambda x: world.read(x, False))(_next(world, e, window, key))
     told = lax.stop_gradient(told)
-    acting, alive = window.acting, window.alive
+    acting, alive = window.acting & fresh, window.alive
     wrong = (told.alive > 0) != window.continues
     legal = (told.legal > 0) != jnp.roll(window.legal, -1, axis=0)
     share = lambda x: x.astype(jnp.float32)
     return {
         "alive_wrong": (share(wrong), alive & acting[:, None]),
-        "legal_wrong": (share(legal).mean(-1), window.follows),
+        "legal_wrong": (share(legal).mean(-1), window.follows & fresh),
     }
 
 

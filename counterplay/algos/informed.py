@@ -24,6 +24,7 @@ from counterplay.algos.folding import Reading
 from counterplay.algos.informed_settings import Config
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import rows_of
+from counterplay.algos.past import Again, again, past_of, written
 from counterplay.algos.study import Study, judged, paid_more, studies
 from counterplay.maths import chosen, masked_log_softmax, masked_mean, sample_action
 from counterplay.models.conditioned import Conditioned
@@ -142,8 +143,8 @@ class System(NamedTuple):
     prepare: Callable[[Any, Study, Any], Study] = lambda config, study, kept: study
     """(config, studies [K, P, T], what labels go by) -> the studies with labels."""
     more: Callable[..., tuple[Any, dict[str, Array]]] | None = None
-    """(config, spec, index, learner, studies, chunk, progress, key) -> the learner, and metrics:
-    what else it learns."""
+    """(config, spec, index, learner, studies, chunk, progress, key, earlier play) -> the learner,
+    and metrics: what else it learns."""
 
 
 class Functions(NamedTuple):
@@ -200,7 +201,9 @@ def init(
     keys = jr.split(net_key, len(kinds))
     make = partial(fresh, system, config, spec.env)
     learners: Any = tuple(make(kind.members, k) for kind, k in zip(kinds, keys, strict=True))
-    return ppo.State(learners, jnp.float32(0), shard_key(key, spec.axis), spec)
+    agents = [system.agent(learner.net) for learner in learners]
+    past = past_of(config, spec.env, spec.seating, agents)
+    return ppo.State(learners, jnp.float32(0), shard_key(key, spec.axis), spec, past)
 
 
 def policy(system: System, config: Config, state: ppo.State) -> tuple[Any, ...]:
@@ -223,17 +226,19 @@ def learn(
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     progress = jnp.minimum(state.steps / float(config.steps), 1.0)
     indices = [i for i, kind in enumerate(spec.seating.kinds) if kind.learner]
+    past = state.past and written(state.past, spec.seating, chunk)
     after, infos, bad = [], [], []
     each = zip(indices, state.learners, jr.split(learn_key, len(indices)), strict=True)
     for i, learner, k in each:
-        learner, info = _learn_one(system, config, spec, i, learner, chunk, progress, k)
+        old = past and again(past, spec.env, spec.seating, i, chunk, jr.fold_in(k, 3))
+        learner, info = _learn_one(system, config, spec, i, learner, chunk, progress, k, old)
         bad.append(info.pop("bad_updates"))
         after.append(learner)
         infos.append(jax.tree.map(jnp.mean, info))
     metrics = jax.tree.map(lambda *x: sum(x) / len(x), *infos)
     metrics |= jax.tree.map(total, summary(spec.seating, chunk))
     metrics["bad_updates"] = jnp.concatenate(bad)
-    return ppo.State(tuple(after), state.steps + metrics["slots"], key, spec), metrics
+    return ppo.State(tuple(after), state.steps + metrics["slots"], key, spec, past), metrics
 
 
 def _learn_one(
@@ -245,6 +250,7 @@ def _learn_one(
     chunk: Chunk,
     progress: Float[Array, ""],
     key: PRNGKeyArray,
+    old: Again | None,
 ) -> tuple[Any, dict[str, Array]]:
     total = (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     ppo_key, reader_key = jr.split(key)
@@ -252,6 +258,7 @@ def _learn_one(
     study = studies(spec.seating, index, chunk)
     kept = system.note(config, study, learner.kept, spec.axis)
     study = system.prepare(config, study, kept)
+    old = old and old._replace(study=system.prepare(config, old.study, kept))
     more = system.reward and system.reward(config, env, net.reader, study)
     if more is not None:
         chunk = paid_more(spec.seating, index, chunk, more)
@@ -267,8 +274,9 @@ def _learn_one(
         spec.axis,
     )  # fmt: skip
     reader, reader_opt, told = fit_reader(
-        system.loss, config, spec, net.reader, learner.reading, study, progress, reader_key
-    )
+        system.loss, config, spec, net.reader, learner.reading, study._replace(record={}),
+        progress, reader_key, old and old.study,
+    )  # fmt: skip
     info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
     info |= told | judged(study, record, total)
     if more is not None:
@@ -278,7 +286,8 @@ def _learn_one(
     if system.more is None:
         return learner, info
     more_key = jr.fold_in(key, 2)  # a split has given the two before
-    learner, told = system.more(config, spec, index, learner, study, chunk, progress, more_key)
+    parts = study, chunk, progress, more_key, old
+    learner, told = system.more(config, spec, index, learner, *parts)
     info["bad_updates"] = info["bad_updates"] + told.pop("bad_updates")
     return learner, info | told
 

@@ -49,6 +49,12 @@ class ReaderSettings:
 class Config(ReaderSettings, ppo.Config):
     """Settings of PPO, and of a reader of the others."""
 
+    replay: int = 0
+    """Slots of what was played lately that are kept, of all lanes, and at least an episode of
+    each; half of what a reader learns from is drawn from them. 0 for the latest play alone."""
+
     def __post_init__(self):
         super().__post_init__()
         self.check_reader()
+        if self.replay < 0:
+            raise ValueError(f"replay must be 0 or more slots, found {self.replay}")

@@ -148,7 +148,7 @@ class Learner(NamedTuple):
 
 
 class State(eqx.Module):
-    """What learning carries. The key differs between shards that learn together."""
+    """What learning carries. Key, and what was played lately, differ between shards."""
 
     learners: tuple[Any, ...]
     """One entry a kind of learner: ``Learner``, or what agents keep that learn more."""
@@ -156,6 +156,7 @@ class State(eqx.Module):
     """Environment steps so far, over all shards."""
     key: PRNGKeyArray
     spec: Spec = eqx.field(static=True)
+    past: Any = None
 
 
 def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> Learner:

@@ -67,6 +67,9 @@ class Agents:
     """First seed of training."""
     seeds: int = 10
     """Trainings of each."""
+    together: int | None = None
+    """How many of them are one program, which has to be compiled once for each: by default one a
+    core. What is stopped halfway is lost."""
     steps: int | None = None
     """Environment steps of each training; by default the scenario's budget."""
     matches: int | None = None
@@ -78,7 +81,7 @@ class Agents:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        check_least(self, seeds=1, steps=1, matches=40)
+        check_least(self, seeds=1, together=1, steps=1, matches=40)
         for player in self.players:
             if player not in PLAYERS:
                 raise unknown("player", player, PLAYERS)
@@ -88,18 +91,21 @@ def main(args: list[str]) -> int:
     """``counterplay bench agents``"""
     bench = read(Agents, args, "bench agents")
     players = {name: PLAYERS[name] for name in bench.players or PLAYERS}
-    return met(bench, players, "bench agents", "adaptation scores")
+    return met(bench, players, "bench agents", "adaptation scores", bench.together)
 
 
-def met(bench: Any, players: Players, title: str, heading: str = "") -> int:
+def met(
+    bench: Any, players: Players, title: str, heading: str = "", together: int | None = None
+) -> int:
     """Prints what players earn in scenarios; exit status 1 where the queue was stopped. ``bench``
-    has the settings of ``Agents``; the table is called as the queue is, or has a ``heading``."""
+    has the settings of ``Agents`` but for ``together``, how many trainings are one program; the
+    table is called as the queue is, or has a ``heading``."""
     scenarios = [scenario_of(name) for name in bench.scenarios] or latest()
     for scenario, pool in ((s, p) for s in scenarios for p in POOLS):
         published.references(scenario, pool)  # without which nothing could be told at the end
     set_threads()
     use_all_cores()
-    count = references.together(bench.seeds)
+    count = min(together or references.together(bench.seeds), bench.seeds)
     jobs = [
         job_of(scenario, name, player, seed, bench)
         for scenario in scenarios
