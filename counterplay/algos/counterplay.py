@@ -8,7 +8,6 @@ it learns from an iteration.
 """
 
 import sys
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,8 +22,9 @@ from counterplay.algos import goal_ppo, informed, ppo
 from counterplay.algos.counterplay_settings import Config
 from counterplay.algos.dreaming import dreams, dreamt_from, fit_policy
 from counterplay.algos.fitting import fit_reader, here, minibatches_of
-from counterplay.algos.imagining import earlier, judged, model_loss, stretches
+from counterplay.algos.imagining import earlier, judged, model_loss, modelling, stretches
 from counterplay.algos.informed import Sight, System
+from counterplay.algos.replanning import replanned
 from counterplay.algos.thinking import Belief, Mind, Model, Node, make_model, root_of, rows_of
 from counterplay.maths import chosen, masked_log_softmax, sample_action, v_trace
 from counterplay.models.beliefs import doubt_of
@@ -250,11 +250,7 @@ def learn_more(
         net = eqx.tree_at(lambda n: n.policy, net, fitted.net)
         learner = learner._replace(optimiser=fitted.optimiser)
     ids = tuple(goal_ppo.opponent_ids(seating.kinds))
-    how = replace(
-        config, reader_rate=config.world_rate, reader_epochs=config.world_epochs,
-        reader_minibatches=config.world_minibatches, reader_places=config.world_places,
-    )  # fmt: skip
-    loss = partial(model_loss, ids)
+    how, loss = modelling(config), partial(model_loss, ids)
     before = old and earlier(spec.env, seating, index, old, stretch, fit_key)
     model, opt, info = fit_reader(
         loss, how, spec, net.model, learner.modelling, stretch, progress, fit_key, before
@@ -272,7 +268,11 @@ def learn_more(
     where = lambda n: (n.model, n.slow, n.trust, n.sound, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
     net = eqx.tree_at(where, net, (model, slow, trust, told.pop("sound"), spread))
-    return learner._replace(net=net, modelling=opt), info | told | dreamt | {"bad_updates": bad}
+    learner, windows = learner._replace(net=net, modelling=opt), before and before.window
+    anew = learner, Agent, windows, old, progress, jr.fold_in(learn_key, 1)
+    learner, anew = replanned(config, spec, index, *anew)
+    bad += anew.pop("bad_updates", 0.0)
+    return learner, info | told | dreamt | anew | {"bad_updates": bad}
 
 
 def system_of(ids: tuple[int, ...] = ()) -> System:

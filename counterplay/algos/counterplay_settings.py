@@ -29,6 +29,9 @@ class Config(goal_ppo.Config):
     """Share of the training before anything planned is trusted."""
     distil: float = 1.0
     """Weight of the divergence of the policy from what was planned, times the trust in it."""
+    replanned: int = 2048
+    """Slots of earlier play, where such is kept (replay), on which each iteration plans anew, so
+    that the policy is drawn to those plans as well; 0 for none."""
     real_ratio: float = 1.0
     """Share of the decisions that policy and value learn from that were really made, about; the
     others are imagined, world_steps in a row, once the model knows the rules. 1 for none."""
@@ -63,6 +66,7 @@ class Config(goal_ppo.Config):
         check_least(
             self, depth=1, samples=0, latent=1, groups=0, classes=2, world_width=1, world_token=1,
             world_steps=1, world_epochs=1, world_minibatches=1, world_places=1, value_width=1,
+            replanned=0,
         )  # fmt: skip
         if self.plan in ("arriving", "letter") and self.depth > 1:
             raise ValueError(f"plan {self.plan} looks one move ahead, found depth {self.depth}")

@@ -3,6 +3,7 @@
 No gradient passes from expected moves or values into the model of the game.
 """
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -85,6 +86,14 @@ def earlier(
         env, seating, index, old.chunk._replace(records=records), old.study, jr.fold_in(key, 1)
     )
     return found._replace(fresh=nothing.fresh, dreamt=nothing.dreamt)
+
+
+def modelling(config: Any) -> Any:
+    """The settings by which the model learns, under the names that a reader's have."""
+    return replace(
+        config, reader_rate=config.world_rate, reader_epochs=config.world_epochs,
+        reader_minibatches=config.world_minibatches, reader_places=config.world_places,
+    )  # fmt: skip
 
 
 def model_loss(

@@ -71,7 +71,7 @@ def past_of(config: Any, env: Env, seating: Seating, agents: Sequence[Any]) -> P
     places = [p.shape[1] for k, p in zip(seating.kinds, seating.places, strict=True) if k.learner]
 
     def begun(agent: Any, number: int) -> Any:
-        start = jax.vmap(lambda one: one.begin(jr.key(0), None)[1:])(agent)
+        start = jax.vmap(lambda one: one.begin(jr.key(0), None))(agent)
         room = lambda x: jnp.broadcast_to(x[None, :, None], (chunks, len(x), number, *x.shape[1:]))
         return jax.tree.map(lambda x: jnp.array(room(x)), start)
 
@@ -81,7 +81,7 @@ def past_of(config: Any, env: Env, seating: Seating, agents: Sequence[Any]) -> P
 def written(past: Past, seating: Seating, chunk: Chunk) -> Past:
     """The past with one chunk more, over the oldest."""
     at = past.replay.written // past.replay.chunk % len(jax.tree.leaves(past.starts)[0])
-    mine = [m[1:] for m, kind in zip(chunk.memories, seating.kinds, strict=True) if kind.learner]
+    mine = [m for m, kind in zip(chunk.memories, seating.kinds, strict=True) if kind.learner]
     starts = jax.tree.map(lambda kept, new: kept.at[at].set(new), past.starts, tuple(mine))
     replay = past.replay.write(from_rollout(past.replay.scheme, chunk.slots))
     return Past(replay, starts)
@@ -118,9 +118,9 @@ def again(
     at = drawn[lane] % room, *np.indices(places.shape)
     start = jax.tree.map(lambda x: x[at], past.starts[number])
     put = lambda whole, new: tuple(new if i == index else x for i, x in enumerate(whole))
-    memories = put(chunk.memories, (chunk.memories[index][0], *start))
     slots = {name: x[:, BEFORE:] for name, x in found.items()}
-    old = chunk._replace(slots=slots, memories=memories, records=put(chunk.records, record))
+    parts = put(chunk.memories, start), put(chunk.records, record)
+    old = chunk._replace(slots=slots, memories=parts[0], records=parts[1])
     return Again(old, studies(seating, index, old)._replace(record={}))
 
 

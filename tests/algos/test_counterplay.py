@@ -15,9 +15,10 @@ from meadow_play import ENV, KINDS, ROSTER, SEATING, SMALL, SPEC, varied
 
 from counterplay.algos import counterplay
 from counterplay.algos.counterplay import Agent, Config
-from counterplay.algos.imagining import judged, stretches
+from counterplay.algos.imagining import earlier, judged, model_loss, stretches
 from counterplay.algos.labels import prepared
 from counterplay.algos.looking import Alone
+from counterplay.algos.past import Again
 from counterplay.algos.study import studies
 from counterplay.maths import masked_log_softmax
 from counterplay.models.world_loss import posterior
@@ -111,6 +112,37 @@ def test_what_is_learnt_from_are_the_latents_that_play_kept():
     assert whole.sum() > 3
     kept = chunk.next_memories[0][2]
     np.testing.assert_allclose(ended[whole], kept[whole], atol=1e-5)
+
+
+FRESH = ("value_loss", "arriving_loss", "leaving_loss", "alive_wrong", "legal_wrong")
+
+
+def test_earlier_play_teaches_the_game_and_the_others_moves_but_no_value():
+    """Read back, it loses as much as it did when it was the latest, and none of that to values."""
+    state, chunk = played()
+    ids = tuple(counterplay.goal_ppo.opponent_ids(SEATING.kinds))
+
+    @jax.jit
+    def losses(model):
+        study = prepared(CONFIG, studies(SEATING, 0, chunk))
+        fresh = stretches(ENV, SEATING, 0, chunk, study, jr.key(0))
+        old = earlier(ENV, SEATING, 0, Again(chunk, study), fresh, jr.key(1))
+        old = old._replace(key=fresh.key)  # the same draws
+        of = lambda s: jax.vmap(partial(model_loss, ids, CONFIG, ENV, model))(
+            jax.tree.map(lambda x: x[0], s)
+        )
+        return of(fresh), of(old)
+
+    (sums, counts), (old, number) = losses(
+        jax.tree.map(lambda x: x[0], state.learners[0].net.model)
+    )
+    assert set(FRESH) < set(sums)
+    for name in sums:
+        if name in FRESH:
+            assert counts[name].sum() > 0 and not number[name].any() and not old[name].any(), name
+        else:
+            assert np.array_equal(old[name], sums[name]), name
+            assert np.array_equal(number[name], counts[name]) and counts[name].sum() > 0, name
 
 
 def views():

@@ -66,8 +66,9 @@ def compiled_once(tmp_path):
 
 
 def test_several_seeds_go_on_to_the_last_bit(tmp_path, compiled_once):
-    """Against two rules, in matches of two episodes, with plans and with what they imagine."""
-    asked = config(2, match=2, real_ratio=0.5, warm=0.0)
+    """Against two rules, in matches of two episodes, with plans, with what they imagine, and with
+    what was played before."""
+    asked = config(2, match=2, real_ratio=0.5, warm=0.0, replay=1)
     chosen = verbs.Train(asked, env=PD, against=("grim", "random"), out=str(tmp_path / "whole"))
     whole = left_by(train(chosen))
     chosen = replace(chosen, out=str(tmp_path / "halves"))
@@ -81,10 +82,10 @@ def test_several_seeds_go_on_to_the_last_bit(tmp_path, compiled_once):
 
 
 def test_a_game_in_ordinary_python_is_learnt_and_planned_in():
-    """Seeds apart, and all that is planned with is learnt."""
+    """Seeds apart, and all that is planned with is learnt, from earlier play, too."""
     game = cast(Any, host_native(envs.make(PD)))
     roster = roster_of(game, {0: "self", 1: "self"})
-    updates = counterplay.train(config(3, warm=0.0), game, roster)
+    updates = counterplay.train(config(3, warm=0.0, replay=1), game, roster)
     first, _, last = [jax.tree.map(np.asarray, u._replace(going=None)) for u in updates]
     assert last.steps == 3 * LANES * SLOTS
     for name in ("value_loss", "ahead_loss", "imagined_reward", "legal_right", "plan_rank"):
