@@ -44,7 +44,9 @@ SUITE: dict[str, str] = {
     "buffer": "bench buffer",
     "faults": "bench faults",
     "references": "headroom",
-    "adaptation": "bench adaptation --seeds 4",
+    "adaptation": "bench adaptation --scenarios matrix:pd-v2 matrix:stag-v2 race-v1 race-v2"
+    " coordination-v1 coordination-v2 --seeds 4",
+    "adaptation_unseen": "bench adaptation --scenarios pursuit scissors --seeds 10",
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
     " --seeds 10",
@@ -60,7 +62,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-QUEUES = ("references", "adaptation", "agents", "reading")
+QUEUES = ("references", "adaptation", "adaptation_unseen", "agents", "reading")
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 PEERS = ("iql", "ippo", "buffer")
 """Tables that may have a peer in them."""

@@ -262,6 +262,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "wrapped": _wrapped,
     "references": _references,
     "adaptation": study_tables.adaptation,
+    "adaptation_unseen": study_tables.adaptation,
     "blind": study_tables.blind,
     "agents": study_tables.agents,
     "overhead": study_tables.overhead,
