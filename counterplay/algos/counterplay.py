@@ -24,7 +24,7 @@ from counterplay.algos.dreaming import dreams, dreamt_from, fit_policy
 from counterplay.algos.fitting import fit_reader, here, minibatches_of
 from counterplay.algos.imagining import earlier, judged, model_loss, modelling, stretches
 from counterplay.algos.informed import Sight, System
-from counterplay.algos.replanning import replanned
+from counterplay.algos.replanning import optimiser_of, replanned
 from counterplay.algos.thinking import Belief, Mind, Model, Node, make_model, root_of, rows_of
 from counterplay.maths import chosen, masked_log_softmax, sample_action, v_trace
 from counterplay.models.beliefs import doubt_of
@@ -200,6 +200,8 @@ class Learner(NamedTuple):
     """Of the model's optimiser."""
     kept: Any = None
     """What labels go by, of the iterations before."""
+    planning: Any = None
+    """Of the optimiser that draws the policy to plans made anew."""
 
 
 def make_net(config: Config, env: Env, parts: informed.Net, key: PRNGKeyArray) -> Net:
@@ -221,7 +223,8 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
     parts = informed.init_learner(system_of(), config, env, members, parts_key)
     net = jax.vmap(partial(make_net, config, env))(parts.net, jr.split(key, members))
     model_opt = informed.fresh_optimiser(config, net.model)
-    return Learner(net, parts.optimiser, parts.reading, model_opt, parts.kept)
+    more = model_opt, parts.kept, optimiser_of(config, net.policy)
+    return Learner(net, parts.optimiser, parts.reading, *more)
 
 
 def learn_more(
@@ -233,7 +236,7 @@ def learn_more(
     net, total = learner.net, (lambda x: lax.psum(x, spec.axis)) if spec.axis else (lambda x: x)
     each = jax.vmap(jax.vmap(lambda n, *x: Agent(n).worth(*x), (None, 0, 0)))
     last = each(net, chunk.next_memories[index], chunk.next_views[index])
-    key, fit_key, dream_key, learn_key = jr.split(key, 4)
+    key, fit_key, dream_key, learn_key, again_key, plan_key = jr.split(key, 6)
     stretch = stretches(spec.env, seating, index, chunk, study, key)
     ratio = jnp.exp(record["own"] - record["log_pi"])
     window, each = stretch.window, jax.vmap(jax.vmap(partial(v_trace, lam=config.lam)))
@@ -249,9 +252,8 @@ def learn_more(
         fitted, dreamt = fit_policy(config, spec, learner, dreamt, progress, learn_key)
         net = eqx.tree_at(lambda n: n.policy, net, fitted.net)
         learner = learner._replace(optimiser=fitted.optimiser)
-    ids = tuple(goal_ppo.opponent_ids(seating.kinds))
-    how, loss = modelling(config), partial(model_loss, ids)
-    before = old and earlier(spec.env, seating, index, old, stretch, fit_key)
+    how, loss = modelling(config), partial(model_loss, (*goal_ppo.opponent_ids(seating.kinds),))
+    before = old and earlier(spec.env, seating, index, old, stretch, again_key)
     model, opt, info = fit_reader(
         loss, how, spec, net.model, learner.modelling, stretch, progress, fit_key, before
     )
@@ -268,11 +270,10 @@ def learn_more(
     where = lambda n: (n.model, n.slow, n.trust, n.sound, n.spread)
     spread = 0.9 * net.spread + 0.1 * told["spread"]
     net = eqx.tree_at(where, net, (model, slow, trust, told.pop("sound"), spread))
-    learner, windows = learner._replace(net=net, modelling=opt), before and before.window
-    anew = learner, Agent, windows, old, progress, jr.fold_in(learn_key, 1)
+    learner = learner._replace(net=net, modelling=opt)
+    anew = Agent, learner, before, old, progress, plan_key
     learner, anew = replanned(config, spec, index, *anew)
-    bad += anew.pop("bad_updates", 0.0)
-    return learner, info | told | dreamt | anew | {"bad_updates": bad}
+    return learner, info | told | dreamt | anew | {"bad_updates": bad + anew.pop("bad_updates", 0)}
 
 
 def system_of(ids: tuple[int, ...] = ()) -> System:

@@ -44,11 +44,11 @@ def fit_reader(
 
     def loss(reader, batch: Any):
         parts = jax.vmap(partial(loss_of, config, spec.env, reader))(batch)
-        sums, counts = jax.tree.map(lambda x: x.sum(0), parts)
-        flat, back = ravel_pytree(counts)
-        counts = back(jnp.maximum(total(lax.stop_gradient(flat)), 1.0))
+        sums, here = jax.tree.map(lambda x: x.sum(0), parts)
+        flat, back = ravel_pytree(lax.stop_gradient(here))
+        counts = back(jnp.maximum(total(flat), 1.0))
         means = jax.tree.map(jnp.divide, sums, counts)
-        return sum(means.values()), means
+        return sum(means.values()), (sums, here)
 
     def member(reader, opt, batch):
         found = eqx.filter_value_and_grad(loss, has_aux=True)(reader, batch)
@@ -57,8 +57,7 @@ def fit_reader(
         good = jnp.isfinite(optax.tree.norm(grad)) & jnp.isfinite(value)
         step, after = optimiser(config).update(grad, opt)
         moved = jax.tree.map(lambda w, s: w - rate * s, reader, step)
-        info |= {"bad_updates": 1.0 - good}
-        return *select(good, (moved, after), (reader, opt)), info
+        return *select(good, (moved, after), (reader, opt)), (*info, 1.0 - good)
 
     def minibatch(carry, chosen):
         batch = jax.tree.map(lambda x: jax.vmap(lambda y, at: y[at])(x, chosen), study)
@@ -71,13 +70,19 @@ def fit_reader(
     )
     parts = order[:, :, : number * size].reshape(config.reader_epochs, members, number, size)
     parts = jnp.moveaxis(parts, 2, 1).reshape(-1, members, size)
-    (reader, opt), infos = lax.scan(minibatch, (reader, opt), parts)
-    return reader, opt, jax.tree.map(lambda x: x.mean(0), infos)
+    (reader, opt), (sums, counts, bad) = lax.scan(minibatch, (reader, opt), parts)
+    mean = lambda x, number: x.sum(0) / jnp.maximum(number.sum(0), 1.0)
+    return reader, opt, jax.tree.map(mean, sums, counts) | {"bad_updates": bad.mean(0)}
 
 
 def here(config: Any, spec: Spec) -> int:
     """Places of a pass that this core has to draw, of those of all cores."""
-    return max(config.reader_places // (int(lax.psum(1, spec.axis)) if spec.axis else 1), 1)
+    return max(share(config.reader_places, spec), 1)
+
+
+def share(number: int, spec: Spec) -> int:
+    """What this core has of a number for all cores."""
+    return number // (int(lax.psum(1, spec.axis)) if spec.axis else 1)
 
 
 def minibatches_of(places: int, most: int, minibatches: int) -> tuple[int, int]:

@@ -82,9 +82,7 @@ def earlier(
     nothing: Any = jax.tree.map(jnp.zeros_like, latest)
     record = old.chunk.records[index] | {"rows": nothing.rows}
     records = tuple(record if i == index else x for i, x in enumerate(old.chunk.records))
-    found = stretches(
-        env, seating, index, old.chunk._replace(records=records), old.study, jr.fold_in(key, 1)
-    )
+    found = stretches(env, seating, index, old.chunk._replace(records=records), old.study, key)
     return found._replace(fresh=nothing.fresh, dreamt=nothing.dreamt)
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from counterplay.algos import Options, Update, loops, ppo
 from counterplay.algos.adam import optimiser
-from counterplay.algos.fitting import fit_reader
+from counterplay.algos.fitting import fit_reader, share
 from counterplay.algos.folding import Reading
 from counterplay.algos.informed_settings import Config
 from counterplay.algos.loops import Spec
@@ -202,7 +202,8 @@ def init(
     make = partial(fresh, system, config, spec.env)
     learners: Any = tuple(make(kind.members, k) for kind, k in zip(kinds, keys, strict=True))
     agents = [system.agent(learner.net) for learner in learners]
-    past = past_of(config, spec.env, spec.seating, agents)
+    slots = share(config.replay, spec)
+    past = past_of(slots, config.slots, spec.env, spec.seating, agents, config.seeds)
     return ppo.State(learners, jnp.float32(0), shard_key(key, spec.axis), spec, past)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from counterplay.algos.study import Study, studies
-from counterplay.episodes import Field, Replay, Scheme, default_scheme, from_rollout, ring
+from counterplay.episodes import Field, Replay, Scheme, default_scheme, from_rollout, memory, ring
 from counterplay.episodes.batch import Where
 from counterplay.episodes.default import AGENTS
 from counterplay.models.history import as_record
@@ -40,6 +40,8 @@ class Past(NamedTuple):
     replay: Replay
     starts: tuple[Any, ...]
     """Memories before slot 0 of each, leaves [C, K, P, ...], one entry a kind of learner."""
+    chunks: Int[Array, ""]
+    """Chunks written, ever. A replay of which a checkpoint kept the newest slots counts anew."""
 
 
 class Again(NamedTuple):
@@ -58,14 +60,19 @@ def scheme_of(env: Env) -> Scheme:
     return scheme.with_field("visible", Field((seats,), np.bool_, AGENTS))
 
 
-def past_of(config: Any, env: Env, seating: Seating, agents: Sequence[Any]) -> Past | None:
-    """Room for ``config.replay`` slots of all lanes, and at least for an episode of each; None for
-    none. ``agents`` are the policies that learn, leaves [K, ...], in the order of their kinds."""
-    if not config.replay:
+def past_of(
+    slots: int, chunk: int, env: Env, seating: Seating, agents: Sequence[Any], seeds: int = 1
+) -> Past | None:
+    """Room for so many slots of all lanes, and at least for an episode of each; None for none.
+
+    ``agents`` are the policies that learn, leaves [K, ...], in the order of their kinds. ValueError
+    where ``seeds`` of these do not fit into memory.
+    """
+    if not slots:
         return None
-    lanes, chunk = seating.lanes, config.slots
+    lanes = seating.lanes
     least = env.horizon + 2 * chunk + BEFORE  # the oldest slots are never read: see ``latest``
-    chunks = -(-max(-(-config.replay // lanes), least) // chunk)
+    chunks = -(-max(-(-slots // lanes), least) // chunk)
     sizes = {"lanes": lanes, "slots": chunks * chunk, "chunk": chunk, "horizon": env.horizon}
     replay = Replay.empty(scheme_of(env), **sizes, episodes=1)
     places = [p.shape[1] for k, p in zip(seating.kinds, seating.places, strict=True) if k.learner]
@@ -75,23 +82,31 @@ def past_of(config: Any, env: Env, seating: Seating, agents: Sequence[Any]) -> P
         room = lambda x: jnp.broadcast_to(x[None, :, None], (chunks, len(x), number, *x.shape[1:]))
         return jax.tree.map(lambda x: jnp.array(room(x)), start)
 
-    return Past(replay, tuple(map(begun, agents, places)))
+    starts = lambda: tuple(map(begun, agents, places))
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(starts)))
+    size = seeds * (size + replay.nbytes())
+    memory.check(size, f"{slots:,} slots, with what was held of the others, {memory.told(size)}")
+    return Past(replay, starts(), jnp.int32(0))
 
 
 def written(past: Past, seating: Seating, chunk: Chunk) -> Past:
     """The past with one chunk more, over the oldest."""
-    at = past.replay.written // past.replay.chunk % len(jax.tree.leaves(past.starts)[0])
+    at = past.chunks % (past.replay.capacity // past.replay.chunk)
     mine = [m for m, kind in zip(chunk.memories, seating.kinds, strict=True) if kind.learner]
     starts = jax.tree.map(lambda kept, new: kept.at[at].set(new), past.starts, tuple(mine))
     replay = past.replay.write(from_rollout(past.replay.scheme, chunk.slots))
-    return Past(replay, starts)
+    return Past(replay, starts, past.chunks + 1)
 
 
-def latest(replay: Replay) -> tuple[Int[Array, ""], Int[Array, ""]]:
+def latest(past: Past) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """Numbers of the chunks that can be read, the first of them and one beyond the last: not the
-    oldest of a full store, where what was before has been written over."""
+    oldest where what was before has been written over, or was not kept, unless it is the only one.
+    """
+    replay = past.replay
     over, spare = replay.written // replay.chunk, -(-BEFORE // replay.chunk)
-    return jnp.maximum(over - replay.capacity // replay.chunk + spare, 0), over
+    lost = jnp.where(past.chunks > over, spare, 0)
+    first = jnp.maximum(over - replay.capacity // replay.chunk + spare, lost)
+    return jnp.clip(first, 0, jnp.maximum(over - 1, 0)), over
 
 
 def again(
@@ -102,7 +117,7 @@ def again(
     ``chunk`` is the latest one: the same form, and what comes after it.
     """
     replay, slots = past.replay, chunk.slots
-    first, beyond = latest(replay)
+    first, beyond = latest(past)
     drawn = jr.randint(key, (replay.lanes,), first, beyond)
     where = Where(jnp.arange(replay.lanes), drawn * replay.chunk - BEFORE)
     there = where.slot[:, None] + jnp.arange(replay.chunk + BEFORE)[None] >= 0
@@ -115,7 +130,7 @@ def again(
     record = chunk.records[index]
     record = {n: x[:, :, BEFORE:].astype(record[n].dtype) for n, x in as_record(seen).items()}
     room, number = replay.capacity // replay.chunk, _number(seating, index)
-    at = drawn[lane] % room, *np.indices(places.shape)
+    at = (drawn[lane] + past.chunks - beyond) % room, *np.indices(places.shape)
     start = jax.tree.map(lambda x: x[at], past.starts[number])
     put = lambda whole, new: tuple(new if i == index else x for i, x in enumerate(whole))
     slots = {name: x[:, BEFORE:] for name, x in found.items()}

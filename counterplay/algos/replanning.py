@@ -16,7 +16,8 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
-from counterplay.algos import ppo
+from counterplay.algos import informed, ppo
+from counterplay.algos.fitting import share
 from counterplay.algos.folding import Reading
 from counterplay.algos.loops import Spec
 from counterplay.algos.onpolicy import Rows
@@ -91,30 +92,39 @@ def rows_from(
     )  # fmt: skip
 
 
-def replanned(
-    config: Any, spec: Spec, index: int, learner: Any, agent: Callable[[Any], Any],
-    windows: Window | None, old: Again | None, progress: Array, key: PRNGKeyArray,
-) -> tuple[Any, dict[str, Array]]:  # fmt: skip
-    """The learner, its policy one step nearer to plans for earlier play, and how far it was.
+def optimiser_of(config: Any, policy: Any) -> Any:
+    """One of its own: steps of PPO's would go on by what moves were worth. None where no plans are
+    made anew."""
+    return informed.fresh_optimiser(config, policy) if config.replay and config.replanned else None
 
-    ``agent`` makes what plays of its networks. What moves turned out to be worth has no part in
-    that. Nothing is planned where plans are not trusted.
+
+def replanned(
+    config: Any, spec: Spec, index: int, agent: Callable[[Any], Any], learner: Any,
+    before: Any, old: Again | None, progress: Array, key: PRNGKeyArray,
+) -> tuple[Any, dict[str, Array]]:  # fmt: skip
+    """The learner, its policy one step nearer to plans for earlier play, and how far it was, times
+    the weight of that.
+
+    ``agent`` makes what plays of its networks, ``before`` are the stretches of ``old``. What moves
+    turned out to be worth has no part in this. Nothing is planned, nor changed, where plans are not
+    trusted.
     """
-    if old is None or windows is None or not config.replanned or config.plan == "none":
+    if old is None or learner.planning is None or not config.distil or config.plan == "none":
         return learner, {}
     how = replace(config, value_weight=0.0, entropy=0.0, epochs=1, minibatches=1)
     reading = Reading(lambda x: x, lambda n: n)
 
     def anew(learner):
         pull = config.distil * learner.net.trust
-        parts = agent(learner.net), pull, old, windows, index, config.replanned
+        parts = agent(learner.net), pull, old, before.window, index, share(config.replanned, spec)
         rows_key, fit_key = jr.split(key)
         rows = rows_from(spec.env, *parts, rows_key)
-        mine = ppo.Learner(learner.net.policy, learner.optimiser)
+        mine = ppo.Learner(learner.net.policy, learner.planning)
         fitted, info = ppo.fit(how, reading, rows, mine, progress, fit_key, spec.axis)
+        fitted = select(learner.net.trust > 0, fitted, mine)
         net = eqx.tree_at(lambda n: n.policy, learner.net, fitted.net)
         told = {"replanned_loss": info["plan_loss"], "bad_updates": info["bad_updates"]}
-        return learner._replace(net=net, optimiser=fitted.optimiser), told
+        return learner._replace(net=net, planning=fitted.optimiser), told
 
     nothing = jnp.zeros_like(learner.net.trust)
     same = lambda learner: (learner, {"replanned_loss": nothing, "bad_updates": nothing})

@@ -69,7 +69,8 @@ class Agents:
     """Trainings of each."""
     together: int | None = None
     """How many of them are one program, which has to be compiled once for each: by default one a
-    core. What is stopped halfway is lost."""
+    core; best a number that divides the trainings, and that cores can share. What is stopped
+    halfway is lost."""
     steps: int | None = None
     """Environment steps of each training; by default the scenario's budget."""
     matches: int | None = None

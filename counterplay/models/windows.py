@@ -85,7 +85,7 @@ def window_of(env: Env, slots: Mapping[str, Array], seat: int | Int[Array, ""]) 
     seen = Seen(
         moved=lasting(jnp.where(sees, joint, NO_MOVE), NO_MOVE),
         event=lasting(jnp.where(known[None], event, NO_EVENT), NO_EVENT),
-        alive=turned("alive") & filled[:, None],
+        alive=jnp.where(closing[:, None], _before(goes, False), turned("alive")) & filled[:, None],
         reward=lasting(reward, 0.0),
         first=first,
         legal=others,

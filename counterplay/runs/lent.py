@@ -115,6 +115,11 @@ def check(held: Held, state: Any, algorithm: str, opponents: list[str]) -> None:
                 f"({', '.join(there)}), found {len(seed)}"
             )
         for store, batch in zip(there.values(), _for(seed, len(there)), strict=True):
+            if "opponent_id" in store.scheme.slotwise:
+                raise ValueError(
+                    f"--buffer-from {held.path}: {algorithm} keeps what it played with what it "
+                    "remembered then, found episodes without that"
+                )
             if TOLD in store.scheme.fields and TOLD not in batch.scheme.fields:
                 raise ValueError(
                     f"--buffer-from {held.path}: {algorithm} learns from what players were told of "

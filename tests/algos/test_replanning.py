@@ -18,13 +18,13 @@ from counterplay.algos.folding import Reading
 from counterplay.algos.imagining import stretches
 from counterplay.algos.labels import prepared
 from counterplay.algos.past import Again
-from counterplay.algos.replanning import replanned, rows_from
+from counterplay.algos.replanning import optimiser_of, replanned, rows_from
 from counterplay.algos.study import studies
 from counterplay.rollout import Chunk, collect, open_lanes
 
 TINY: dict[str, Any] = SMALL | {
     "latent": 6, "world_width": 12, "world_token": 4, "value_width": 8, "samples": 0,
-    "replanned": 10**6, "gru": 3,
+    "replay": 1, "replanned": 10**6, "gru": 3,
 }  # fmt: skip
 CONFIG = Config(**TINY).among(ROSTER)
 """Plans are exact sums, so that no lots are drawn."""
@@ -34,7 +34,7 @@ class Played(NamedTuple):
     learner: Any
     chunk: Chunk
     again: Again
-    windows: Any
+    before: Any
 
 
 @cache
@@ -48,9 +48,9 @@ def played() -> Played:
         learner = state.learners[0]._replace(net=net)
         policies = (Agent(net, learning=True), *(kind.policy for kind in KINDS[1:]))
         lanes = open_lanes(ENV, SEATING, policies, jr.key(0))
-        how = {"slots": SLOTS, "match": 2}
-        lanes, _ = collect(ENV, SEATING, policies, lanes, jr.key(1), **how)
-        chunk = collect(ENV, SEATING, policies, lanes, jr.key(14), **how)[1]
+        step = partial(collect, ENV, SEATING, policies, slots=SLOTS, match=2)
+        lanes, _ = step(lanes, jr.key(1))
+        chunk = step(lanes, jr.key(14))[1]
         return Played(learner, chunk, *read_back(chunk))
 
     return play()
@@ -58,7 +58,7 @@ def played() -> Played:
 
 def read_back(chunk: Chunk) -> tuple[Again, Any]:
     study = prepared(CONFIG, studies(SEATING, 0, chunk)._replace(record={}))
-    return Again(chunk, study), stretches(ENV, SEATING, 0, chunk, study, jr.key(0)).window
+    return Again(chunk, study), stretches(ENV, SEATING, 0, chunk, study, jr.key(0))
 
 
 def trusting(net: Any, trust: float) -> Any:
@@ -67,7 +67,8 @@ def trusting(net: Any, trust: float) -> Any:
 
 def test_they_are_what_was_planned_and_told_when_it_was_played():
     """Through departures, matches that begin and episodes that are cut short."""
-    learner, chunk, again, windows = played()
+    learner, chunk, again, before = played()
+    windows = before.window
     make = jax.jit(partial(rows_from, ENV, index=0, slots=10**6))
     key, pull = jr.key(7), jnp.array([0.25])
     rows = make(Agent(learner.net), pull, again, windows, key=key)
@@ -84,8 +85,8 @@ def test_they_are_what_was_planned_and_told_when_it_was_played():
 
 @jax.jit
 def once(learner: Any, key: Any, chunk: Chunk) -> Any:
-    again, windows = read_back(chunk)
-    return replanned(CONFIG, SPEC, 0, learner, Agent, windows, again, jnp.float32(0), key)
+    again, before = read_back(chunk)
+    return replanned(CONFIG, SPEC, 0, Agent, learner, before, again, jnp.float32(0), key)
 
 
 @jax.jit
@@ -98,9 +99,9 @@ def apart(policy: Any, rows: Any) -> Any:
 
 def test_the_policy_comes_nearer_to_them_and_nothing_else_changes():
     """To those that there were at first: plans lean on the policy, and go on with it."""
-    start, chunk, again, windows = played()
+    start, chunk, again, before = played()
     pull = jnp.array([0.5])
-    rows = rows_from(ENV, Agent(start.net), pull, again, windows, 0, 10**6, jr.key(0))
+    rows = rows_from(ENV, Agent(start.net), pull, again, before.window, 0, 10**6, jr.key(0))
     after, told = once(start, jr.key(0), chunk)
     first = float(told["replanned_loss"][0])
     assert abs(first - float(apart(start.net.policy, rows))) < 1e-6
@@ -132,8 +133,10 @@ def test_what_the_absent_hold_has_no_part_in_it():
 
 
 def test_none_are_made_unless_earlier_play_is_kept():
-    learner, _, again, windows = played()
+    learner, _, again, before = played()
     parts = jnp.float32(0), jr.key(0)
-    for config, old in ((CONFIG, None), (replace(CONFIG, replanned=0), again)):
-        found, told = replanned(config, SPEC, 0, learner, Agent, windows, old, *parts)
+    for config, old in ((CONFIG, None), (replace(CONFIG, distil=0.0), again)):
+        found, told = replanned(config, SPEC, 0, Agent, learner, before, old, *parts)
         assert found is learner and told == {}
+    for off in ({"replay": 0}, {"replanned": 0}):
+        assert optimiser_of(replace(CONFIG, **off), learner.net.policy) is None

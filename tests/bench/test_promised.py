@@ -28,7 +28,6 @@ PPO = {x["scenario"]: x for x in ADAPTED if x["player"] == "ppo"}
 MISSES = {
     "matrix:pd-v2": "gradients from even chances end in nearly always defecting, short of tables",
     "matrix:stag-v2": "few first policies come as far as the best tables, and the mean falls",
-    "pursuit-v1": "some trainings get stuck, the blind reference is the best of ten",
 }
 """Scenarios in which PPO without memory is known to fall short of the blind reference."""
 
