@@ -42,13 +42,7 @@ def fit_reader(
     study = study if past is None else joined(study, past)
     drawn = study.acting.shape[1]
 
-    def loss(reader, batch: Any):
-        parts = jax.vmap(partial(loss_of, config, spec.env, reader))(batch)
-        sums, here = jax.tree.map(lambda x: x.sum(0), parts)
-        flat, back = ravel_pytree(lax.stop_gradient(here))
-        counts = back(jnp.maximum(total(flat), 1.0))
-        means = jax.tree.map(jnp.divide, sums, counts)
-        return sum(means.values()), (sums, here)
+    loss = partial(_loss, partial(loss_of, config, spec.env), total)
 
     def member(reader, opt, batch):
         found = eqx.filter_value_and_grad(loss, has_aux=True)(reader, batch)
@@ -73,6 +67,17 @@ def fit_reader(
     (reader, opt), (sums, counts, bad) = lax.scan(minibatch, (reader, opt), parts)
     mean = lambda x, number: x.sum(0) / jnp.maximum(number.sum(0), 1.0)
     return reader, opt, jax.tree.map(mean, sums, counts) | {"bad_updates": bad.mean(0)}
+
+
+def _loss(loss_of: Any, total: Any, reader: Any, batch: Any) -> tuple[Any, Any]:
+    """The sum of all means over a minibatch, of all cores together; and the sums and counts that
+    they are made of, of this core alone."""
+    parts = jax.vmap(partial(loss_of, reader))(batch)
+    sums, number = jax.tree.map(lambda x: x.sum(0), parts)
+    flat, back = ravel_pytree(lax.stop_gradient(number))
+    counts = back(jnp.maximum(total(flat), 1.0))
+    means = jax.tree.map(jnp.divide, sums, counts)
+    return sum(means.values()), (sums, number)
 
 
 def here(config: Any, spec: Spec) -> int:
