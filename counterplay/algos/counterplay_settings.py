@@ -43,7 +43,7 @@ class Config(goal_ppo.Config):
     """Classes in each group."""
     world_width: int = 96
     """Units of each layer of the world model."""
-    world_token: int = 64
+    world_token: int = 128
     """Numbers that are picked out of the latent for each player."""
     world_steps: int = 5
     """Moves that the world model is trained to imagine in a row."""

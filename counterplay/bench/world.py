@@ -65,7 +65,7 @@ class World:
     """Classes of each."""
     width: int = 128
     """Units of a layer."""
-    token: int = 96
+    token: int = 192
     """Units that pick a player out of the latent."""
     seed: int = 0
     """Seed of play and training."""

@@ -65,9 +65,9 @@ class Raw(eqx.Module):
     """What is seen also goes past the layers."""
     players: Dense
     """H -> [N K]: picks each player out of what was made of o."""
-    gain: Float[Array, "N A1 K"]
-    shift: Float[Array, "N A1 K"]
-    effect: Float[Array, "N K W"]
+    gain: Float[Array, "A1 K"]
+    shift: Float[Array, "A1 K"]
+    effect: Float[Array, "K W"]
     carry: Dense
     turn: Dense
     reader: Dense
@@ -87,7 +87,7 @@ class Raw(eqx.Module):
         key: PRNGKeyArray,
         hidden: int = 192,
         width: int = 128,
-        token: int = 96,
+        token: int = 192,
         bins: int = 63,
         reach: float = 5.0,
     ):
@@ -104,9 +104,9 @@ class Raw(eqx.Module):
         self.eye = dense(features, width, 2**0.5), dense(width, hidden, 1.0)
         self.glance = dense(features, hidden, 4.0)
         self.players = dense(hidden, seats * token, 1.0)
-        self.gain = jr.normal(next(keys), (seats, actions + 1, token))
-        self.shift = jnp.zeros((seats, actions + 1, token))
-        self.effect = jr.normal(next(keys), (seats, token, width)) / token**0.5
+        self.gain = jr.normal(next(keys), (actions + 1, token))
+        self.shift = jnp.zeros((actions + 1, token))
+        self.effect = jr.normal(next(keys), (token, width)) / token**0.5
         self.carry, self.turn = dense(hidden, width, 1.0), dense(2 * width, hidden, 0.05)
         self.reader = dense(hidden, width, 2**0.5)
         self.heads = dense(width + hidden, sum(self.sizes), 1.0)
@@ -114,8 +114,8 @@ class Raw(eqx.Module):
     def table(self, o: Float[Array, " F"]) -> Table:
         """What is made of an encoded observation, and the tokens of all players and moves."""
         base = self._base(o)
-        units = self._picked(base)[:, None] * self.gain + self.shift
-        return Table(base, jnp.einsum("nak,nkw->naw", units, self.effect))
+        units = self._picked(base)[:, None] * self.gain[None] + self.shift[None]
+        return Table(base, units @ self.effect)
 
     def step(self, table: Table, joint: Int[Array, " N"]) -> Told:
         """What everybody's moves lead to; NO_MOVE is of the absent."""
@@ -124,10 +124,9 @@ class Raw(eqx.Module):
 
     def expect(self, o: Float[Array, " F"], joint: Int[Array, " N"]) -> Told:
         """``step`` for one joint move, without a table of all the others."""
-        pick = lambda x: jnp.take_along_axis(x, self._column(joint)[:, None, None], axis=1)[:, 0]
-        base = self._base(o)
-        units = self._picked(base) * pick(self.gain) + pick(self.shift)
-        return self._told(base, units.ravel() @ self.effect.reshape(units.size, -1))
+        base, column = self._base(o), self._column(joint)
+        units = self._picked(base) * self.gain[column] + self.shift[column]
+        return self._told(base, units.sum(0) @ self.effect)
 
     def shown(self, told: Told) -> Float[Array, "*b F"]:
         """The observation that is told of: the mean of each number."""

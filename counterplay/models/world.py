@@ -63,11 +63,12 @@ class World(eqx.Module):
     eye: tuple[Dense, Dense]
     players: Dense
     """E -> [N K]: x_j, which picks each player out of the latent."""
-    gain: Float[Array, "N A1 K"]
-    shift: Float[Array, "N A1 K"]
-    """What a move makes of what was picked: a linear map of its own, diag(gain) between two that
-    all moves share, which takes a player's place to the next sooner than layers of units do."""
-    effect: Float[Array, "N K W"]
+    gain: Float[Array, "A1 K"]
+    shift: Float[Array, "A1 K"]
+    """What a move makes of what was picked, whoever makes it: a linear map of its own, diag(gain)
+    between two that all moves share, which takes a player's place to the next sooner than layers of
+    units do."""
+    effect: Float[Array, "K W"]
     carry: Dense
     turn: Dense
     prior: tuple[Dense, Dense]
@@ -110,7 +111,7 @@ class World(eqx.Module):
         groups: int = 8,
         classes: int = 8,
         width: int = 128,
-        token: int = 96,
+        token: int = 192,
         bins: int = 63,
         reach: float = 5.0,
     ):
@@ -127,10 +128,10 @@ class World(eqx.Module):
         inputs = history.width(features, seats, actions, goals)
         self.eye = Dense(inputs, width, 2**0.5, next(keys)), Dense(width, width, 1.0, next(keys))
         self.players = Dense(size, seats * token, 1.0, next(keys))
-        moves = seats, actions + 1, token
+        moves = actions + 1, token
         self.gain = jr.normal(next(keys), moves)
         self.shift = jnp.zeros(moves)
-        self.effect = jr.normal(next(keys), (seats, token, width)) / token**0.5
+        self.effect = jr.normal(next(keys), (token, width)) / token**0.5
         self.carry = Dense(size, width, 1.0, next(keys))
         # at first h stays what it was: else many steps on it would be anything
         self.turn = opened(Dense(2 * width, 2 * hidden, 0.05, next(keys)), hidden, 3.0)
@@ -203,8 +204,7 @@ class World(eqx.Module):
 
     def table(self, e: Float[Array, " E"]) -> Float[Array, "N A1 W"]:
         """Tokens of every player and move; the last move stands for none."""
-        units = self._picked(e)[:, None] * self.gain + self.shift
-        return jnp.einsum("nak,nkw->naw", units, self.effect)
+        return (self._picked(e)[:, None] * self.gain[None] + self.shift[None]) @ self.effect
 
     def step(
         self, e: Float[Array, " E"], table: Float[Array, "N A1 W"], joint: Int[Array, " N"]
@@ -220,10 +220,9 @@ class World(eqx.Module):
         self, e: Float[Array, " E"], joint: Int[Array, " N"]
     ) -> tuple[Float[Array, " H"], Float[Array, "Z C"]]:
         """``step`` for one joint move, without a table of all the others."""
-        pick = lambda x: jnp.take_along_axis(x, self._column(joint)[:, None, None], axis=1)[:, 0]
-        units = self._picked(e) * pick(self.gain) + pick(self.shift)
-        effect = self.effect.reshape(-1, self.effect.shape[-1])
-        return self._turned(e, units.ravel() @ effect)
+        column = self._column(joint)
+        units = self._picked(e) * self.gain[column] + self.shift[column]
+        return self._turned(e, units.sum(0) @ self.effect)
 
     def arrive(
         self, key: PRNGKeyArray | None, h: Float[Array, " H"], prior: Float[Array, "Z C"]

@@ -82,7 +82,7 @@ class Lesson:
     """Numbers between what is made of an observation and what is told of the next."""
     width: int = 128
     """Units of a layer."""
-    token: int = 96
+    token: int = 192
     """Numbers that are picked out for each player."""
     gamma: float = 0.95
     """Discount of what is earned later."""

@@ -102,6 +102,18 @@ def test_players_are_told_apart_by_what_is_picked_out_of_the_latent():
     assert np.array_equal(blind.table(e), blind.table(other)), "else tokens knew of nothing"
 
 
+def test_who_moves_is_told_by_its_mark_alone():
+    """Where two are picked out of the latent alike, it is the same who of them makes which move."""
+    w, e = model(), latent()
+    marks = w.players.weight.reshape(w.size, SEATS, -1)
+    alike = marks.at[:, 1].set(marks[:, 0]).reshape(w.players.weight.shape)
+    w = eqx.tree_at(lambda w: w.players.weight, w, alike)
+    each = [w.expect(e, jnp.array(joint))[0] for joint in ([0, 1, NO_MOVE], [1, 0, NO_MOVE])]
+    np.testing.assert_allclose(*each, atol=1e-6)
+    third = w.expect(e, jnp.array([NO_MOVE, 0, 1]))[0]
+    assert not np.allclose(each[0], third, atol=1e-4), "the third is another"
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -213,6 +213,7 @@ def test_a_lent_buffer_is_used_once(tmp_path, capsys):
     ("algorithm", "words", "says"),
     [
         ("ppo", "", "--buffer-from {source}: ppo keeps no buffer of episodes"),
+        ("goal_ppo", "--replay 1 --lanes 8", "goal_ppo keeps what it played with what it rem"),
         ("dqn", "--env matrix:stag,horizon=9", "at most 10 slots here"),
         ("dqn", "--env stag_hunt:4x4", "another scheme: field 'obs': expected "),
         ("dqn", "--priority 0.5 --buffer-from nowhere.npz", "cannot read nowhere.npz: No such"),
