@@ -53,7 +53,10 @@ SUITE: dict[str, str] = {
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
     "planning": "bench planning",
-    "reading": "bench reading --cases stag_hunt race pd-codes --seeds 1",
+    "reading": "bench reading --cases stag_hunt race pd-codes lone_hunter --seeds 1",
+    "goal_choice": "study goal-choice --quick",
+    "types": "study types --quick",
+    "goal_timing": "study goal-timing --quick",
     "study_buffer": "study buffer",
     "study_roshambo": "study roshambo",
     "study_roshambo_bots": "study roshambo --bots-only",
@@ -64,6 +67,8 @@ SUITE: dict[str, str] = {
 
 QUEUES = ("references", "adaptation", "adaptation_unseen", "agents", "reading")
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
+STUDIES = tuple(name for name, words in SUITE.items() if words.endswith("--quick"))
+"""Studies in their quick form, of few seeds."""
 PEERS = ("iql", "ippo", "buffer")
 """Tables that may have a peer in them."""
 SETTINGS = {
@@ -239,10 +244,15 @@ def note(name: str, row: dict[str, Any]) -> str:
         f"{row['cores']} cores ({row['machine']})",
         f"jax {row['versions']['jax']}",
         *([] if name in QUEUES else [f"{row['wall_seconds']:.0f} s in all"]),
-        *(["preliminary"] if name in QUEUES and found["seeds"] < FEW_SEEDS else []),
+        *(["preliminary"] if preliminary(name, found) else []),
     ]
     line = ", ".join(parts)
     return f"{line}\n\n{foraged(found['foraging'])}" if name == "demo" else line
+
+
+def preliminary(name: str, found: Any) -> bool:
+    """Too few seeds to draw conclusions from, in a table where more can be asked for."""
+    return name in STUDIES or (name in QUEUES and found["seeds"] < FEW_SEEDS)
 
 
 def seeds_of(found: Any) -> str:

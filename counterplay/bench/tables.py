@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from counterplay.bench import planning_tables, study_tables
-from counterplay.bench.reading_table import reading
+from counterplay.bench.reading_table import reading, types
 
 
 def _plus(mean: float | None = None, error: float = 0.0, digits: int = 3) -> str:
@@ -269,6 +269,9 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "world": planning_tables.world,
     "planning": planning_tables.planning,
     "reading": reading,
+    "goal_choice": study_tables.agents,
+    "types": types,
+    "goal_timing": study_tables.goal_timing,
     "study_buffer": study_tables.buffer,
     "study_roshambo": study_tables.roshambo,
     "study_roshambo_bots": study_tables.roshambo_bots,

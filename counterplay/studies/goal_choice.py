@@ -19,7 +19,7 @@ VARIANTS: Players = {
 """Declared intents are told to no learner elsewhere: here they show what such labels would add.
 With a habit what somebody reached in earlier episodes of a match counts when goals begin anew."""
 QUICK = ("none", "events", "declared", "codes-4")
-QUICK_STEPS = 100_000
+QUICK_STEPS = 400_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class GoalChoice:
     scenarios: tuple[str, ...] = ("race", "coordination", "pursuit")
     """Scenarios of games that have goals, with references that are published."""
     quick: bool = False
-    """Two seeds, the first scenario, four of the variants and 100,000 steps: minutes instead of
+    """Two seeds, the first scenario, four of the variants and 400,000 steps: minutes instead of
     hours."""
     seed: int = 300
     """First seed of training."""

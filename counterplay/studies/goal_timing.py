@@ -49,7 +49,7 @@ EVENTS = "ties apart, of all cores, heard where they paid me"
 """How thresholds of events are understood: with other jobs they were, once, in another way."""
 QUICK = ("none", "all events", f"paid {ENOUGH}, other")
 VERSIONS = ("sparse", "dense")
-QUICK_STEPS, MATCHES, QUICK_MATCHES = 100_000, 400, 100
+QUICK_STEPS, MATCHES, QUICK_MATCHES = 400_000, 400, 100
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class GoalTiming(GoalChoice):
     scenarios: tuple[str, ...] = ("race", "stag_hunt:4x4")
     """Scenarios of games of which there is a dense version."""
     quick: bool = False
-    """Two seeds, the first scenario, three of the variants, 100,000 steps and the training set
+    """Two seeds, the first scenario, three of the variants, 400,000 steps and the training set
     alone: minutes instead of hours."""
     seed: int = 500
     """First seed of training."""
@@ -76,11 +76,12 @@ def main(args: list[str]) -> int:
     jobs = jobs_of(chosen)
     set_threads()
     use_all_cores()
-    count = references.together(short(chosen, QUICK_STEPS, QUICK_MATCHES).seeds)
+    seeds = short(chosen, QUICK_STEPS, QUICK_MATCHES).seeds
+    count = references.together(seeds)
     work = Together(lambda job, seed: measured(job, seed, count), count, chosen.seed)
     form = Form(title, scored, study_tables.goal_timing, named_by)
     how = {"title": title, "as_json": chosen.json, "together": count}
-    return tabled(jobs, work, Path(chosen.out), form, {"seed": chosen.seed}, **how)
+    return tabled(jobs, work, Path(chosen.out), form, {"seed": chosen.seed, "seeds": seeds}, **how)
 
 
 def jobs_of(chosen: GoalTiming) -> list[Job]:

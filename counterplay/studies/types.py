@@ -42,7 +42,7 @@ VARIANTS: Players = {
 }
 """Types by who sits there, or whatever tells moves apart; by Bayes' rule, or by the network."""
 QUICK = ("none", "opponents", "moves-8")
-QUICK_STEPS, QUICK_MATCHES = 100_000, 200
+QUICK_STEPS, QUICK_MATCHES = 400_000, 200
 GROUPED, QUICK_GROUPED = 600, 100
 """Matches in which an agent is watched."""
 LEARNED = {"self": "self", "rules": "pool:train"}
@@ -60,7 +60,7 @@ class Types(GoalChoice):
     """Frozen runs among the opponents, as run:A run:B; by default two of PPO that are trained
     first, in self-play and against the rules, for 50,000 steps each."""
     quick: bool = False
-    """Two seeds, the first scenario, three of the variants, 100,000 steps and fewer matches:
+    """Two seeds, the first scenario, three of the variants, 400,000 steps and fewer matches:
     minutes instead of hours."""
     seed: int = 400
     """First seed of training."""
@@ -81,12 +81,13 @@ def main(args: list[str]) -> int:
     jobs = jobs_of(chosen)
     set_threads()
     use_all_cores()
-    count = references.together(short(chosen, QUICK_STEPS, QUICK_MATCHES).seeds)
+    seeds = short(chosen, QUICK_STEPS, QUICK_MATCHES).seeds
+    count = references.together(seeds)
     out = Path(chosen.out)
     work = Together(lambda job, seed: measured(job, seed, count, out), count, chosen.seed)
     form = Form(title, scored, reading_table.types, agents.named_by)
     how = {"title": title, "as_json": chosen.json, "together": count}
-    return tabled(jobs, work, out, form, {"seed": chosen.seed}, **how)
+    return tabled(jobs, work, out, form, {"seed": chosen.seed, "seeds": seeds}, **how)
 
 
 def jobs_of(chosen: Types) -> list[Job]:

@@ -74,7 +74,7 @@ def same(a: Any, b: Any) -> bool:
     return all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in pairs)
 
 
-def of(study: Any, at: tuple[int, ...]) -> list[Any]:
+def of(study: Any, at: Any) -> list[Any]:
     return [jax.tree.map(lambda x: x[at], getattr(study, name)) for name in COMPARED]
 
 

@@ -30,7 +30,7 @@ def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
     assert studies.main(words) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert len(found["rows"]) == 8 and len(asked) == 8 == len(set(asked))
-    assert {steps for *_, steps in asked} == {100_000}
+    assert {steps for *_, steps in asked} == {400_000}
     assert {row["player"] for row in found["rows"]} == {"none", "events", "declared", "codes-4"}
     told = published.references(scenario_of("race"))
     blind, filter = told.blind.mean(), told.filter.mean()
