@@ -29,6 +29,7 @@ SMALL: dict[str, Any] = {
     "value_width": 4,
 }  # fmt: skip
 PARTS = "policy", "reader", "model", "slow"
+TOLD = "value_loss", "replanned_loss", "dreamt_return"
 
 
 def config(iterations: int, **more: Any) -> Config:
@@ -77,7 +78,7 @@ def test_several_seeds_go_on_to_the_last_bit(tmp_path, compiled_once):
     assert half.state != whole.state
     train(replace(chosen, out=None, resume=chosen.out))
     assert left_by(tmp_path / "halves") == whole
-    assert all(len(row["value_loss"]) == SEEDS for row in whole.metrics)
+    assert all(len(row[name]) == SEEDS for row in whole.metrics for name in TOLD)
     assert len(set(whole.metrics[-1]["value_loss"])) == SEEDS, "each learns for itself"
 
 
