@@ -50,6 +50,8 @@ SUITE: dict[str, str] = {
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
     " --seeds 10",
+    "rivals": "bench agents --scenarios race --players ppo dqn naive_om liam --seeds 10"
+    " --together 10",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
     "planning": "bench planning",
@@ -65,7 +67,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-QUEUES = ("references", "adaptation", "adaptation_unseen", "agents", "reading")
+QUEUES = ("references", "adaptation", "adaptation_unseen", "agents", "rivals", "reading")
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 STUDIES = tuple(name for name, words in SUITE.items() if words.endswith("--quick"))
 """Studies in their quick form, of few seeds."""

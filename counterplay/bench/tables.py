@@ -265,6 +265,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "adaptation_unseen": study_tables.adaptation,
     "blind": study_tables.blind,
     "agents": study_tables.agents,
+    "rivals": study_tables.agents,
     "overhead": study_tables.overhead,
     "world": planning_tables.world,
     "planning": planning_tables.planning,
