@@ -63,7 +63,7 @@ def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
     words = ["types", "--quick", "--out", str(tmp_path)]
     assert studies.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert len(asked) == 6 == len(set(asked)) and {steps for *_, steps in asked} == {100_000}
+    assert len(asked) == 6 == len(set(asked)) and {steps for *_, steps in asked} == {400_000}
     assert studies.main([*words, "--json"]) == 0 and len(asked) == 6
     lines = {(x["player"], x["set"]): x for x in types.reading_table.types(found)}
     assert (
