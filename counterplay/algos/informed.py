@@ -203,7 +203,8 @@ def init(
     learners: Any = tuple(make(kind.members, k) for kind, k in zip(kinds, keys, strict=True))
     agents = [system.agent(learner.net) for learner in learners]
     slots = share(config.replay, spec)
-    past = past_of(slots, config.slots, spec.env, spec.seating, agents, config.seeds)
+    chunk: Any = config.slots  # filled in by now
+    past = past_of(slots, chunk, spec.env, spec.seating, agents, config.seeds)
     return ppo.State(learners, jnp.float32(0), shard_key(key, spec.axis), spec, past)
 
 
