@@ -74,14 +74,14 @@ def test_scenarios_without_references_are_refused_before_anything_is_trained(mon
 
 
 @pytest.mark.parametrize(
-    ("name", "module"),
+    ("name", "module", "steps"),
     [
-        ("goal-choice", goal_choice),
-        ("action-in-planning", action_in_planning),
-        ("real-ratio", real_ratio),
+        ("goal-choice", goal_choice, 400_000),
+        ("action-in-planning", action_in_planning, 100_000),
+        ("real-ratio", real_ratio, 100_000),
     ],
 )
-def test_studies_ask_for_settings_that_there_are(name, module, monkeypatch):
+def test_studies_ask_for_settings_that_there_are(name, module, steps, monkeypatch):
     asked: list[Any] = []
 
     def met(chosen, players, title):
@@ -92,7 +92,7 @@ def test_studies_ask_for_settings_that_there_are(name, module, monkeypatch):
     assert studies.main([name, "--json"]) == 0 == studies.main([name, "--quick", "--json"])
     (whole, players, _), (short, few, _) = asked
     assert whole.seeds == 10 and short.seeds == 2 and len(short.scenarios) == 1
-    assert whole.steps is None and short.steps == module.QUICK_STEPS == 100_000
+    assert whole.steps is None and short.steps == module.QUICK_STEPS == steps
     assert set(few) == set(module.QUICK) and set(players) == set(module.VARIANTS)
     for scenario in whole.scenarios:
         assert published.references(scenario_of(scenario)) is not None
