@@ -12,7 +12,7 @@ from counterplay.types import NO_EVENT, NO_TYPE, Act, Memory, Policy, View
 from counterplay.views import select
 
 WATCHED = ("log_probs", "predict", "belief", "types", "decode", "hypotheses")
-WATCHED += ("exact_types", "exact_predict", "foresee")
+WATCHED += ("exact_types", "exact_predict", "foresee", "intents")
 """What metrics read of a policy, each told from its memory and view before it moves."""
 
 

@@ -19,6 +19,7 @@ from counterplay import algos, jobs
 from counterplay.console import check_names, read, use_all_cores
 from counterplay.jobs import Job
 from counterplay.names import listed, run_named, unknown
+from counterplay.settings import typed
 from counterplay.verbs import Train, run_training
 
 COMMANDS = {"make": ("counterplay.population:make", "train a population and split it into pools")}
@@ -161,12 +162,7 @@ def _settings(chosen: Make, algorithm: str) -> tuple[Any, list[str]]:
     kind = import_module(algos.module_of(algorithm)).Config
     known = {field.name for field in fields(kind)} - {"seed", "seeds", "steps"}
     taken = [piece for piece in chosen.set if piece.partition("=")[0].strip() in known]
-    args = ["--steps", str(chosen.steps)]
-    for piece in taken:
-        name, _, value = (part.strip() for part in piece.partition("="))
-        flag = name.replace("_", "-")
-        truth = {"true": [f"--{flag}"], "false": [f"--no-{flag}"]}
-        args += truth.get(value.lower(), [f"--{flag}", *value.split(",")])
+    args = ["--steps", str(chosen.steps), *typed(taken)]
     return read(kind, args, f"population make, --set of {algorithm}"), taken
 
 

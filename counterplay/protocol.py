@@ -202,8 +202,9 @@ def _model_rows(name: str, way: str, model: dict[str, Any]) -> list[tuple[str, .
             add(f"{what}: {title}", *(one.get(key) for one in told))
         known = [one.get("identified") or {} for one in told]
         add(f"{what}: moves to identify, median", *(one.get("median_moves") for one in known))
-    bins = [model["calibration"][who] or {} for who in ("types", "exact filter")]
-    add("types: calibration error", *(one.get("ece") for one in bins))
+    for what, whose in (("types", both[1]), ("goals", f"{both[1]}, goals")):
+        bins = [model["calibration"].get(who) or {} for who in (what, whose)]
+        add(f"{what}: calibration error", *(one.get("ece") for one in bins))
     groups = [(model["grouping"] or {}).get(who) or {} for who in both]
     add("groups: NMI", *(one.get("nmi") for one in groups))
     switch = model["switch"] or {}

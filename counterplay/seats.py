@@ -153,7 +153,7 @@ class Seating:
 
 
 TOLD = ("log_probs", "intent", "belief", "types", "predict", "decode", "hypotheses")
-TOLD += ("type_id", "mode", "foresee")
+TOLD += ("type_id", "mode", "foresee", "intents")
 """What a policy may have beside ``begin`` and ``act``; see ``types.Policy``."""
 
 

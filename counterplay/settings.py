@@ -5,7 +5,7 @@ is not is answered in one sentence that names the setting, what it wants and wha
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -27,6 +27,18 @@ def check_least(settings: Any, **least: int) -> None:
         if number is not None and number < bound:
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag} must be at least {bound}, found {number}")
+
+
+def typed(pieces: Sequence[str]) -> list[str]:
+    """Settings told as NAME=VALUE, in the words in which one types them; values of several are
+    parted by commas."""
+    words = []
+    for piece in pieces:
+        name, _, value = (part.strip() for part in piece.partition("="))
+        flag = name.replace("_", "-")
+        truth = {"true": [f"--{flag}"], "false": [f"--no-{flag}"]}
+        words += truth.get(value.lower(), [f"--{flag}", *value.split(",")])
+    return words
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Both are measured as references are: the better of sampled and greedy play, chos
 than those reported. PPO gets as many steps, and the same moves to choose from.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PRNGKeyArray
 
 from counterplay import envs, opponents
+from counterplay.algos import ppo
 from counterplay.bench.tables import TABLES
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
@@ -23,11 +24,12 @@ from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import Scenario, scenario_of
 from counterplay.evaluate.solo import BLIND
 from counterplay.jobs import Job, Together
+from counterplay.names import unknown
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
 from counterplay.queues import Form, tabled
 from counterplay.seats import Chair, Kind, Roster, bank
-from counterplay.settings import check_least
+from counterplay.settings import check_least, typed
 from counterplay.types import NO_MOVE, Act, Memory, View
 
 SEED = references.SEED + 1
@@ -53,6 +55,9 @@ class Adapting:
     """Trainings of PPO."""
     steps: int | None = None
     """Environment steps of each training; by default three times the scenario's budget."""
+    ppo: tuple[str, ...] = ()
+    """Settings of PPO beside those of the scenarios, as entropy=0.03, in place of any that it has
+    by itself (entropy=0.1 in pursuit, first-policy=5 in stag)."""
     matches: int | None = None
     """Matches by which each is reported, against the training set, by default the scenario's; half
     as many choose between sampled and greedy play."""
@@ -63,6 +68,17 @@ class Adapting:
 
     def __post_init__(self):
         check_least(self, seeds=1, steps=1, matches=40)
+        self.own()
+
+    def own(self) -> dict[str, Any] | None:
+        """What ``ppo`` says, by the names of settings; None where it says nothing."""
+        known = {field.name for field in fields(ppo.Config)} - {"seed", "seeds", "steps", "match"}
+        names = [piece.partition("=")[0].strip().replace("-", "_") for piece in self.ppo]
+        for name in names:
+            if name not in known:
+                raise unknown("setting of --ppo", name, sorted(known))
+        config = read(ppo.Config, typed(self.ppo), "bench adaptation, --ppo")
+        return {name: getattr(config, name) for name in names} or None
 
 
 class Way(eqx.Module):
@@ -113,7 +129,8 @@ def _jobs(scenario: Scenario, bench: Adapting) -> list[Job]:
     about = {"scenario": scenario.name, "game": scenario.game, "match": scenario.match}
     about |= {"seat": scenario.seat, "train": list(members(game, "train"))}
     about |= {"matches": bench.matches or scenario.matches} | scenario.measured
-    settings = scenario.training | APART.get(scenario.name, {})
+    own = bench.own()
+    settings = scenario.training | (APART.get(scenario.name, {}) if own is None else own)
     training = {"training": settings, "steps": bench.steps or 3 * scenario.budget}
     seeds = range(bench.seed, bench.seed + bench.seeds)
     jobs = [Job(f"{scenario.file}-ppo", about | {"player": "ppo"} | training, s) for s in seeds]

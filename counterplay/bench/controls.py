@@ -16,6 +16,7 @@ from jaxtyping import Float
 from counterplay import envs
 from counterplay.algos import ppo
 from counterplay.bench import study_tables
+from counterplay.bench.adaptation_table import held
 from counterplay.bench.agents import MANY, PLAYERS, job_of, learnt, play, reported, row_of, settings
 from counterplay.bench.controlled import SETTINGS
 from counterplay.console import read, set_threads, use_all_cores
@@ -175,15 +176,6 @@ def scored(control: str, row: dict[str, Any]) -> dict[str, Any]:
     told = {"measure": "score", "found": row["score"], "asked": [low, MOST]}
     told |= {"held": held(row["score"], low, MOST) if row["score"] else None}
     return told | {name: row[name] for name in ("mean", "per_seed", "plays", "references")}
-
-
-def held(interval: Any, low: float | None, high: float) -> bool | None:
-    """Whether all of an interval lies within bounds; None where some of it does."""
-    _, least, most = interval
-    least_asked = -np.inf if low is None else low
-    if most < least_asked or least > high:
-        return False
-    return True if least_asked <= least and most <= high else None
 
 
 def compared(rows: list[Any], beside: list[Any]) -> dict[str, Any]:

@@ -44,9 +44,8 @@ SUITE: dict[str, str] = {
     "buffer": "bench buffer",
     "faults": "bench faults",
     "references": "headroom",
-    "adaptation": "bench adaptation --scenarios matrix:pd-v2 matrix:stag-v2 race-v1 race-v2"
-    " coordination-v1 coordination-v2 --seeds 4",
-    "adaptation_unseen": "bench adaptation --scenarios pursuit scissors --seeds 10",
+    "adaptation": "bench adaptation --scenarios matrix:pd matrix:stag race coordination pursuit"
+    " scissors --seed 110",
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
     " --seeds 10",
@@ -67,7 +66,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-QUEUES = ("references", "adaptation", "adaptation_unseen", "agents", "rivals", "reading")
+QUEUES = ("references", "adaptation", "agents", "rivals", "reading")
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 STUDIES = tuple(name for name, words in SUITE.items() if words.endswith("--quick"))
 """Studies in their quick form, of few seeds."""

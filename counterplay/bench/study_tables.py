@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 
+HELD = {True: "yes", False: "no", None: "cannot be told"}
+"""Of what was asked, as intervals say."""
+
 
 def buffer(found: Any) -> list[dict[str, Any]]:
     return [
@@ -78,8 +81,8 @@ def _foreseen(found: Any) -> dict[str, str]:
 
 def points(part: Any) -> str:
     """A mean with its standard error, which a single match has not."""
-    error = "" if part["error"] is None else f" ± {part['error']:.0f}"
-    return f"{round(part['population_return'])}{error}"
+    error = "" if part["error"] is None else f" ± {part['error']:.1f}"
+    return f"{part['population_return']:.1f}{error}"
 
 
 def overhead(found: Any) -> list[dict[str, Any]]:
@@ -106,8 +109,8 @@ def agents(found: Any) -> list[dict[str, Any]]:
             "seeds": str(len(row["per_seed"])),
             "next move, nats": f"{row['others_nll']:.3f}" if "others_nll" in row else "",
             "return an episode": f"{row['mean']:.3f}",
-            "adaptation score, 95%": _interval(row["score"]),
-            "share of oracle": _interval(row["share"]),
+            "adaptation score, 95%": interval(row["score"]),
+            "share of oracle": interval(row["share"]),
         }
         for row in found["rows"]
     ]
@@ -139,7 +142,7 @@ def goal_timing(found: Any) -> list[dict[str, Any]]:
             "goal, top-1": told(row, "goal_top1"),
             "next move, nats": told(row, "others_nll"),
             "return an episode": f"{row['mean']:.3f}",
-            "adaptation score, 95%": _interval(row["score"]),
+            "adaptation score, 95%": interval(row["score"]),
         }
         for row in found["rows"]
     ]
@@ -158,7 +161,7 @@ def planning_frontier(found: Any) -> list[dict[str, Any]]:
             "decisions/s": "-" if row["speed"] is None else f"{row['speed']:,.0f}",
             "simulator calls a decision": f"{row['simulator_calls']:,.0f}",
             "steps of its own world": f"{row['world_steps']:,}",
-            "adaptation score, 95%": _interval(row["score"]),
+            "adaptation score, 95%": interval(row["score"]),
         }
         for row in found["rows"]
     ]
@@ -188,24 +191,7 @@ def raw_vs_embedding(found: Any) -> list[dict[str, Any]]:
     ]
 
 
-def adaptation(found: Any) -> list[dict[str, Any]]:
-    """Where each player lies between the references of each scenario."""
-    return [
-        {
-            "scenario": row["scenario"],
-            "player": row["player"],
-            "seeds, steps": f"{len(row['per_seed'])}, {row['steps']:,}" if row["steps"] else "",
-            "greedy": f"{row['plays'].count('greedy')} of {len(row['plays'])}",
-            "return an episode": f"{row['mean']:.3f}",
-            "adaptation score, 95%": _interval(row["score"]),
-            "of the best seed": _interval(row["best"]) if row["steps"] else "",
-            "share of oracle": _interval(row["share"]),
-        }
-        for row in found["rows"]
-    ]
-
-
-def _interval(x: Any) -> str:
+def interval(x: Any) -> str:
     """An estimate and its interval; "-" where there is none."""
     return "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
 
@@ -255,9 +241,8 @@ def iql(found: Any) -> list[dict[str, Any]]:
 def controls(found: Any) -> list[dict[str, Any]]:
     """What agents earn that are kept from knowing the others, and what was asked of them."""
     asked = {"prior": "0 ± 0.1", "permuted": "at most 0.1", "alone": "within 2%", "a_a": "above 5%"}
-    held = {True: "yes", False: "no", None: "cannot be told"}
     of = {"score": "score ", "ratio": "times PPO's return ", "p": "p "}
-    text = lambda row: _interval(row["found"]) if row["measure"] != "p" else _share(row["found"])
+    text = lambda row: interval(row["found"]) if row["measure"] != "p" else _share(row["found"])
     return [
         {
             "control": row["control"],
@@ -267,7 +252,7 @@ def controls(found: Any) -> list[dict[str, Any]]:
             "return an episode": f"{row['mean']:.3f}",
             "found, 95%": of[row["measure"]] + text(row),
             "asked": asked[row["control"]],
-            "held": held[row["held"]],
+            "held": HELD[row["held"]],
         }
         for row in found["rows"]
     ]

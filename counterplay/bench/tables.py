@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from counterplay.bench import planning_tables, study_tables
+from counterplay.bench.adaptation_table import adaptation
 from counterplay.bench.reading_table import reading, types
 
 
@@ -261,8 +262,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "ippo": _ippo,
     "wrapped": _wrapped,
     "references": _references,
-    "adaptation": study_tables.adaptation,
-    "adaptation_unseen": study_tables.adaptation,
+    "adaptation": adaptation,
     "blind": study_tables.blind,
     "agents": study_tables.agents,
     "rivals": study_tables.agents,

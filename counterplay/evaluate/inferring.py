@@ -21,6 +21,9 @@ MOST_PREDICTIONS = 60_000
 RESAMPLES = 200
 DIGITS = 5
 """Of log-probabilities, in nats, when beliefs are scored."""
+STRANGE = 0.001
+"""Share of the filter's belief over goals that is even: a stranger may be after what no known rule
+is. More of it would make right beliefs too timid by more than their null band is wide."""
 MOST_SEGMENTS = 200
 """By which codes are merged."""
 
@@ -48,6 +51,25 @@ def graded(
     ]
     means = {name: over_matches(_row_means(x), rows.match) for name, x in scores.items()}
     return means | {"by_moves": points}
+
+
+def aims_held(
+    rows: Others, log_types: Float[np.ndarray, "R T Y"] | None
+) -> Float[np.ndarray, "R T G"] | None:
+    """What a posterior over the known rules says of goals: of each, the sum over those after it.
+
+    Rules that declare none in a slot are left out; where all do, goals are even. So is a share of
+    ``STRANGE``. None where nobody says what rules are after.
+    """
+    if log_types is None or rows.intents is None:
+        return None
+    least = int(max(rows.goal.max(initial=0), rows.intents[rows.asked].max(initial=0))) + 1
+    number = least if rows.belief is None else rows.belief.shape[-1]
+    aims = np.where(rows.asked[..., None], rows.intents, -1)[..., None] == np.arange(number)
+    sums = np.einsum("rty,rtyg->rtg", np.exp(log_types), aims)
+    total = sums.sum(-1, keepdims=True)
+    share = np.where(total > 0, sums / np.where(total > 0, total, 1.0), 1 / number)
+    return np.log((1 - STRANGE) * share + STRANGE / number)
 
 
 def _row_means(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,14 @@ import numpy as np
 from counterplay.evaluate.believed import mapped, strip
 from counterplay.evaluate.changing import after_switches
 from counterplay.evaluate.exact_filter import Filtered
-from counterplay.evaluate.inferring import blocks, calibrated, graded, grouped, identified
+from counterplay.evaluate.inferring import (
+    aims_held,
+    blocks,
+    calibrated,
+    graded,
+    grouped,
+    identified,
+)
 from counterplay.evaluate.others import Known, Others, after, filtered, others, plain
 from counterplay.evaluate.own_types import Own, by_rule
 from counterplay.evaluate.predicted import (
@@ -51,7 +58,7 @@ def measures(
     found = {
         "next_move": next_move(rows, held, opponents, why),
         "types": _types(rows, known, held, own, own_after, why),
-        "goals": _goals(rows, why),
+        "goals": _goals(rows, held, why),
         "calibration": _calibration(rows, held, own),
         "grouping": _grouping(rows, held, own_after, why),
         "switch": after_switches(w, rows, held, own_after),
@@ -182,29 +189,33 @@ def _types(
     return told
 
 
-def _goals(rows: Others, why: dict[str, str]) -> dict[str, Any] | None:
-    """Of beliefs over goals against declared intents, by moves seen in the episode."""
-    if rows.belief is None:
-        why["goals"] = "the policy has no belief over goals"
-        return None
+def _goals(rows: Others, held: Filtered | None, why: dict[str, str]) -> dict[str, Any] | None:
+    """Of beliefs over goals against declared intents, by moves seen in the episode: the policy's,
+    and the exact filter's where it knows what each rule would be after."""
     if not (rows.goal[rows.asked] >= 0).any():
         why["goals"] = "none of the others declares a goal"
         return None
-    scores = graded(rows, rows.belief, rows.goal, rows.seen_now)
-    later = after(rows.belief, rows)
-    return {MODEL: scores | {"identified": identified(rows, rows.belief, later, rows.goal)}}
+    if rows.belief is None:
+        why["goals"] = "the policy has no belief over goals"
+    own_after = None if rows.belief is None else after(rows.belief, rows)
+    exact = aims_held(rows, held and held.log_before), aims_held(rows, held and held.log_after)
+    told: dict[str, Any] = {MODEL: None, FILTER: None}
+    for name, (before, later) in {MODEL: (rows.belief, own_after), FILTER: exact}.items():
+        if before is not None and later is not None:
+            scores = graded(rows, before, rows.goal, rows.seen_now)
+            told[name] = scores | {"identified": identified(rows, before, later, rows.goal)}
+    return told if any(told.values()) else None
 
 
 def _calibration(rows: Others, held: Filtered | None, own: np.ndarray | None) -> dict[str, Any]:
     """Reliability of types and goals, of a whole stretch of constant truth as one block."""
     block = blocks(rows, rows.type, by_episode=False)
+    per_goal = blocks(rows, rows.goal, by_episode=True)
     types = lambda x: None if x is None else calibrated(x, rows.type, rows.asked, block)
-    goals = None
-    if rows.belief is not None:
-        per_goal = blocks(rows, rows.goal, by_episode=True)
-        goals = calibrated(rows.belief, rows.goal, rows.asked, per_goal)
+    goals = lambda x: None if x is None else calibrated(x, rows.goal, rows.asked, per_goal)
     exact = None if held is None else types(held.log_before)
-    return {"types": types(own), "goals": goals, FILTER: exact}
+    found = {"types": types(own), "goals": goals(rows.belief), FILTER: exact}
+    return found | {f"{FILTER}, goals": goals(aims_held(rows, held and held.log_before))}
 
 
 def _grouping(

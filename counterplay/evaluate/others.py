@@ -55,6 +55,8 @@ class Others(NamedTuple):
     goal: np.ndarray
     log_true: np.ndarray | None
     hypotheses: np.ndarray | None
+    intents: np.ndarray | None
+    """The goal of each known rule, had it moved; NO_EVENT where it declares none, [R, T, Y]."""
     predict: np.ndarray | None
     belief: np.ndarray | None
     """Log-probabilities, as are all here; [R, T, G]."""
@@ -82,7 +84,7 @@ def others(w: Watching, known: Known) -> Others:
     mode = np.where(there, rows(w.mode[..., 1:]), NO_TYPE).astype(np.int64)
     start = each(w.valid & (w.time == 0))
     told = lambda x: None if x is None else _finite(rows(x), there & here)
-    truth, hypotheses = rows(w.truth), rows(w.hypotheses)
+    truth, hypotheses, intents = rows(w.truth), rows(w.hypotheses), rows(w.intents)
     return Others(
         match=each(np.arange(b)),
         opponent=opponent,
@@ -98,6 +100,7 @@ def others(w: Watching, known: Known) -> Others:
         goal=np.where(there, rows(w.goal[..., 1:]), NO_EVENT).astype(np.int64),
         log_true=None if truth is None else _finite(truth, there),
         hypotheses=None if hypotheses is None else _finite(hypotheses, there),
+        intents=None if intents is None else _finite(intents, there),
         predict=told(w.predict),
         belief=_log(told(w.belief)),
         types=_log(told(w.types)),

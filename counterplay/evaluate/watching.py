@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from counterplay.errors import GameError
 from counterplay.evaluate.records import recorded
@@ -30,7 +30,7 @@ RULES = 0x121E5
 FOCAL = ("log_probs", "predict", "belief", "types", "decode", "exact_types", "exact_predict")
 FOCAL += ("foresee",)
 """What is kept of the policy under evaluation."""
-OTHERS = {"truth": "log_probs", "hypotheses": "hypotheses"}
+OTHERS = {"truth": "log_probs", "hypotheses": "hypotheses", "intents": "intents"}
 """What is kept of the others, and as what policies tell it."""
 
 
@@ -58,6 +58,10 @@ class Watched(eqx.Module):
     def hypotheses(self, memory: Memory, view: View) -> Float[Array, "Y A"]:
         """What each known rule would do here."""
         return self.known.hypotheses(memory[1], view)
+
+    def intents(self, memory: Memory, view: View) -> Int[Array, " Y"]:
+        """What each known rule would be after."""
+        return self.known.intents(memory[1], view)
 
     def __getattr__(self, name: str) -> Any:
         """What metrics may ask of the policy, if it can tell."""
@@ -115,6 +119,8 @@ class Watching(NamedTuple):
     """What the others drew from, log-probabilities [B, T, M, A]."""
     hypotheses: np.ndarray | None = None
     """What each known rule would have done in their place, [B, T, M, Y, A]."""
+    intents: np.ndarray | None = None
+    """What each would have been after, NO_EVENT where it declares nothing, [B, T, M, Y]."""
 
 
 def watched(roster: Roster, known: Mixture) -> Roster:

@@ -134,8 +134,11 @@ class Mixture(eqx.Module):
         return jnp.stack(self._each(memory, view))
 
     def intent(self, memory: Memory, view: View) -> Int[Array, ""]:
-        each = [r.intent(m, view) for r, m in zip(self.rules, memory[1], strict=True)]
-        return self._chosen(memory, each)
+        return self._chosen(memory, self._aims(memory, view))
+
+    def intents(self, memory: Memory, view: View) -> Int[Array, " Y"]:
+        """What each of its rules would be after here, in their order."""
+        return jnp.stack(self._aims(memory, view))
 
     def act(self, key: PRNGKeyArray, memory: Memory, view: View, greedy: bool) -> Act:
         action, log_pi = draw(key, self.log_probs(memory, view), view.legal)
@@ -144,6 +147,9 @@ class Mixture(eqx.Module):
 
     def _each(self, memory: Memory, view: View) -> list[Float[Array, " A"]]:
         return [r.log_probs(m, view) for r, m in zip(self.rules, memory[1], strict=True)]
+
+    def _aims(self, memory: Memory, view: View) -> list[Int[Array, ""]]:
+        return [r.intent(m, view) for r, m in zip(self.rules, memory[1], strict=True)]
 
     def _chosen(self, memory: Memory, each: list[Array]) -> Array:
         out = each[0]

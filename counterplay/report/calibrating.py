@@ -14,6 +14,7 @@ NAMES = {
     "types": "types, the agent's belief",
     "goals": "goals, the agent's belief",
     "exact filter": "types, exact filter",
+    "exact filter, goals": "goals, exact filter",
 }
 
 BINS = ("confidence", "frequency", "low", "high", "count")
@@ -70,7 +71,7 @@ def _pictures(found: Sequence[Protocol], mark: str) -> list[Block]:
         draw = lambda theme, lines=lines: diagrams.reliability(lines, theme)
         words = f"{NAMES.get(name, name)}: {'; '.join(verdicts[name])}."
         alt = f"Reliability diagram of {words} {' '.join(map(_far_told, lines))}"
-        file = f"reliability-{name.replace(' ', '-')}{mark}.png"
+        file = f"reliability-{name.replace(', ', '-').replace(' ', '-')}{mark}.png"
         blocks.append(image(file, draw, alt, words[0].upper() + words[1:]))
     return blocks
 

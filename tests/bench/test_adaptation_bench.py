@@ -66,6 +66,11 @@ def test_a_tiny_scenario_is_measured_once_and_kept(tmp_path, capsys):
     lines = TABLES["adaptation"](found)
     assert [line["player"] for line in lines] == ["bayes", "ppo"]
     assert lines[1]["seeds, steps"] == "1, 2,000" and not lines[0]["seeds, steps"]
+    assert [line["asked"] for line in lines] == ["1 ± 0.1", "0 ± 0.1"]
+    assert {line["held"] for line in lines} <= {"yes", "no", "cannot be told"}
+    for score, text in (([1, 0.9, 1.1], "yes"), ([1, 0.9, 1.2], "cannot be told"), (None, "-")):
+        one = TABLES["adaptation"]({"rows": [bayes | {"score": score}]})
+        assert one[0]["held"] == text
 
 
 def test_ppo_gets_what_references_get_and_sees_no_history(monkeypatch):
@@ -150,11 +155,22 @@ def test_the_one_table_is_played_in_both_ways():
         (["--scenarios", "rase"], "unknown scenario 'rase'"),
         (["--matches", "39"], "--matches must be at least 40, found 39"),
         (["--seeds", "0"], "--seeds must be at least 1, found 0"),
+        (["--ppo", "entrpy=0.1"], "unknown setting of --ppo 'entrpy'"),
+        (["--ppo", "steps=9"], "unknown setting of --ppo 'steps'"),
+        (["--ppo", "entropy=much"], "--entropy"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(words, said, capsys):
     assert main(["bench", "adaptation", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_settings_of_ppo_are_the_scenarios_and_its_own_or_those_asked_for():
+    stag = scenario_of("matrix:stag-v2")
+    told = lambda *own: adaptation._jobs(stag, adaptation.Adapting(ppo=own))[-1].config["training"]
+    assert told() == stag.training | {"first_policy": 5.0}
+    assert told("entropy=0.2", "widths=8,4") == stag.training | {"entropy": 0.2, "widths": (8, 4)}
+    assert told("first-policy=0.01") == stag.training | {"first_policy": 0.01}, "a usual one, too"
 
 
 def test_scenarios_without_references_are_refused(monkeypatch, tmp_path, capsys):

@@ -8,7 +8,8 @@ import pytest
 
 from counterplay import bench, envs
 from counterplay.bench import agents, controls, study_tables
-from counterplay.bench.controls import Controls, compared, held, jobs_of, rows_of, twice
+from counterplay.bench.adaptation_table import held
+from counterplay.bench.controls import Controls, compared, jobs_of, rows_of, twice
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import scenario_of
 

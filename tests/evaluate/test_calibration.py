@@ -73,7 +73,7 @@ def test_counting_every_slot_as_a_trial_would_find_faults_where_none_are():
     for seed in range(30):
         log_belief, truth, _ = beliefs(100, 15, seed)
         outside += not calibration(log_belief, truth, np.arange(1500), resamples=100).inside
-    assert outside > 12
+    assert outside > 15, "more than half the time"
 
 
 @pytest.mark.parametrize(

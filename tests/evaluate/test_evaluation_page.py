@@ -4,6 +4,9 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import binom
+
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 
 
@@ -21,3 +24,20 @@ def test_every_module_named_on_the_page_exists():
     assert len(modules) >= 10
     for name in modules:
         assert (PAGE.parents[1] / "counterplay" / "evaluate" / f"{name}.py").exists(), name
+
+
+def coverage(seeds: int, works: float = 0.8) -> float:
+    """Of the 95% bootstrap of a mean, where so many of the seeds earn 1 and the others nothing.
+
+    Exact: of k that worked, resamples are binomial numbers of so many draws with chance k / n.
+    """
+    worked = np.arange(1, seeds)  # of none and all the interval is a point beside the mean
+    low, high = (binom.ppf(q, seeds, worked / seeds) for q in (0.025, 0.975))
+    holds = (low <= works * seeds + 1e-9) & (works * seeds - 1e-9 <= high)
+    return float((binom.pmf(worked, seeds, works) * holds).sum())
+
+
+def test_bootstraps_cover_as_seldom_as_the_page_says():
+    said = re.search(r"covers\s+(\d+)% at 5 seeds and (\d+)% at 20", PAGE.read_text())
+    assert said is not None
+    assert [int(x) for x in said.groups()] == [round(100 * coverage(n)) for n in (5, 20)]
