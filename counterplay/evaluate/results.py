@@ -18,6 +18,9 @@ from counterplay.runs.disk import write_whole
 from counterplay.runs.folder import here
 
 RESULT, ROWS = "result.json", "rows.parquet"
+NOTED = ("kind", "command", "scenario", "env", "protocol", "seed", "opponents", "opponent_digests")
+NOTED += ("checkpoints", "commit", "versions", "date")
+"""Of a result, what its rows say of themselves where they lie alone; as JSON."""
 
 
 def described(
@@ -94,9 +97,10 @@ def _checkpoints(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 def save_result(folder: Path, result: dict[str, Any], rows: EpisodeRows) -> None:
     """Writes the rows and then the result: where that is, all is. OSError where it cannot be."""
     new = not folder.exists()
+    notes = {name: json.dumps(result[name]) for name in NOTED if name in result}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_rows(folder / ROWS, rows.columns())
+        write_rows(folder / ROWS, rows.columns(), notes)
         write_whole(folder / RESULT, json.dumps(result, indent=1) + "\n")
     except BaseException:
         if new:

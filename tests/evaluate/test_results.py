@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from counterplay import envs, runs
@@ -46,6 +47,9 @@ def test_rows_are_read_as_they_were(tmp_path, rows):
         if name != "label":
             assert found[name].dtype == column.dtype, name
     assert json.loads((tmp_path / "new/folder/result.json").read_text())["opponents"] == {"3": "x"}
+    notes = pq.read_schema(tmp_path / "new/folder/rows.parquet").metadata
+    told = {key.decode(): json.loads(text) for key, text in notes.items()}
+    assert told == {"kind": "eval", "opponents": {"3": "x"}}, "rows that lie alone say whose"
 
 
 @pytest.mark.parametrize("there", [False, True])
