@@ -94,7 +94,7 @@ def main(args: list[str]) -> int:
     work = lambda job: measured(job, out, count, chosen.seed)
     heading = f"{title}, {'greedy' if chosen.greedy else 'sampled'} play"
     form = Form(heading, scored, study_tables.planning_frontier, named_by)
-    about = {"seed": chosen.seed, "greedy": chosen.greedy}
+    about = {"seed": chosen.seed, "seeds": chosen.seeds, "greedy": chosen.greedy}
     return tabled(jobs, work, out, form, about, title=title, as_json=chosen.json)
 
 

@@ -94,7 +94,7 @@ def main(args: list[str]) -> int:
     jobs = jobs_of(chosen)
     run_where_called()
     form = Form(title, scored, study_tables.raw_vs_embedding, named_by)
-    about = {"seed": chosen.seed, "behaviour": chosen.behaviour}
+    about = {"seed": chosen.seed, "seeds": chosen.seeds, "behaviour": chosen.behaviour}
     how = {"title": title, "as_json": chosen.json}
     return tabled(jobs, measured, Path(chosen.out), form, about, **how)
 
