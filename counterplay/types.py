@@ -155,6 +155,8 @@ class Policy(Protocol):
       is on its way
     - ``hypotheses(memory, view) -> Float[Y, A]``: log-probabilities of this seat's moves under
       every rule of a known pool
+    - ``intents(memory, view) -> Int[Y]``: the goal that each of them would pursue, NO_EVENT when
+      none
     - ``member(memory) -> Int[]``: which of the policies of a mixture or bank this is
     - ``type_id(memory) -> Int[]``: its place among the rules of its game, for the whole match
     - ``mode(memory) -> Int[]``: which of its ways to play a switcher is in now

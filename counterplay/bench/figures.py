@@ -45,7 +45,7 @@ SUITE: dict[str, str] = {
     "faults": "bench faults",
     "references": "headroom",
     "adaptation": "bench adaptation --scenarios matrix:pd matrix:stag race coordination pursuit"
-    " scissors --seed 110",
+    " scissors",
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
     " --seeds 10",

@@ -25,7 +25,7 @@ from counterplay.evaluate.own_types import Own, of_training
 from counterplay.evaluate.predicted import FILTER
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario
-from counterplay.evaluate.watching import watch
+from counterplay.evaluate.watching import unread, watch
 from counterplay.jobs import Job
 from counterplay.names import unknown
 from counterplay.opponents.sets import members
@@ -164,6 +164,7 @@ def watched(
     rules, known = known_to(env, place, roster)
     roster, rules = informed(env, place, roster, place.seat, rules)
     w = watch(env, roster, matches, place.match, SEED, known=rules)
+    w = unread(w) if rules is None else w
     return measures(w, known, roster.ids, meant=meant(about, env, known))
 
 

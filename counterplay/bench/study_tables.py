@@ -193,7 +193,8 @@ def raw_vs_embedding(found: Any) -> list[dict[str, Any]]:
 
 def interval(x: Any) -> str:
     """An estimate and its interval; "-" where there is none."""
-    return "-" if x is None else f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]"
+    near = lambda y: f"{round(y, 2) + 0.0:.2f}"  # there is no -0.00
+    return "-" if x is None else f"{near(x[0])} [{near(x[1])}, {near(x[2])}]"
 
 
 def blind(found: Any) -> list[dict[str, Any]]:

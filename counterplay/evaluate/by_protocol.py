@@ -26,7 +26,7 @@ from counterplay.evaluate.protocols import MATCHES, PLAYS, SELF, Protocol
 from counterplay.evaluate.returns import Progress
 from counterplay.evaluate.rows import Ended, EpisodeRows, turns
 from counterplay.evaluate.scenarios import Scenario
-from counterplay.evaluate.watching import Watching, watch
+from counterplay.evaluate.watching import Watching, unread, watch
 from counterplay.opponents.rule import Mixture, Rule
 from counterplay.opponents.sets import members
 from counterplay.opponents.switching import modes_of
@@ -105,8 +105,7 @@ def meet(
     roster, rules = informed(env, scenario, roster, scenario.seat, rules, drift)
     size = {"known": rules, "progress": progress}
     w = watch(env, roster, matches, scenario.match, seed, greedy, **size)
-    if rules is None:  # a pool tells what its rules had in mind, which nobody could see
-        w = w._replace(hypotheses=None)
+    w = unread(w) if rules is None else w
     numbers = {} if numbers is None else numbers
     told_apart = renumbered(numbers, roster, w, scenario.seat, name)
     for rows in into:

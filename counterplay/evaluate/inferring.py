@@ -59,13 +59,14 @@ def aims_held(
     """What a posterior over the known rules says of goals: of each, the sum over those after it.
 
     Rules that declare none in a slot are left out; where all do, goals are even. So is a share of
-    ``STRANGE``. None where nobody says what rules are after.
+    ``STRANGE``. None where nobody says what rules are after, or declares a goal.
     """
-    if log_types is None or rows.intents is None:
+    if log_types is None or rows.intents is None or not (rows.goal[rows.asked] >= 0).any():
         return None
-    least = int(max(rows.goal.max(initial=0), rows.intents[rows.asked].max(initial=0))) + 1
+    moves = rows.moves != NO_MOVE
+    least = int(max(rows.goal.max(initial=0), rows.intents[moves].max(initial=0))) + 1
     number = least if rows.belief is None else rows.belief.shape[-1]
-    aims = np.where(rows.asked[..., None], rows.intents, -1)[..., None] == np.arange(number)
+    aims = np.where(moves[..., None], rows.intents, -1)[..., None] == np.arange(number)
     sums = np.einsum("rty,rtyg->rtg", np.exp(log_types), aims)
     total = sums.sum(-1, keepdims=True)
     share = np.where(total > 0, sums / np.where(total > 0, total, 1.0), 1 / number)

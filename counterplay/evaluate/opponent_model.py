@@ -55,11 +55,12 @@ def measures(
     why: dict[str, str] = {}
     own = _types_of(rows, known, held, meant, why)
     own_after = None if own is None else after(own, rows)
+    aims = aims_held(rows, held and held.log_before)
     found = {
         "next_move": next_move(rows, held, opponents, why),
         "types": _types(rows, known, held, own, own_after, why),
-        "goals": _goals(rows, held, why),
-        "calibration": _calibration(rows, held, own),
+        "goals": _goals(rows, held, aims, why),
+        "calibration": _calibration(rows, held, own, aims),
         "grouping": _grouping(rows, held, own_after, why),
         "switch": after_switches(w, rows, held, own_after),
         "strip": strip(w, rows, known, held, own),
@@ -189,25 +190,30 @@ def _types(
     return told
 
 
-def _goals(rows: Others, held: Filtered | None, why: dict[str, str]) -> dict[str, Any] | None:
+def _goals(
+    rows: Others, held: Filtered | None, aims: np.ndarray | None, why: dict[str, str]
+) -> dict[str, Any] | None:
     """Of beliefs over goals against declared intents, by moves seen in the episode: the policy's,
-    and the exact filter's where it knows what each rule would be after."""
+    and ``aims``, the exact filter's, where it knows what each rule would be after."""
     if not (rows.goal[rows.asked] >= 0).any():
         why["goals"] = "none of the others declares a goal"
         return None
     if rows.belief is None:
         why["goals"] = "the policy has no belief over goals"
     own_after = None if rows.belief is None else after(rows.belief, rows)
-    exact = aims_held(rows, held and held.log_before), aims_held(rows, held and held.log_after)
+    later_aims = aims_held(rows, held and held.log_after)
+    pairs = {MODEL: (rows.belief, own_after), FILTER: (aims, later_aims)}
     told: dict[str, Any] = {MODEL: None, FILTER: None}
-    for name, (before, later) in {MODEL: (rows.belief, own_after), FILTER: exact}.items():
+    for name, (before, later) in pairs.items():
         if before is not None and later is not None:
             scores = graded(rows, before, rows.goal, rows.seen_now)
             told[name] = scores | {"identified": identified(rows, before, later, rows.goal)}
     return told if any(told.values()) else None
 
 
-def _calibration(rows: Others, held: Filtered | None, own: np.ndarray | None) -> dict[str, Any]:
+def _calibration(
+    rows: Others, held: Filtered | None, own: np.ndarray | None, aims: np.ndarray | None
+) -> dict[str, Any]:
     """Reliability of types and goals, of a whole stretch of constant truth as one block."""
     block = blocks(rows, rows.type, by_episode=False)
     per_goal = blocks(rows, rows.goal, by_episode=True)
@@ -215,7 +221,7 @@ def _calibration(rows: Others, held: Filtered | None, own: np.ndarray | None) ->
     goals = lambda x: None if x is None else calibrated(x, rows.goal, rows.asked, per_goal)
     exact = None if held is None else types(held.log_before)
     found = {"types": types(own), "goals": goals(rows.belief), FILTER: exact}
-    return found | {f"{FILTER}, goals": goals(aims_held(rows, held and held.log_before))}
+    return found | {f"{FILTER}, goals": goals(aims)}
 
 
 def _grouping(

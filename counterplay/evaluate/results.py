@@ -18,8 +18,8 @@ from counterplay.runs.disk import write_whole
 from counterplay.runs.folder import here
 
 RESULT, ROWS = "result.json", "rows.parquet"
-NOTED = ("kind", "command", "scenario", "env", "protocol", "seed", "opponents", "opponent_digests")
-NOTED += ("checkpoints", "commit", "versions", "date")
+NOTED = ("kind", "command", "scenario", "env", "protocol", "seed", "opponents", "opponent_sets")
+NOTED += ("opponent_digests", "checkpoints", "commit", "versions", "date")
 """Of a result, what its rows say of themselves where they lie alone; as JSON."""
 
 

@@ -226,6 +226,12 @@ def whole_matches(
     return Watching(valid, **fields | {"episode": episode[:, :length], "ended": ended}, seat=seat)
 
 
+def unread(w: Watching) -> Watching:
+    """The same without what the rules of a pool had in mind, for games in which nobody can follow
+    it: they tell of themselves whether they were asked to watch or not."""
+    return w._replace(hypotheses=None, intents=None)
+
+
 class _State(NamedTuple):
     lanes: Lanes
     key: Array

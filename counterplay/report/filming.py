@@ -11,6 +11,7 @@ from counterplay.evaluate.opponent_model import first_strip
 from counterplay.evaluate.own_types import of_run
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.recording import Frame, record_match
+from counterplay.evaluate.watching import unread
 from counterplay.report.read import Run
 from counterplay.report.strip_films import film_with_strip
 from counterplay.report.strips import Strip, strip_of
@@ -54,8 +55,7 @@ def with_beliefs(
     size = {"match": scenario.match, "most": MOST_SLOTS, "seed": seed, "known": rules}
     found = record_match(env, roster, run.seat, **size)
     watching = found.watching
-    if rules is None:  # a pool tells what its rules had in mind, which nobody could see
-        watching = watching._replace(hypotheses=None)
+    watching = unread(watching) if rules is None else watching
     meant = of_run(run.config, env, known)
     part = first_strip(watching, known, drift, meant)
     if part is None:

@@ -41,7 +41,7 @@ def answer(capsys: Any, *words: str) -> dict[str, Any]:
 def test_a_tiny_scenario_is_measured_once_and_kept(tmp_path, capsys):
     words = [*SMALL.split(), "--out", str(tmp_path)]
     found = answer(capsys, *words)
-    assert (found["seed"], found["seeds"]) == (100, 1)
+    assert (found["seed"], found["seeds"]) == (110, 1)
     bayes, ppo = found["rows"]
     assert (bayes["player"], ppo["player"]) == ("bayes", "ppo") and ppo["steps"] == 2000
     assert bayes["steps"] is None and ppo["matches"] == bayes["matches"] == 40
@@ -68,9 +68,15 @@ def test_a_tiny_scenario_is_measured_once_and_kept(tmp_path, capsys):
     assert lines[1]["seeds, steps"] == "1, 2,000" and not lines[0]["seeds, steps"]
     assert [line["asked"] for line in lines] == ["1 ± 0.1", "0 ± 0.1"]
     assert {line["held"] for line in lines} <= {"yes", "no", "cannot be told"}
-    for score, text in (([1, 0.9, 1.1], "yes"), ([1, 0.9, 1.2], "cannot be told"), (None, "-")):
-        one = TABLES["adaptation"]({"rows": [bayes | {"score": score}]})
-        assert one[0]["held"] == text
+    for row, score, text in (
+        (bayes, [1, 0.95, 1.05], "yes"),
+        (bayes, [1, 0.9, 1.2], "cannot be told"),
+        (ppo, [1, 0.95, 1.05], "no"),
+        (ppo, [0, -0.1, 0.1], "yes"),
+        (ppo, None, "-"),
+    ):
+        (one,) = TABLES["adaptation"]({"rows": [row | {"score": score}]})
+        assert one["held"] == text
 
 
 def test_ppo_gets_what_references_get_and_sees_no_history(monkeypatch):
@@ -89,7 +95,7 @@ def test_ppo_gets_what_references_get_and_sees_no_history(monkeypatch):
     monkeypatch.setattr(references, "measure", measure)
     *jobs, _ = adaptation._jobs(RACE, adaptation.Adapting(seeds=3))
     assert [(job.config["player"], job.seed) for job in jobs] == [
-        ("bayes", 100), ("ppo", 100), ("ppo", 101),
+        ("bayes", 110), ("ppo", 110), ("ppo", 111),
     ]  # fmt: skip
     assert adaptation.measured(jobs[1], 100, 2) == [{}, {}]
     assert asked["learn"] == (RACE, "train", 100, 2, 3 * RACE.budget, (BLIND,))
@@ -157,6 +163,8 @@ def test_the_one_table_is_played_in_both_ways():
         (["--seeds", "0"], "--seeds must be at least 1, found 0"),
         (["--ppo", "entrpy=0.1"], "unknown setting of --ppo 'entrpy'"),
         (["--ppo", "steps=9"], "unknown setting of --ppo 'steps'"),
+        (["--ppo", "gru=8"], "unknown setting of --ppo 'gru'"),
+        (["--ppo", "snapshots=0.5"], "unknown setting of --ppo 'snapshots'"),
         (["--ppo", "entropy=much"], "--entropy"),
     ],
 )

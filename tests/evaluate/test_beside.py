@@ -75,6 +75,13 @@ def test_it_stands_beside_the_policy_under_protocols():
     assert lines[FILTER]["nll"]["estimate"] >= lines["true policy"]["nll"]["estimate"] - 0.02
     assert met.model["grouping"] is None and "known rules" in met.model["why"]["grouping"]
     assert met.model["strip"] is not None
+    assert met.model["goals"][FILTER] is None, "what rules aim at here they drew for themselves"
+    assert met.model["calibration"][f"{FILTER}, goals"] is None
+
+
+def test_a_set_of_more_or_fewer_rules_than_are_known_is_met_as_well():
+    met = meet(ENV, TINY, "bayes", "held-out", "sampled", 8, 0, lambda done, total: None, [])
+    assert met.model["next_move"] is not None and met.model["goals"][FILTER] is None
 
 
 def test_each_game_has_the_inference_of_its_seat():

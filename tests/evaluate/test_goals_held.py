@@ -14,6 +14,7 @@ from counterplay.evaluate.others import Others, filtered, others
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.watching import watch
 from counterplay.pools import read_seats, roster_of
+from counterplay.types import NO_MOVE
 
 ENV: Any = envs.make("race:narrow")
 
@@ -23,6 +24,7 @@ def rows(intents: Any, goal: Any) -> Others:
     blank = dict.fromkeys(Others._fields)
     asked = np.ones((1, 2), bool)
     given = {"intents": np.array([intents], float), "goal": np.array([goal]), "asked": asked}
+    given |= {"moves": np.zeros((1, 2), int)}
     return Others(**blank | given)  # pyright: ignore[reportArgumentType]
 
 
@@ -40,8 +42,22 @@ def test_goals_are_even_where_no_rule_declares_any_and_untold_where_nobody_watch
     found = aims_held(one, np.log([[[0.5, 0.5], [0.5, 0.5]]]))
     assert found is not None
     np.testing.assert_allclose(np.exp(found)[0], 0.5)
+    nobody = one._replace(goal=np.full((1, 2), -1))
+    assert aims_held(nobody, np.zeros((1, 2, 2))) is None, "nobody declares anything"
     assert aims_held(one._replace(intents=None), np.zeros((1, 2, 2))) is None
     assert aims_held(one, None) is None
+
+
+def test_who_plays_on_alone_is_after_something_still():
+    """The policy has left in the second slot; what is known of the goal then is not forgotten."""
+    one = rows([[0, 1], [0, 1]], [0, 0])._replace(asked=np.array([[True, False]]))
+    found = aims_held(one, np.log([[[0.99, 0.01], [0.99, 0.01]]]))
+    assert found is not None
+    np.testing.assert_allclose(found[0, 1], found[0, 0])
+    gone = one._replace(moves=np.array([[0, NO_MOVE]]))
+    left = aims_held(gone, np.log([[[0.99, 0.01], [0.99, 0.01]]]))
+    assert left is not None
+    np.testing.assert_allclose(np.exp(left[0, 1]), 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +66,7 @@ def matches() -> Any:
     seats = read_seats(("0=random", "1..2=pool:train"), ENV.num_seats)
     roster = replace(roster_of(ENV, seats), focal=(0,))
     rules, known = known_to(ENV, scenario_for("race:narrow"), roster)
-    return watch(ENV, roster, 96, 6, 5, known=rules), known, roster.ids
+    return watch(ENV, roster, 192, 6, 5, known=rules), known, roster.ids
 
 
 def test_each_known_rule_tells_what_it_would_be_after_where_the_true_one_does(matches):
@@ -72,7 +88,8 @@ def test_exact_inference_is_right_about_goals_and_sure_late_in_a_match(matches):
     assert exact["nll"]["estimate"] < np.log(ENV.num_goals) - 0.5
     assert exact["top1"]["estimate"] > 0.8
     band = found["calibration"][f"{FILTER}, goals"]
-    assert band["inside"], "exact beliefs are as often true as they say"
+    assert band["enough"] and band["inside"], "exact beliefs are as often true as they say"
+    assert exact["identified"] is None or exact["identified"]["share"] > 0.8
     told = others(w, known)
     held = filtered(told)
     assert held is not None

@@ -139,13 +139,13 @@ def test_the_bots_table_is_played_once_and_goes_on(tmp_path, capsys, monkeypatch
     assert first["with_self"] == pytest.approx(31 / 3)
     assert last["exploitability"] == 30 and last["worst"] == "copybot"
     shown = TABLES["study_roshambo_bots"](told)
-    assert shown[0]["population return"] == "16 ± 0" and len(shown) == 3
-    assert shown[0]["with itself"] == "10 ± 0"
+    assert shown[0]["population return"] == "15.5 ± 0.0" and len(shown) == 3
+    assert shown[0]["with itself"] == "10.3 ± 0.0"
     assert told["returns"] == [[[0, 0], [30, 30], [1, 1]], [[0, 0], [0, 0]], [[0, 0]]]
     assert told["alike"] == [], "of one other bot nothing can be told"
     # the second of the three is rockbot; by itself it is no stranger's
     half = "every other bot, from the second"
-    assert [row[half] for row in shown] == ["30 ± 0", "0 ± 0", ""]
+    assert [row[half] for row in shown] == ["30.0 ± 0.0", "0.0 ± 0.0", ""]
     assert first["parts"]["every other bot, from the first"]["population_return"] == 1
 
     def play_again(lines):
