@@ -76,7 +76,9 @@ CASES: dict[str, Case] = {
     "race-codes": Case("race-v2", 1_000_000, 600, _CODES),
     "stag_hunt-6x6-codes": Case("stag_hunt:6x6", 1_000_000, 300, _CODES | {"around": True}),
     "pursuit": Case("pursuit-v1", 1_500_000, 300, _TYPES),
-    "lone_hunter": Case("stag_hunt:4x4,players=2", 3_000_000, 256, lone_hunter.SETTINGS, lone=True),
+    "lone_hunter": Case(
+        "stag_hunt:4x4,players=2", lone_hunter.STEPS, 256, lone_hunter.SETTINGS, lone=True
+    ),
 }
 """What is measured: types are the opponents of the training, but for codes of moves."""
 
