@@ -23,7 +23,7 @@ class ReaderSettings:
     """Passes of the reader over the places of an iteration."""
     reader_minibatches: int = 8
     """Parts of such a pass."""
-    reader_places: int = 256
+    reader_places: int = 128
     """Places from which the reader learns in each pass, drawn anew every time, as many from each
     core; where there are fewer, from all. A place is a seat of one lane for an iteration."""
 

@@ -35,8 +35,7 @@ from counterplay.types import NO_MOVE, Act, Memory, View
 from counterplay.views import view_shapes
 
 LANES, SLOTS, ROUNDS = 64, 30, 24
-"""Of a training."""
-STEPS = LANES * SLOTS * ROUNDS
+"""Of a training; ``ROUNDS`` where nobody says how many."""
 TREMBLE = 0.1
 RULES = tuple(f"{name}:tremble={TREMBLE}" for name in ("nearest_stag", "nearest_hare"))
 SETTINGS: dict[str, Any] = {"reader_widths": (48,), "reader_gru": 24, "reader_rate": 5e-3}

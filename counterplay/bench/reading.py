@@ -63,7 +63,7 @@ class Case:
 
 
 _MANY: dict[str, Any] = {"lanes": 128, "reader_epochs": 2, "reader_gru": 64, "told_width": 32}
-_MANY |= {"reader_rate": 5e-3, "reader_places": 512, "replay": 2**20}
+_MANY |= {"reader_widths": (64,), "reader_rate": 5e-3, "reader_places": 512, "replay": 2**20}
 """Many small iterations, and a reader that learns much, half of it from all that was played: its
 loss is a plain cross-entropy, of which more passes over the latest play alone make it too sure."""
 _CODES: dict[str, Any] = _MANY | {"types_from": "moves", "types": 8, "goals": "none"}
@@ -76,9 +76,7 @@ CASES: dict[str, Case] = {
     "race-codes": Case("race-v2", 1_000_000, 600, _CODES),
     "stag_hunt-6x6-codes": Case("stag_hunt:6x6", 1_000_000, 300, _CODES | {"around": True}),
     "pursuit": Case("pursuit-v1", 1_500_000, 300, _TYPES),
-    "lone_hunter": Case(
-        "stag_hunt:4x4,players=2", lone_hunter.STEPS, 256, lone_hunter.SETTINGS, lone=True
-    ),
+    "lone_hunter": Case("stag_hunt:4x4,players=2", 3_000_000, 256, lone_hunter.SETTINGS, lone=True),
 }
 """What is measured: types are the opponents of the training, but for codes of moves."""
 
