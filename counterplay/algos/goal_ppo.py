@@ -25,6 +25,7 @@ from counterplay.algos.goal_settings import GoalSettings, opponent_ids
 from counterplay.algos.informed import Sight, System
 from counterplay.algos.informed_settings import Config as Settings
 from counterplay.algos.labels import (
+    begun,
     goals_of,
     met_together,
     noted,
@@ -143,9 +144,6 @@ def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
     size = width(features_of(env), n, actions, env.num_goals)
     own = {"codes": config.codes, "none": 1, "rewards": actions}
     goals = own.get(config.goals, max(env.num_goals, 1))
-    if config.around and not hasattr(env, "around"):
-        raise ValueError("goal_ppo: around wants a game on a board that tells what lies around "
-                         f"each player, found {env}")  # fmt: skip
     sizes = size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru
     model = ActionModel(*sizes, key, env if config.around else None)
     window = config.window if config.goals == "codes" else 0
@@ -183,9 +181,8 @@ def reader_loss(
     done = study.moves[..., None, None, None] == jnp.arange(model.sizes[-1])[None, None, None, None]
     log_pi = jnp.where(done & counts[..., None, None, None], reading.moves, 0.0).sum(-1)
     if config.types_from == "moves":
-        before = over_types(study.memory[1])
+        before = over_types(begun(study, reader.rates))
         kind = types_found(study, jnp.log(before + 1e-9), reading, lax.stop_gradient(log_pi))
-    made = log_pi
     of_kind = lambda x: (kind[..., None] * x).sum(2)  # [T, M, Y, G] -> [T, M, G]
     log_pi, log_goal = of_kind(log_pi), of_kind(reading.goals)
     q = goals_of(study, log_pi, log_goal)
@@ -199,8 +196,8 @@ def reader_loss(
     if reader.prior is not None:
         sums["joint_loss"], number["joint_loss"] = met_together(reader.prior, study, kind, typed)
     if reader.temper is not None:
-        before = over_types(study.memory[1])
-        told = tempered(reader.temper, reader.rates.mix, before, study, reading, made, kind, typed)
+        fresh = held_at_first(model.sizes, reader.prior, reader.vanish)
+        told = tempered(reader.temper, reader.rates, fresh, study, reading, kind, typed)
         sums["temper_loss"], number["temper_loss"] = told
     return sums, number
 

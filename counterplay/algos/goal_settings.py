@@ -100,7 +100,7 @@ class GoalSettings:
     def check_game(self, env: Any) -> None:
         """ValueError for the first setting of goals that means nothing in this game."""
         if self.game_goals and not env.num_goals:
-            asked: dict[str, Any] = {"goals": "extremum" if self.goals == "extremum" else None}
+            asked: dict[str, Any] = {"goals": self.goals if self.goals != "events" else None}
             asked |= {"goal_reward": self.goal_reward, "goal_quantile": self.goal_quantile}
             for name, found in (asked | {"habit": self.habit or None}).items():
                 if found is not None:
@@ -108,6 +108,9 @@ class GoalSettings:
                         f"{self.NAME}: {name} wants a game that tells of completed goals, found "
                         f"{name} {found} and {env}, which has none: leave it out"
                     )
+        if self.around and not hasattr(env, "around"):
+            raise ValueError(f"{self.NAME}: around wants a game on a board that tells what lies "
+                             f"around each player, found {env}")  # fmt: skip
         if self.vanish and not (env.public_events and env.num_goals):
             raise ValueError(f"{self.NAME}: vanish wants a game in which everybody sees whose goal "
                              f"was completed, found {env}")  # fmt: skip

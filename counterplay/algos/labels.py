@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from counterplay.algos.study import Study
 from counterplay.maths import LEAST_LOG, masked_log_softmax, masked_sum
 from counterplay.models.actions import Reading
+from counterplay.models.beliefs import Held, Rates, heard, looked
 from counterplay.models.events import (
     best_within,
     hindsight,
@@ -19,7 +20,9 @@ from counterplay.models.events import (
     segments,
     soft_labels,
 )
-from counterplay.types import NO_EVENT
+from counterplay.models.history import Seen
+from counterplay.types import NO_EVENT, View
+from counterplay.views import select
 
 LATEST = 2**14
 """Events of which a quantile is taken, at most."""
@@ -181,8 +184,8 @@ def types_found(
 ) -> Float[Array, "T M Y"]:
     """Chances of each type by all its moves of a match that the stretch holds; no labels.
 
-    ``before`` is the log belief with which the stretch began, if it began inside a match, from
-    before the last joint move; ``log_pi`` is that of the moves made, 0 where none counts. The E
+    ``before`` is the log belief with which the stretch began, if it began inside a match;
+    ``log_pi`` is that of the moves made, 0 where none counts. The E
     step of a mixture (Dempster, Laird & Rubin, 1977).
     """
     counts = (log_pi != 0).any((2, 3))
@@ -214,31 +217,58 @@ def goals_of(
     return jnp.where(soft[..., None], of_left, q)
 
 
+def as_shown(study: Study) -> View:
+    """What beliefs go by in every slot of one place, leaves [T, ...]."""
+
+    def one(seen: Seen, time: Array) -> View:
+        mine, nothing = jnp.zeros_like(seen.legal[:1]), jnp.zeros(0)  # are believed by nobody
+        moved, event = seen.moved.astype(jnp.int32), seen.event.astype(jnp.int32)
+        legal = jnp.concatenate([mine, seen.legal])
+        shown = {"alive": seen.alive, "reward": seen.reward, "first": seen.first, "time": time}
+        return View(nothing, mine[0], moved=moved, public_legal=legal, event=event, told=nothing,
+                    **shown)  # fmt: skip
+
+    return jax.vmap(one)(study.seen, study.time)
+
+
+def begun(study: Study, rates: Rates) -> Held:
+    """What is held of the others once the last move before a stretch was seen, which is in the
+    first slot of it that I play; where that begins a match it means nothing."""
+    at = jnp.argmax(study.acting)
+    return heard(study.memory[1], jax.tree.map(lambda x: x[at], as_shown(study)), rates)
+
+
+def followed(
+    temper: Float[Array, ""], rates: Rates, fresh: Held, study: Study, reading: Reading
+) -> tuple[Held, Float[Array, "T M Y"]]:
+    """What is held in the end, and the log belief over types in every slot, were each move counted
+    ``temper`` times: by the rules by which beliefs go on at play, from what was held before the
+    stretch, and from ``fresh`` where a match begins."""
+
+    def slot(held: Held, now: Any) -> tuple[Held, Array]:
+        contact, acting, view, reading = now
+        held = select(contact, fresh, held)
+        after = looked(heard(held, view, rates, temper), view, reading, rates)
+        held = select(acting, after, held)
+        return held, jax.nn.logsumexp(held.log_belief, axis=2)
+
+    slots = study.contact, study.acting, as_shown(study), reading
+    return lax.scan(slot, study.memory[1], slots)
+
+
 def tempered(
     temper: Float[Array, ""],
-    mix: float,
-    before: Float[Array, "M Y"],
+    rates: Rates,
+    fresh: Held,
     study: Study,
     reading: Reading,
-    log_pi: Float[Array, "T M Y G"],
     kind: Float[Array, "T M Y"],
     known: Bool[Array, "T M"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Cross-entropy in nats of true types under the beliefs that follow from the moves of a match
-    so far, each counted ``temper`` times, and of how many it is the sum. Nothing else learns of it.
-
-    ``before`` are the chances of each type with which the stretch began, ``log_pi`` those of the
-    moves made, 0 where none counts (temperature scaling: Guo et al., 2017).
+    """Cross-entropy in nats of true types under the beliefs of all slots (``followed``), and of how
+    many it is the sum. Nothing but ``temper`` learns of it (temperature scaling: Guo et al., 2017).
     """
-    counts = (log_pi != 0).any((2, 3))
-    even = 1 / jnp.maximum(study.seen.legal.sum(-1), 1)
-    each = jnp.exp(jax.nn.logsumexp(reading.goals + log_pi, axis=-1))
-    each = jnp.log((1 - mix) * each + mix * even[..., None])
-    each = lax.stop_gradient(jnp.where(counts[..., None], each, 0.0))
-    match = jnp.cumsum(study.contact)
-    earlier = (match[:, None] == match[None]) & jnp.tri(len(match), dtype=bool)
-    prior = jnp.where((match == 0)[:, None, None], jnp.log(before + 1e-9)[None], 0.0)
-    evidence = jnp.einsum("st,tmy->smy", earlier.astype(jnp.float32), each)
-    log_b = jax.nn.log_softmax(lax.stop_gradient(prior) + temper * evidence)
-    counts &= known
+    fresh, study, reading = lax.stop_gradient((fresh, study, reading))
+    log_b = followed(temper, rates, fresh, study, reading)[1]
+    counts = study.acting[:, None] & study.there & known
     return masked_sum(-(kind * log_b).sum(-1), counts), counts.sum().astype(jnp.float32)

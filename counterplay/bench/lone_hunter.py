@@ -5,8 +5,9 @@ stays where it is. Then it watches a stag hunter from beside somebody who never 
 ever completed, so that moves alone tell the goal.
 """
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,7 +20,9 @@ from jaxtyping import PRNGKeyArray
 from counterplay.algos import goal_ppo
 from counterplay.algos.adam import optimiser
 from counterplay.algos.fitting import fit_reader
+from counterplay.algos.informed_settings import ReaderSettings
 from counterplay.algos.goal_ppo import Config, GoalReader
+from counterplay.algos.goal_settings import GoalSettings
 from counterplay.algos.labels import prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.study import studies
@@ -41,6 +44,14 @@ RULES = tuple(f"{name}:tremble={TREMBLE}" for name in ("nearest_stag", "nearest_
 SETTINGS: dict[str, Any] = {"reader_widths": (48,), "reader_gru": 24, "reader_rate": 5e-3}
 SETTINGS |= {"reader_epochs": 4, "types": 1}
 GAME = StagHunt(players=2)
+
+
+def settings() -> dict[str, Any]:
+    """Those of goal_ppo that a training goes by, as JSON has them."""
+    config = Config(**SETTINGS, lanes=LANES, slots=SLOTS)
+    names = [f.name for kind in (ReaderSettings, GoalSettings) for f in fields(kind)]
+    found = {name: getattr(config, name) for name in ("lanes", "slots", "max_grad_norm", *names)}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
 
 
 class Watching(eqx.Module):
@@ -77,6 +88,13 @@ many = partial(jax.tree.map, lambda x: x[None])
 
 def trained(config: Config, seed: int, rounds: int = ROUNDS) -> tuple[GoalReader, np.ndarray]:
     """A reader of goals, and its loss of moves in every round, in nats."""
+    reader, told = _training(config, rounds)(jr.key(seed))
+    return jax.tree.map(lambda x: x[0], reader), np.asarray(told["moves_loss"])[:, 0]
+
+
+@lru_cache(maxsize=1)
+def _training(config: Config, rounds: int) -> Callable[[PRNGKeyArray], Any]:
+    """Key -> the reader, leaves [1, ...], and metrics of every round; one program for all seeds."""
     plays = Mixture((nearest_stag(GAME, TREMBLE), stay(GAME)))
     watcher = Watching(plays, units=config.reader_gru)
     other = Mixture((nearest_stag(GAME, TREMBLE), nearest_hare(GAME, TREMBLE)))
@@ -106,8 +124,7 @@ def trained(config: Config, seed: int, rounds: int = ROUNDS) -> tuple[GoalReader
         (reader, _, _), told = jax.lax.scan(one, (reader, opt, lanes), turns)
         return reader, told
 
-    reader, told = fit(jr.key(seed))
-    return jax.tree.map(lambda x: x[0], reader), np.asarray(told["moves_loss"])[:, 0]
+    return fit
 
 
 class Believed(NamedTuple):
@@ -153,7 +170,7 @@ def believed(reader: GoalReader, other: Rule, lanes: int = LANES) -> Believed:
     return Believed(stag, exactly(study), np.asarray(study.there[0, ..., 0]))
 
 
-def recognised(settings: dict[str, Any], seed: int, steps: int, lanes: int) -> dict[str, Any]:
+def recognised(seed: int, settings: dict[str, Any], steps: int, lanes: int) -> dict[str, Any]:
     """Of a lone stag hunter after so many moves: the share of lanes in which the stag is held to be
     ``SURE``, and the median over lanes of how likely, of the reader and of exact inference."""
     chosen: dict[str, Any] = {

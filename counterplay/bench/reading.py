@@ -17,6 +17,7 @@ from counterplay.bench import lone_hunter
 from counterplay.bench.agents import POOLS, learnt, seated, settings, training
 from counterplay.bench.reading_table import reading
 from counterplay.console import read, set_threads, use_all_cores
+from counterplay.evaluate import references
 from counterplay.evaluate.beside import informed
 from counterplay.evaluate.by_protocol import known_to
 from counterplay.evaluate.opponent_model import MODEL, measures
@@ -26,7 +27,7 @@ from counterplay.evaluate.predicted import FILTER
 from counterplay.evaluate.protocols import scenario_for
 from counterplay.evaluate.scenarios import SCENARIOS, Scenario
 from counterplay.evaluate.watching import unread, watch
-from counterplay.jobs import Job
+from counterplay.jobs import Job, Together
 from counterplay.names import unknown
 from counterplay.opponents.sets import members
 from counterplay.pools import roster_of
@@ -92,6 +93,9 @@ class Reading:
     """First seed of training."""
     seeds: int = 10
     """Trainings of each."""
+    together: int | None = None
+    """How many of them are one program, which has to be compiled once for each: by default one a
+    core. What is stopped halfway is lost."""
     steps: int | None = None
     """Environment steps of each training, in place of the case's own."""
     matches: int | None = None
@@ -102,7 +106,7 @@ class Reading:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        check_least(self, seeds=1, steps=1, matches=2)
+        check_least(self, seeds=1, together=1, steps=1, matches=2)
         for case in self.cases:
             if case not in CASES:
                 raise unknown("case", case, CASES)
@@ -116,8 +120,10 @@ def main(args: list[str]) -> int:
     jobs = jobs_of(bench)
     about = {"seed": bench.seed, "seeds": bench.seeds}
     form = Form("reading the others", gathered, reading, named_by)
-    how = {"title": "bench reading", "as_json": bench.json}
-    return tabled(jobs, measured, Path(bench.out), form, about, **how)
+    count = min(bench.together or references.together(bench.seeds), bench.seeds)
+    work = Together(lambda job, seed: measured(job, seed, count), count, bench.seed)
+    how = {"title": "bench reading", "as_json": bench.json, "together": count}
+    return tabled(jobs, work, Path(bench.out), form, about, **how)
 
 
 def jobs_of(bench: Reading) -> list[Job]:
@@ -127,6 +133,7 @@ def jobs_of(bench: Reading) -> list[Job]:
         case = CASES[name]
         place, game = case.place, case.place.game.partition(":")[0]
         chosen = settings(place, "goal_ppo", case.settings)
+        chosen = lone_hunter.settings() if case.lone else chosen
         about = {"case": name, "scenario": case.scenario, "game": place.game, "match": place.match}
         about |= {"seat": place.seat, "algorithm": "goal_ppo", "settings": chosen}
         met = lone_hunter.RULES if case.lone else None
@@ -137,19 +144,21 @@ def jobs_of(bench: Reading) -> list[Job]:
     return jobs
 
 
-def measured(job: Job) -> dict[str, Any]:
-    """What one agent predicts and believes of every set of opponents."""
+def measured(job: Job, seed: int, seeds: int) -> list[dict[str, Any]]:
+    """What each agent of so many seeds from one on predicts and believes of every set of
+    opponents."""
     about, case = job.config, CASES[job.config["case"]]
     if case.lone:
-        size = about["steps"], about["matches"]
-        return {"train": {"lone": lone_hunter.recognised(about["settings"], job.seed, *size)}}
+        size = about["settings"], about["steps"], about["matches"]
+        each = (lone_hunter.recognised(seed + i, *size) for i in range(seeds))
+        return [{"train": {"lone": found}} for found in each]
     place = case.place
     env = envs.make(place.game)
-    (agent,), _ = learnt(about, env, job.seed, 1)
+    agents, _ = learnt(about, env, seed, seeds)
     most = int(about["matches"])
     number = dict.fromkeys(about["sets"], max(most // 3, 2)) | {"train": most}
-    how = place, env, agent
-    return {pool: told(watched(about, *how, pool, n)) for pool, n in number.items()}
+    of = lambda agent, pool, n: told(watched(about, place, env, agent, pool, n))
+    return [{pool: of(agent, pool, n) for pool, n in number.items()} for agent in agents]
 
 
 def watched(

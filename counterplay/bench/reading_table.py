@@ -106,13 +106,18 @@ def _types(seeds: list[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _later(mine: Values, known: Values) -> tuple[str, str, str]:
-    """How many episodes after the filter, what is asked, and the outcome; None is never."""
+    """How many episodes after the filter, what is asked, and the outcome; None is never.
+
+    Of the seeds in which the filter knows half of the types in time: the others ask for nothing.
+    """
     asked = "1 later"
-    if None not in (*mine, *known):
-        later: Values = [a - b for a, b in zip(mine, known, strict=True)]  # type: ignore[operator]
-        return f"{interval(later, 1)} later", asked, at_most(later, 1)
-    lost = any(a is None and b is not None for a, b in zip(mine, known, strict=True))
-    return "not known in half of the matches", asked, MISSED if lost else ""
+    pairs = [(a, b) for a, b in zip(mine, known, strict=True) if b is not None]
+    if not pairs:
+        return "not known in half of the matches", asked, ""
+    later: Values = [a - b for a, b in pairs if a is not None]
+    if len(later) < len(pairs):
+        return f"not known in half of the matches: {len(pairs) - len(later)} seeds", asked, MISSED
+    return f"{interval(later, 1)} later", asked, at_most(later, 1)
 
 
 def _groups(seeds: list[Any]) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from counterplay.evaluate.statistics import t_interval
+
 HELD = {True: "yes", False: "no", None: "cannot be told"}
 """Of what was asked, as intervals say."""
 
@@ -64,6 +66,29 @@ def roshambo_bots(found: Any) -> list[dict[str, Any]]:
         }
         for row in found["rows"]
     ]
+
+
+def roshambo_trained(found: Any) -> list[dict[str, Any]]:
+    """Of every player what strangers let it earn, in all and by folds."""
+    return [
+        {
+            "player": row["player"],
+            "throws of a training": f"{row['steps']:,}" if row["steps"] else "none",
+            "seeds": len(row["per_seed"]),
+            "points a match, 95%": _over_seeds(row["per_seed"]),
+            "least from": f"{row['worst']} {round(-row['exploitability'])}",
+            "next throw, nats": "" if row["nll"] is None else f"{row['nll']:.3f}",
+            **{f"fold {i}": f"{x:.0f}" for i, x in enumerate(row["folds"])},
+        }
+        for row in found["rows"]
+    ]
+
+
+def _over_seeds(each: list[float]) -> str:
+    """A mean over seeds, with Student's interval where there are two."""
+    if len(each) < 2:
+        return f"{each[0]:.0f}"
+    return "{:.0f} [{:.0f}, {:.0f}]".format(*t_interval(each)[:3])
 
 
 def _foreseen(found: Any) -> dict[str, str]:

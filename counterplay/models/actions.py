@@ -15,7 +15,7 @@ import jax.random as jr
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from counterplay.maths import masked_log_softmax
-from counterplay.models.history import features_of, or_all
+from counterplay.models.history import features_of, or_all, there_in
 from counterplay.models.nets import Dense, Trunk
 
 
@@ -74,8 +74,10 @@ class Around(eqx.Module):
         self.own, self.rest = (Dense(wide, wide, s, k) for s, k in ((1.0, keys[1]), (0.5, keys[2])))
 
     def __call__(self, x: Float[Array, " I"]) -> Float[Array, "M W"]:
-        """``x`` begins with the observation."""
-        each = jax.nn.relu(jax.vmap(self.look)(self.game.around(x[: self.features])))
+        """``x`` is of ``history.inputs``. Who is absent adds nothing to what is seen of others."""
+        seen = self.game.around(x[: self.features])
+        there = there_in(x, len(seen))[:, None]
+        each = jnp.where(there, jax.nn.relu(jax.vmap(self.look)(seen)), 0.0)
         others = each[1:]
         rest = each.sum(0)[None] - others
         return jax.vmap(self.own)(others) + jax.vmap(self.rest)(rest)

@@ -48,6 +48,11 @@ def inputs(obs: Float[Array, " F"], seen: Seen, actions: int, goals: int) -> Flo
     return jnp.concatenate([obs, *parts, flags])
 
 
+def there_in(x: Float[Array, " I"], seats: int) -> Bool[Array, " N"]:
+    """Who is there, me first, of what ``inputs`` made."""
+    return x[-2 - seats : -2] > 0
+
+
 def or_all(legal: Bool[Array, "*b A"], axis: int = -1) -> Bool[Array, "*b A"]:
     """The same, with every move where none is legal, as of the absent."""
     return legal | ~legal.any(axis, keepdims=True)

@@ -39,6 +39,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "counterplay.studies.roshambo:main",
         "what a player earns of the 43 RoShamBo bots of OpenSpiel, and they of each other",
     ),
+    "roshambo-trained": (
+        "counterplay.studies.roshambo_trained:main",
+        "what learners earn of RoShamBo bots that they never met",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ planning at all. All else of a plan is the same.
 from dataclasses import dataclass
 from typing import Any
 
-from counterplay.bench.agents import Players
+from counterplay.bench.agents import MANY, Players
 from counterplay.console import read
 from counterplay.studies.goal_choice import GoalChoice, study
 
@@ -23,7 +23,7 @@ PLANS: dict[str, dict[str, Any]] = {
 }
 """What is planned with; with ``even`` the others are ignored."""
 VARIANTS: Players = {
-    f"{told}+{plan}": ("counterplay", {"action_input": told} | settings)
+    f"{told}+{plan}": ("counterplay", MANY | {"action_input": told} | settings)
     for told in INPUTS
     for plan, settings in PLANS.items()
 }

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from counterplay.bench.agents import Players, met
+from counterplay.bench.agents import MANY, Players, met
 from counterplay.console import read
 from counterplay.settings import check_least
 
-LIKE: dict[str, Any] = {"types": 1}
+LIKE: dict[str, Any] = MANY | {"types": 1}
 """Types are left out, so that goals are all that is told of the others."""
 VARIANTS: Players = {
     "none": ("goal_ppo", LIKE | {"goals": "none"}),
@@ -18,7 +18,7 @@ VARIANTS: Players = {
 }
 """Declared intents are told to no learner elsewhere: here they show what such labels would add.
 With a habit what somebody reached in earlier episodes of a match counts when goals begin anew."""
-QUICK = ("none", "events", "declared", "codes-4")
+QUICK = ("none", "events", "events+habit", "declared", "codes-4")
 QUICK_STEPS = 400_000
 
 
@@ -29,7 +29,7 @@ class GoalChoice:
     scenarios: tuple[str, ...] = ("race", "coordination", "pursuit")
     """Scenarios of games that have goals, with references that are published."""
     quick: bool = False
-    """Two seeds, the first scenario, four of the variants and 400,000 steps: minutes instead of
+    """Two seeds, the first scenario, five of the variants and 400,000 steps: minutes instead of
     hours."""
     seed: int = 300
     """First seed of training."""

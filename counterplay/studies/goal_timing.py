@@ -13,7 +13,7 @@ import numpy as np
 from counterplay import envs
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED
-from counterplay.bench.agents import POOLS, Players, learnt, seated, settings
+from counterplay.bench.agents import MANY, POOLS, Players, learnt, seated, settings
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.goals import goal_scores
@@ -28,7 +28,7 @@ from counterplay.studies.dense import PAY, Dense
 from counterplay.studies.goal_choice import GoalChoice, short
 from counterplay.types import NO_EVENT, NO_MOVE
 
-LIKE: dict[str, Any] = {"types": 1}
+LIKE: dict[str, Any] = MANY | {"types": 1}
 """Types are left out, so that goals are all that is told of the others."""
 ENOUGH, UPPER = 0.2, 0.95
 """More than any step pays, and less than any event of the games as they are; and a quantile."""

@@ -17,7 +17,7 @@ from counterplay.algos.looking import Latent
 from counterplay.algos.searching import Mcts
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED
-from counterplay.bench.agents import learnt, settings, training
+from counterplay.bench.agents import MANY, learnt, settings, training
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
 from counterplay.evaluate.returns import evaluate
@@ -144,7 +144,7 @@ def place_of(text: str, steps: int | None) -> dict[str, Any]:
     about |= {"match": scenario.match, "seat": scenario.seat, "algorithm": "counterplay"}
     about |= {"against": rule if mark else "pool:train"}
     about |= {"train": [rule] if mark else list(members(game, "train"))}
-    about |= {"settings": settings(scenario, "counterplay", {})}
+    about |= {"settings": settings(scenario, "counterplay", MANY)}
     return about | {"steps": steps or scenario.budget}
 
 

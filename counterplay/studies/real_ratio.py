@@ -6,7 +6,7 @@ were imagined in its own world, with plans and without.
 
 from dataclasses import dataclass
 
-from counterplay.bench.agents import Players
+from counterplay.bench.agents import MANY, Players
 from counterplay.console import read
 from counterplay.studies.goal_choice import GoalChoice, study
 
@@ -14,7 +14,7 @@ RATIOS = (1.0, 0.8, 0.5, 0.2)
 """Share of the decisions learnt from that were really made."""
 PLANS = ("full", "none")
 VARIANTS: Players = {
-    f"{ratio:g}+{plan}": ("counterplay", {"real_ratio": ratio, "plan": plan})
+    f"{ratio:g}+{plan}": ("counterplay", MANY | {"real_ratio": ratio, "plan": plan})
     for plan in PLANS
     for ratio in RATIOS
 }

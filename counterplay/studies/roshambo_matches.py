@@ -88,31 +88,42 @@ def play_agent(chosen: Any, matches: int) -> dict[str, dict[str, list[Any]]] | N
     check_names(GAME, (), split_list(chosen.agent))
     run_where_called()  # many small programs; before JAX is used
     from counterplay import envs
-    from counterplay.pools import roster_of, stage
-    from counterplay.studies.roshambo_throws import foreseen, play
 
     env = envs.make(f"{GAME},horizon={chosen.throws}")
-    seated = lambda bot: roster_of(env, {0: chosen.agent, 1: f"roshambo:{bot}"})
-    seated(chosen.population[0])  # who cannot sit there is refused here, and not bot by bot
+    seated(env, chosen.agent, chosen.population[0])  # who cannot sit there is refused here
     config = {"agent": chosen.agent, "is": [*map(digest_of, split_list(chosen.agent))]}
     config |= {"throws": chosen.throws, "matches": matches, "greedy": chosen.greedy, "told": TOLD}
     jobs = [Job(name, config, chosen.seed) for name in chosen.population]
-    parts = -(-matches // AT_ONCE)  # of one size, which are one program
-
-    def work(job: Job) -> dict[str, Any]:
-        roster, draws, found = seated(job.name), seeded(job.name, job.seed), {}
-        for _ in range(parts):
-            seed, count = int(draws.integers(2**31)), -(-matches // parts)
-            played = play(stage(env, roster), roster, count, seed, chosen.greedy)
-            told = {"returns": played.returns.tolist()} | foreseen(played.throws, played.predicted)
-            found = {name: found.get(name, []) + each for name, each in told.items()}
-        return {name: each[:matches] for name, each in found.items()}
-
+    work = lambda job: met(env, chosen.agent, job.name, matches, job.seed, chosen.greedy)
     found = run(jobs, work, Path(chosen.out), title=chosen.agent, quiet=chosen.json)
     if None in found:
         return None
     named = zip(chosen.population, found, strict=True)
     return {name: result for name, result in named if result}
+
+
+def seated(env: Any, agent: str, bot: str) -> Any:
+    """The roster of an agent and a bot, in this order."""
+    from counterplay.pools import roster_of
+
+    return roster_of(env, {0: agent, 1: f"roshambo:{bot}"})
+
+
+def met(
+    env: Any, agent: str, bot: str, matches: int, seed: int, greedy: bool
+) -> dict[str, list[Any]]:
+    """``returns`` of the agent in matches with one bot, and how it foresaw the bot's throws."""
+    from counterplay.pools import stage
+    from counterplay.studies.roshambo_throws import foreseen, play
+
+    roster, draws, found = seated(env, agent, bot), seeded(bot, seed), {}
+    parts = -(-matches // AT_ONCE)  # of one size, which are one program
+    for _ in range(parts):
+        first, count = int(draws.integers(2**31)), -(-matches // parts)
+        played = play(stage(env, roster), roster, count, first, greedy)
+        told = {"returns": played.returns.tolist()} | foreseen(played.throws, played.predicted)
+        found = {name: found.get(name, []) + each for name, each in told.items()}
+    return {name: each[:matches] for name, each in found.items()}
 
 
 def seeded(name: str, seed: int) -> np.random.Generator:

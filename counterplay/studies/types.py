@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from counterplay import envs, opponents
 from counterplay.bench import agents, reading_table
-from counterplay.bench.agents import POOLS, Players, learnt, seated, settings
+from counterplay.bench.agents import MANY, POOLS, Players, learnt, seated, settings
 from counterplay.bench.reading import SEED, told
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import published, references
@@ -35,10 +35,13 @@ from counterplay.studies.planning_frontier import trained
 from counterplay.studies.roshambo_matches import digest_of
 
 VARIANTS: Players = {
-    "none": ("goal_ppo", {"types": 1}),
-    "opponents": ("goal_ppo", {}),
-    **{f"moves-{k}": ("goal_ppo", {"types_from": "moves", "types": k}) for k in (2, 4, 8, 16)},
-    "amortised": ("goal_ppo", {"belief": "amortised"}),
+    "none": ("goal_ppo", MANY | {"types": 1}),
+    "opponents": ("goal_ppo", MANY),
+    **{
+        f"moves-{k}": ("goal_ppo", MANY | {"types_from": "moves", "types": k})
+        for k in (2, 4, 8, 16)
+    },
+    "amortised": ("goal_ppo", MANY | {"belief": "amortised"}),
 }
 """Types by who sits there, or whatever tells moves apart; by Bayes' rule, or by the network."""
 QUICK = ("none", "opponents", "moves-8")

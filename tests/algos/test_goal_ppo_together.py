@@ -11,7 +11,7 @@ import pytest
 from meadow_play import CONFIG, ENV, model, study
 
 from counterplay import envs
-from counterplay.algos import goal_ppo, loops
+from counterplay.algos import goal_dqn, goal_ppo, loops
 from counterplay.algos.goal_ppo import Config
 from counterplay.algos.labels import met_together
 from counterplay.algos.study import Study
@@ -72,7 +72,9 @@ def test_goals_vanish_only_where_everybody_sees_them_completed(game):
 
 def test_what_lies_around_is_read_only_where_a_game_tells_it():
     with pytest.raises(ValueError, match="around wants a game on a board that tells what lies"):
-        goal_ppo.make_reader(Config(around=True), envs.make("matrix:pd"), jax.random.key(0))
+        loops.resolved(Config(around=True), envs.make("matrix:pd"))
+    with pytest.raises(ValueError, match="goal_dqn: around wants"):
+        loops.resolved(goal_dqn.Config(around=True), envs.make("matrix:pd"))
 
 
 def matches(opponent: Any, **given: Any) -> Study:

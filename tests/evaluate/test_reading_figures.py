@@ -133,6 +133,10 @@ def test_who_never_knows_types_that_the_filter_knows_has_missed(found):
     assert outcome(both([], [])) == "", "nobody knows them"
     assert outcome(both([soon], [soon])) == REACHED
     assert outcome(both([("median_episodes", 5)], [soon])) == MISSED
+    late, at_five = [("median_episodes", 9)], [("median_episodes", 5)]
+    assert outcome(both(late, [soon]), both([], [])) == MISSED, "who knows too late has missed, too"
+    assert outcome(both([soon], [soon]), both(at_five, [])) == REACHED, "nothing is asked there"
+    assert outcome(both([soon], [soon]), both([], [soon])) == MISSED
     assert {line["outcome"] for line in lines(found["right"]).values()} == {REACHED, ""}
 
 

@@ -1,6 +1,7 @@
 """The model of others' moves: what it gives to illegal ones, and what its axes mean."""
 
 from functools import cache
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -105,17 +106,26 @@ def test_what_is_seen_now_is_read_without_the_history():
     assert not np.allclose(here.moves[:2], there.moves[:2])
 
 
+BOARD = envs.make("stag_hunt:4x4")
+
+
+def shown(cells: jax.Array, alive: tuple[int, ...] = (1, 1, 1, 1)) -> jax.Array:
+    """As ``history.inputs`` has it, without what was moved and completed."""
+    return jnp.concatenate([BOARD.encode(cells), jnp.array(alive, jnp.float32), jnp.zeros(2)])
+
+
+def on_board(game: Any) -> ActionModel:
+    return ActionModel(features_of(BOARD) + 6, 3, 7, 2, 1, (8,), 0, jr.key(0), game)
+
+
 def test_the_surroundings_of_each_player_are_read_whoever_it_is():
     """Two others who change places change rows; nothing else tells them apart."""
-    board = envs.make("stag_hunt:4x4")
-    features = features_of(board)
-    make = lambda game: ActionModel(features, 3, 7, 2, 1, (8,), 0, jr.key(0), game)
-    m, plain = jax.jit(lambda: make(board))(), jax.jit(lambda: make(None))()
+    m, plain = jax.jit(lambda: on_board(BOARD))(), jax.jit(lambda: on_board(None))()
     for x, y in zip(jax.tree.leaves(plain), jax.tree.leaves(m), strict=False):
         assert (x == y).all(), "what was there draws what it drew before"
     alike = lambda m: (m.other, m.now.weight, m.history.weight)
     m = eqx.tree_at(alike, m, [jnp.zeros_like(x) for x in alike(m)])
-    moves = jax.jit(lambda cells: m(board.encode(cells), jnp.zeros(8), LEGAL_ALL).moves)
+    moves = jax.jit(lambda cells: m(shown(cells), jnp.zeros(8), LEGAL_ALL).moves)
     cells = jnp.array([0, 5, 6, 9, 10, 1, 3, 12, 15, 2], jnp.uint8)
     made = moves(cells)
     swapped = moves(cells.at[jnp.array([1, 2])].set(cells[jnp.array([2, 1])]))
@@ -123,3 +133,23 @@ def test_the_surroundings_of_each_player_are_read_whoever_it_is():
     assert abs(made[0] - made[1]).max() > 1e-3, "but where they stand does"
     gone = moves(cells.at[0].set(255))
     assert abs(gone - made).max() > 1e-3, "who else is there is read, me among them"
+
+
+def test_who_is_gone_adds_nothing_to_what_is_seen_of_others():
+    """Nor does the layer that reads surroundings learn of it."""
+    around: Any = on_board(BOARD).around
+    around = eqx.tree_at(lambda a: a.look.bias, around, jnp.linspace(-1, 1, 8))
+    cells = jnp.array([0, 5, 255, 255, 10, 1, 3, 12, 15, 2], jnp.uint8)
+    x = shown(cells, (1, 1, 0, 0))
+    rows = BOARD.around(x[: features_of(BOARD)])
+
+    def by_hand(around):
+        me, other = (jax.nn.relu(around.look(row)) for row in rows[:2])
+        return around.own(other) + around.rest(me)
+
+    np.testing.assert_allclose(around(x)[0], by_hand(around), atol=1e-5)
+    slope = jax.grad(lambda a: a(x)[0].sum())(around)
+    known = jax.grad(lambda a: by_hand(a).sum())(around)
+    for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(known), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert abs(known.look.bias).max() > 0.1
