@@ -20,9 +20,9 @@ from jaxtyping import PRNGKeyArray
 from counterplay.algos import goal_ppo
 from counterplay.algos.adam import optimiser
 from counterplay.algos.fitting import fit_reader
-from counterplay.algos.informed_settings import ReaderSettings
 from counterplay.algos.goal_ppo import Config, GoalReader
 from counterplay.algos.goal_settings import GoalSettings
+from counterplay.algos.informed_settings import ReaderSettings
 from counterplay.algos.labels import prepared
 from counterplay.algos.loops import Spec
 from counterplay.algos.study import studies
