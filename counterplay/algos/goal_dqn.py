@@ -133,7 +133,7 @@ def init_learner(config: Config, env: Env, members: int, key: PRNGKeyArray) -> L
         policy_key, reader_key = jr.split(key)
         reader = make_reader(config.reading, env, reader_key)
         sizes = features_of(env), env.num_actions, config.widths, config.gru
-        more = config.activation, config.duelling, *reader.told, config.told_width
+        more = config.activation, config.duelling, *reader.told, config.told_width, config.marks
         return Net(ConditionedQ(*sizes, policy_key, *more), reader)
 
     net = jax.vmap(one)(jr.split(key, members))

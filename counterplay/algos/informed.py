@@ -179,7 +179,7 @@ def init_learner(
         sizes = features_of(env), env.num_actions, config.widths, config.gru
         rows, row = reader.told
         more = config.activation, rows, row, config.told_width, config.apart, config.first_policy
-        return Net(Conditioned(*sizes, policy_key, *more), reader)
+        return Net(Conditioned(*sizes, policy_key, *more, config.marks), reader)
 
     net = jax.vmap(one)(jr.split(key, members))
     policy_opt, reader_opt = (fresh_optimiser(config, part) for part in (net.policy, net.reader))

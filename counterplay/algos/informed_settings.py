@@ -13,6 +13,9 @@ class ReaderSettings:
 
     told_width: int = 16
     """Units that read what is held of each other player, before they are added up."""
+    marks: bool = True
+    """The policy is told which other each row is of. Without, others may change places with all
+    that is held of them and it plays on as before: it cannot tell them apart by their seats."""
     reader_widths: tuple[int, ...] = (64,)
     """Units of the reader's hidden layers."""
     reader_gru: int = 64

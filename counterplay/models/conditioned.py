@@ -18,13 +18,14 @@ class Conditioned(eqx.Module):
     added up.
 
     The layer also sees which other a row is of, so that who is where and who wants what stay
-    together; given that mark, rows may come in any order. Rows of zeros, as of the absent, add
-    nothing.
+    together; given that mark, rows may come in any order. Without ``marks`` they may anyway. Rows
+    of zeros, as of the absent, add nothing.
     """
 
     core: ActorCritic
     other: Dense
     rows: int = eqx.field(static=True)
+    marks: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -39,16 +40,17 @@ class Conditioned(eqx.Module):
         width: int,
         apart: bool = False,
         first_policy: float = 0.01,
+        marks: bool = True,
     ):
         """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units.
 
         ``apart`` and ``first_policy`` are as in ``ActorCritic``.
         """
         core_key, other_key = jr.split(key)
-        self.rows = rows
+        self.rows, self.marks = rows, marks
         core = inputs + width, actions, widths, gru, core_key, activation, apart, first_policy
         self.core = ActorCritic(*core)
-        self.other = Dense(row + rows, width, 2**0.5, other_key)
+        self.other = Dense(row + rows * marks, width, 2**0.5, other_key)
 
     @property
     def gru(self) -> int:
@@ -81,14 +83,14 @@ class Conditioned(eqx.Module):
 
     def _parts(self, x: Told) -> tuple[Float[Array, " F"], Float[Array, " D"]]:
         """The same, not joined."""
-        row = self.other.weight.shape[0] - self.rows
+        row = self.other.weight.shape[0] - self.rows * self.marks
         if isinstance(x, tuple):
             obs, held = x
         else:
             obs, held = x[: len(x) - self.rows * row], x[len(x) - self.rows * row :]
             held = held.reshape(self.rows, row)
-        marks = self.other.weight[row:] + self.other.bias[None]  # they are one-hot
-        each = self._each(held) + marks
+        marks = self.other.weight[row:] if self.marks else 0.0  # they are one-hot
+        each = self._each(held) + (marks + self.other.bias[None])
         there = (held != 0).astype(jnp.float32) @ jnp.ones(row) > 0  # faster than any()
         return obs, jnp.where(there[:, None], jax.nn.relu(each), 0.0).sum(0)
 

@@ -75,6 +75,7 @@ class ConditionedQ(eqx.Module):
 
     core: QNetwork
     other: Dense
+    marks: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -88,12 +89,14 @@ class ConditionedQ(eqx.Module):
         rows: int,
         row: int,
         width: int,
+        marks: bool = True,
     ):
         """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units."""
+        self.marks = marks
         core_key, other_key = jr.split(key)
         sizes = inputs + width, actions, widths, gru
         self.core = QNetwork(*sizes, core_key, activation, duelling)
-        self.other = Dense(row + rows, width, 2**0.5, other_key)
+        self.other = Dense(row + rows * marks, width, 2**0.5, other_key)
 
     @property
     def gru(self) -> int:
@@ -123,7 +126,7 @@ class ConditionedQ(eqx.Module):
 
     def joined(self, obs: Float[Array, " F"], told: Float[Array, "R C"]) -> Float[Array, " J"]:
         """The observation, and the sum over what is held of the others."""
-        marked = jnp.concatenate([told, jnp.eye(len(told))], 1)
+        marked = jnp.concatenate([told, jnp.eye(len(told))], 1) if self.marks else told
         each = jax.nn.relu(marked @ self.other.weight + self.other.bias[None])
         there = (told != 0).any(1, keepdims=True)
         return jnp.concatenate([obs, jnp.where(there, each, 0.0).sum(0)])

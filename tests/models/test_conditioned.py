@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from counterplay.models.conditioned import Conditioned
+from counterplay.models.q import ConditionedQ
 
 INPUTS, ACTIONS, ROWS, ROW = 4, 3, 3, 5
 OBS = jnp.array([0.3, -1.0, 2.0, 0.0])
@@ -38,6 +39,22 @@ def test_rows_may_come_in_any_order_if_their_marks_go_with_them():
         np.testing.assert_allclose(a, b, atol=1e-5)
     mixed = judged(net(), told(ROWS_HELD[order]))[1]
     assert abs(mixed - judged(net(), told(ROWS_HELD))[1]) > 1e-3, "who wants what stays together"
+
+
+@pytest.mark.parametrize("kind", ["policy", "values"])
+def test_without_marks_rows_may_come_in_any_order(kind):
+    """Who sits where may be exchanged: nothing else tells the others apart."""
+    sizes = INPUTS, ACTIONS, (8, 6), 0, jr.key(0), "tanh"
+    if kind == "policy":
+        plain = Conditioned(*sizes, ROWS, ROW, 16, marks=False)
+        made = lambda held: plain(told(held), jnp.zeros(0))[:2]
+    else:
+        values = ConditionedQ(*sizes, True, ROWS, ROW, 16, marks=False)
+        made = lambda held: values((OBS, held), jnp.zeros(0))[:1]
+    for a, b in zip(made(ROWS_HELD[jnp.array([2, 0, 1])]), made(ROWS_HELD), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    one, nobody = made(ROWS_HELD.at[1:].set(0.0)), made(jnp.zeros((ROWS, ROW)))
+    assert abs(one[0] - nobody[0]).max() > 1e-4, "but what is held is read"
 
 
 def test_a_row_of_zeros_adds_nothing():
