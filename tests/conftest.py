@@ -5,6 +5,7 @@ from pathlib import Path
 
 os.environ.setdefault("NPROC", "1")  # XLA reads it when JAX is first imported
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiling is most of the work here
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # and takes half as long
 
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -15,6 +16,7 @@ install_import_hook("counterplay", CHECKER)
 
 import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 MOST_MAPS = 35_000
 
@@ -33,3 +35,21 @@ def programs_freed():
     maps = Path("/proc/self/maps")
     if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory):
+    """Programs of one shape are compiled once for all trainings of a file."""
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()

@@ -11,7 +11,6 @@ from typing import Any, cast
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from counterplay import envs, keeper, verbs
 from counterplay.algos import counterplay
@@ -46,24 +45,6 @@ def train(chosen: verbs.Train, until: int = 10**9) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keeper.Keeper, "follow", short)
         return verbs.run_training("counterplay", chosen, quiet=True).folder
-
-
-@pytest.fixture
-def compiled_once(tmp_path):
-    """Programs of one shape are compiled once for all trainings of a test."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path / "compiled"),
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def test_several_seeds_go_on_to_the_last_bit(tmp_path, compiled_once):

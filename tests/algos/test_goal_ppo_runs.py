@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from probes import Cue, Departure, Probe
 
 from counterplay import envs, keeper, verbs
@@ -120,24 +119,6 @@ def train(chosen: verbs.Train, until: int = 10**9) -> Left:
         patch.setattr(goal_ppo, "train", watched)
         patch.setattr(keeper.Keeper, "follow", short)
         return Left(verbs.run_training("goal_ppo", chosen, quiet=True).folder, kept[-1])
-
-
-@pytest.fixture(scope="module")
-def compiled_once(tmp_path_factory):
-    """Programs of one shape are compiled once for all trainings here."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")
