@@ -46,6 +46,9 @@ class Config(Settings):
         super().__post_init__()
         if self.embedding < 1:
             raise ValueError(f"liam: embedding must be at least 1, found {self.embedding}")
+        if not self.marks:
+            raise ValueError("liam: marks tell rows of others apart, and the policy is told one "
+                             "row of all of them: leave marks out")  # fmt: skip
 
 
 class Decoded(NamedTuple):

@@ -49,12 +49,13 @@ SUITE: dict[str, str] = {
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
     " --seeds 10",
-    "rivals": "bench agents --scenarios race --players ppo dqn naive_om liam --seeds 10"
+    "rivals": "bench agents --scenarios race --players ppo ppo-gru dqn moa naive_om liam --seeds 10"
     " --together 10",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
     "planning": "bench planning",
-    "reading": "bench reading --cases stag_hunt race pd-codes lone_hunter --seeds 1",
+    "reading": "bench reading --cases race pd-codes lone_hunter --together 10",
+    "reading_hunt": "bench reading --cases stag_hunt --seeds 2 --together 2",
     "goal_choice": "study goal-choice --quick",
     "types": "study types --quick",
     "goal_timing": "study goal-timing --quick",
@@ -66,7 +67,7 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-QUEUES = ("references", "adaptation", "agents", "rivals", "reading")
+QUEUES = ("references", "adaptation", "agents", "rivals", "reading", "reading_hunt")
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 STUDIES = tuple(name for name, words in SUITE.items() if words.endswith("--quick"))
 """Studies in their quick form, of few seeds."""

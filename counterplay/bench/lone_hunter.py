@@ -46,9 +46,9 @@ SETTINGS |= {"reader_epochs": 4, "types": 1}
 GAME = StagHunt(players=2)
 
 
-def settings() -> dict[str, Any]:
-    """Those of goal_ppo that a training goes by, as JSON has them."""
-    config = Config(**SETTINGS, lanes=LANES, slots=SLOTS)
+def settings(more: dict[str, Any]) -> dict[str, Any]:
+    """Those of goal_ppo that a training goes by, as JSON has them; ``more`` are a case's own."""
+    config = Config(**more, lanes=LANES, slots=SLOTS)
     names = [f.name for kind in (ReaderSettings, GoalSettings) for f in fields(kind)]
     found = {name: getattr(config, name) for name in ("lanes", "slots", "max_grad_norm", *names)}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}

@@ -133,7 +133,7 @@ def jobs_of(bench: Reading) -> list[Job]:
         case = CASES[name]
         place, game = case.place, case.place.game.partition(":")[0]
         chosen = settings(place, "goal_ppo", case.settings)
-        chosen = lone_hunter.settings() if case.lone else chosen
+        chosen = lone_hunter.settings(case.settings) if case.lone else chosen
         about = {"case": name, "scenario": case.scenario, "game": place.game, "match": place.match}
         about |= {"seat": place.seat, "algorithm": "goal_ppo", "settings": chosen}
         met = lone_hunter.RULES if case.lone else None

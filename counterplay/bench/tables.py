@@ -270,6 +270,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "world": planning_tables.world,
     "planning": planning_tables.planning,
     "reading": reading,
+    "reading_hunt": reading,
     "goal_choice": study_tables.agents,
     "types": types,
     "goal_timing": study_tables.goal_timing,

@@ -42,7 +42,8 @@ class Conditioned(eqx.Module):
         first_policy: float = 0.01,
         marks: bool = True,
     ):
-        """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units.
+        """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units, which
+        see by ``marks`` which of them it is.
 
         ``apart`` and ``first_policy`` are as in ``ActorCritic``.
         """

@@ -69,8 +69,8 @@ class QNetwork(eqx.Module):
 class ConditionedQ(eqx.Module):
     """The same from a pair: the observation, and what is held of each other player, a row each.
 
-    Rows go through one layer that also sees which other they are of, and are added up, as
-    ``Conditioned`` does it. Rows of zeros, as of the absent, add nothing.
+    Rows go through one layer that also sees which other they are of, unless there are no ``marks``,
+    and are added up, as ``Conditioned`` does it. Rows of zeros, as of the absent, add nothing.
     """
 
     core: QNetwork
@@ -91,7 +91,8 @@ class ConditionedQ(eqx.Module):
         width: int,
         marks: bool = True,
     ):
-        """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units."""
+        """``rows`` others, of each of whom ``row`` numbers are held, read by ``width`` units;
+        ``marks`` as in ``Conditioned``."""
         self.marks = marks
         core_key, other_key = jr.split(key)
         sizes = inputs + width, actions, widths, gru

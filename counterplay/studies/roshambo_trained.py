@@ -5,16 +5,17 @@ folds but one and then plays those of that one, frozen, so that every bot is a s
 it a player that learns nothing beforehand meets the same bots.
 """
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from counterplay import algos, opponents
 from counterplay.bench import study_tables
+from counterplay.bench.agents import config_class
 from counterplay.console import read, run_where_called
 from counterplay.jobs import Job, digest
 from counterplay.names import unknown
@@ -47,7 +48,8 @@ class RoShamBoTrained:
     """Train against the RoShamBo bots of all folds but one, and play those of that one."""
 
     players: tuple[str, ...] = (*PLAYERS, ONLINE)
-    """Learners of the study, and rules that learn nothing beforehand."""
+    """Learners of the study, goal_ppo and counterplay, and rules that learn nothing beforehand:
+    context_mixture, random."""
     bots: str = ""
     """The population, as a comma list; by default all 43."""
     folds: int = 0
@@ -75,9 +77,12 @@ class RoShamBoTrained:
         check_least(self, seeds=1, steps=1, matches=1)
         if not 2 <= self.throws <= THROWS:
             raise ValueError(f"--throws must be 2 to {THROWS}, found {self.throws}")
+        if not 0 <= self.seed <= 2**31 - self.seeds:
+            raise ValueError(f"--seed must be 0 to {2**31 - self.seeds}, found {self.seed}")
+        known = *PLAYERS, ONLINE, "random"
         for player in self.players:
-            if player not in known():
-                raise unknown("player", player, known())
+            if player not in known:
+                raise unknown("player", player, known)
         if len(self.dealt) < 2:
             raise ValueError("--folds must be 2 or more: somebody must be left to train against")
 
@@ -88,11 +93,6 @@ class RoShamBoTrained:
         return folds(names, self.folds)
 
 
-def known() -> list[str]:
-    """Who may play: learners of the study, and rules of the game."""
-    return [*PLAYERS, *opponents.ANY_GAME, *opponents.BOTS["matrix"]]
-
-
 def main(args: list[str]) -> int:
     """``counterplay study roshambo-trained``"""
     title = "study roshambo-trained"
@@ -100,7 +100,8 @@ def main(args: list[str]) -> int:
     check_installed(title)
     run_where_called()  # games in ordinary Python; before JAX is used
     jobs, out = jobs_of(chosen), Path(chosen.out)
-    form = Form(title, scored, study_tables.roshambo_trained, named_by)
+    rows = partial(scored, len(chosen.dealt))
+    form = Form(title, rows, study_tables.roshambo_trained, named_by)
     about = {"seed": chosen.seed, "seeds": chosen.seeds, "throws": chosen.throws}
     about |= {"matches": chosen.matches, "folds": chosen.dealt}
     work = lambda job: measured(job, out)
@@ -134,8 +135,11 @@ def jobs_of(chosen: RoShamBoTrained) -> list[Job]:
 
 
 def training_of(player: str, bots: list[str], chosen: RoShamBoTrained) -> dict[str, Any]:
-    """All that a training depends on besides its seed."""
-    algorithm, settings = PLAYERS[player]
+    """All that a training depends on besides its seed, also what it has anyway."""
+    algorithm, given = PLAYERS[player]
+    config = asdict(config_class(algorithm)(**given))
+    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
+    settings = {k: v for k, v in settings.items() if k not in ("seed", "seeds", "steps")}
     about = {"algorithm": algorithm, "settings": settings, "against": bots}
     return about | {"steps": chosen.steps, "throws": chosen.throws}
 
@@ -158,12 +162,14 @@ def trained(about: dict[str, Any], player: str, seed: int, out: Path) -> Path:
     from counterplay import verbs
 
     folder = out / "trained" / f"{player}-{digest(Job('training', about, 0))}-{seed}"
-    module: Any = import_module(algos.module_of(about["algorithm"]))
-    config = module.Config(seed=seed, steps=about["steps"], **about["settings"])
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
+    config = config_class(about["algorithm"])(seed=seed, steps=about["steps"], **settings)
     game = f"{GAME},horizon={about['throws']}"
     them = ",".join(f"roshambo:{bot}" for bot in about["against"])
     chosen = verbs.Train(config, env=game, seat=("0=self", f"1={them}"), keep=1)
     there = {"resume": str(folder)} if (folder / "config.json").is_file() else {"out": str(folder)}
+    if "out" in there and folder.is_dir():  # was killed before it had settings
+        shutil.rmtree(folder)
     done = verbs.run_training(about["algorithm"], replace(chosen, **there), quiet=True)
     if done.stopped:
         raise KeyboardInterrupt
@@ -175,9 +181,8 @@ def named_by(job: Job) -> list[dict[str, str]]:
     return [{"player": job.config["player"]}]
 
 
-def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
-    """One row a player, of the seeds of which every fold was played."""
-    count = 1 + max(job.config["fold"] for job in jobs)
+def scored(count: int, jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
+    """One row a player, of the seeds of which every one of so many folds was played."""
     players: dict[str, dict[int, dict[str, Any]]] = {}
     steps = {}
     for job, result in zip(jobs, results, strict=True):

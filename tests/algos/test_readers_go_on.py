@@ -1,4 +1,5 @@
-"""Trainings of all who read the others, stopped and gone on with, and loaded as frozen runs."""
+"""Trainings of those who read the others by PPO, stopped and gone on with, and loaded as frozen
+runs."""
 
 from dataclasses import replace
 from importlib import import_module
@@ -29,16 +30,25 @@ TRAININGS = [
 ]
 
 
-def train(name: str, chosen: verbs.Train, until: int = 10**9) -> Path:
-    """Trains, up to an iteration."""
+def train(name: str, chosen: verbs.Train, until: int = 10**9) -> tuple[Path, Any]:
+    """Trains, up to an iteration: the run folder, and the nets in the end."""
     follow = keeper.Keeper.follow
 
     def short(self, updates, over):
         follow(self, updates, lambda: over() or self.last.iteration >= until)
 
+    module: Any = import_module(algos.module_of(name))
+    kept, learn = [], module.train
+
+    def watched(*args):
+        for update in learn(*args):
+            kept.append(jax.tree.map(np.asarray, update.nets[0]))
+            yield update
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "train", watched)
         patch.setattr(keeper.Keeper, "follow", short)
-        return verbs.run_training(name, chosen, quiet=True).folder
+        return verbs.run_training(name, chosen, quiet=True).folder, kept[-1]
 
 
 @pytest.mark.parametrize(("name", "more"), TRAININGS, ids=[name for name, _ in TRAININGS])
@@ -46,10 +56,10 @@ def test_a_training_goes_on_to_the_last_bit_and_is_loaded(name, more, tmp_path, 
     module: Any = import_module(algos.module_of(name))
     asked = module.Config(**SMALL | more)
     chosen = verbs.Train(asked, env=HUNT, against=AGAINST, out=str(tmp_path / "whole"))
-    folder = train(name, chosen)
+    folder, nets = train(name, chosen)
     whole = left_by(folder)
     chosen = replace(chosen, out=str(tmp_path / "halves"))
-    half = left_by(train(name, chosen, until=1))
+    half = left_by(train(name, chosen, until=1)[0])
     assert len(half.metrics) == 1 and half.metrics == whole.metrics[:1]
     assert half.state != whole.state
     train(name, replace(chosen, out=None, resume=chosen.out))
@@ -57,6 +67,8 @@ def test_a_training_goes_on_to_the_last_bit_and_is_loaded(name, more, tmp_path, 
 
     env = envs.make(HUNT)
     frozen: Any = load_policy(str(folder), env, 1)
+    for a, b in zip(jax.tree.leaves(frozen.net), jax.tree.leaves(nets), strict=True):
+        assert np.array_equal(a, b[0, 0])
     blank = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), view_shapes(env))
     view = replace(blank, moved=jnp.array([4, 2], jnp.int32), event=jnp.full(2, -1, jnp.int32))
     memory = frozen.begin(jax.random.key(0), None)

@@ -14,7 +14,7 @@ from meadow_play import CONFIG, ENV, KINDS, ROSTER, SEATING, SMALL, SPEC, played
 
 from counterplay.algos import goal_ppo
 from counterplay.algos.goal_ppo import Config
-from counterplay.algos.labels import followed, tempered
+from counterplay.algos.labels import as_shown, begun, followed, tempered
 from counterplay.algos.study import Study, studies
 from counterplay.models.actions import Reading
 from counterplay.models.beliefs import Rates, heard, held_at_first
@@ -28,7 +28,10 @@ SAID = jnp.log(jnp.array([[0.9, 0.1], [0.1, 0.9]]))
 FRESH = held_at_first((1, 2, 1, 2))
 
 
-def told(temper, moves, kind: int, before=(0.5, 0.5), last=NO_MOVE, contact=(0,), mix=0.0):
+def told(
+    temper, moves, kind: int, before=(0.5, 0.5), last=NO_MOVE, contact=(0,), mix=0.0, said=SAID,
+    fresh=FRESH,
+):  # fmt: skip
     """Of one other, of two types, whose moves [T] are seen, and ``last`` before them."""
     slots = len(moves)
     shown = jnp.concatenate([jnp.array([last], jnp.int32), moves[:-1]])
@@ -47,10 +50,10 @@ def told(temper, moves, kind: int, before=(0.5, 0.5), last=NO_MOVE, contact=(0,)
     fields: dict[str, Any] = dict.fromkeys(Study._fields) | {"seen": seen, "there": there}
     fields |= {"contact": seen.first, "acting": one, "time": jnp.arange(slots)}
     study = Study(**fields | {"memory": (ANY, held)})
-    likely = jnp.broadcast_to(SAID[None, None, :, None], (slots, 1, 2, 1, 2))
+    likely = jnp.broadcast_to(said[None, None, :, None], (slots, 1, 2, 1, 2))
     reading = Reading(likely, jnp.zeros((slots, 1, 2, 1)), jnp.zeros((slots, 1, 2)))
     true = jnp.broadcast_to(jnp.arange(2) == kind, (slots, 1, 2)).astype(jnp.float32)
-    return tempered(temper, Rates(mix=mix), FRESH, study, reading, true, there)
+    return tempered(temper, Rates(mix=mix), fresh, study, reading, true, there)
 
 
 def test_each_belief_is_held_against_the_truth():
@@ -84,9 +87,11 @@ def test_what_is_learnt_is_how_sure_moves_should_make():
 
 
 def test_nothing_else_learns_of_it():
-    """What is held before is given."""
-    grad = jax.grad(lambda before: told(jnp.float32(1.0), jnp.array([0, 1]), 0, before)[0])
-    assert (grad(jnp.array([0.5, 0.5])) == 0).all()
+    """What is expected of moves and goals is given, and what is held before."""
+    moves, temper = jnp.array([0, 1]), jnp.float32(1.0)
+    loss = lambda said, fresh, before: told(temper, moves, 0, before, said=said, fresh=fresh)[0]
+    for grad in jax.grad(loss, (0, 1, 2))(SAID, FRESH, jnp.array([0.5, 0.5])):
+        assert all((x == 0).all() for x in jax.tree.leaves(grad))
 
 
 def test_beliefs_go_on_as_they_do_at_play():
@@ -108,6 +113,26 @@ def test_beliefs_go_on_as_they_do_at_play():
         np.testing.assert_allclose(found, known, atol=1e-5)
     assert np.std(held.log_belief) > 0.1 and (study.event != NO_EVENT).any()
     assert not study.acting.all() and study.contact[:, :, 1:].any()
+
+
+def test_a_stretch_begins_with_what_the_last_move_before_it_said():
+    """Which is seen in the first slot that is played."""
+    _, _, chunk = played()
+    study = jax.tree.map(lambda x: x[0], study_of(chunk))
+    rates = played().state.learners[0].net.reader.rates
+    made = jax.jit(jax.vmap(lambda study: begun(study, rates)))(study)
+    changed = 0
+    for place in range(len(study.acting)):
+        one = jax.tree.map(lambda x, i=place: x[i], study)
+        if not one.acting.any():
+            continue
+        first = int(np.flatnonzero(one.acting)[0])
+        view = jax.tree.map(lambda x, i=first: x[i], as_shown(one))
+        known = heard(one.memory[1], view, rates)
+        for a, b in zip(jax.tree.leaves(made), jax.tree.leaves(known), strict=True):
+            np.testing.assert_allclose(a[place], b, atol=1e-6)
+        changed += not np.allclose(known.log_belief, one.memory[1].log_belief, atol=1e-4)
+    assert changed, "somebody's last move said something"
 
 
 @pytest.mark.parametrize("temper", [0.5, 1.0])

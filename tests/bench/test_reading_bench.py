@@ -51,6 +51,8 @@ def test_a_lone_hunter_is_watched_and_told(tmp_path, monkeypatch, capsys):
     words = ["reading", "--cases", "lone_hunter", "--seeds", "1", "--steps", "1920"]
     assert bench.main([*words, "--matches", "16", "--out", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    (job,) = module.jobs_of(module.Reading(("lone_hunter",), seeds=1))
+    assert job.config["settings"]["reader_gru"] == 4, "settings are the case's"
     ((one,),) = (row["per_seed"] for row in found["rows"])
     assert one["lone"]["exact"]["share"] == 1 and one["lone"]["reader"]["share"] < 1
     lanes, middle = reading(found)
