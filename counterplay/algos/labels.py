@@ -222,11 +222,11 @@ def as_shown(study: Study) -> View:
 
     def one(seen: Seen, time: Array) -> View:
         mine, nothing = jnp.zeros_like(seen.legal[:1]), jnp.zeros(0)  # are believed by nobody
-        moved, event = seen.moved.astype(jnp.int32), seen.event.astype(jnp.int32)
-        legal = jnp.concatenate([mine, seen.legal])
-        shown = {"alive": seen.alive, "reward": seen.reward, "first": seen.first, "time": time}
-        return View(nothing, mine[0], moved=moved, public_legal=legal, event=event, told=nothing,
-                    **shown)  # fmt: skip
+        return View(
+            obs=nothing, legal=mine[0], alive=seen.alive, moved=seen.moved.astype(jnp.int32),
+            public_legal=jnp.concatenate([mine, seen.legal]), reward=seen.reward,
+            event=seen.event.astype(jnp.int32), time=time, first=seen.first, told=nothing,
+        )  # fmt: skip
 
     return jax.vmap(one)(study.seen, study.time)
 

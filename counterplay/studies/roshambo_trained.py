@@ -183,7 +183,7 @@ def named_by(job: Job) -> list[dict[str, str]]:
 
 def scored(count: int, jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
     """One row a player, of the seeds of which every one of so many folds was played."""
-    players: dict[str, dict[int, dict[str, Any]]] = {}
+    players: dict[str, dict[int, dict[int, Any]]] = {}
     steps = {}
     for job, result in zip(jobs, results, strict=True):
         about = job.config

@@ -49,7 +49,8 @@ def told(
     there, one = jnp.ones((slots, 1), bool), jnp.ones(slots, bool)
     fields: dict[str, Any] = dict.fromkeys(Study._fields) | {"seen": seen, "there": there}
     fields |= {"contact": seen.first, "acting": one, "time": jnp.arange(slots)}
-    study = Study(**fields | {"memory": (ANY, held)})
+    some: Any = Study
+    study = some(**fields | {"memory": (ANY, held)})
     likely = jnp.broadcast_to(said[None, None, :, None], (slots, 1, 2, 1, 2))
     reading = Reading(likely, jnp.zeros((slots, 1, 2, 1)), jnp.zeros((slots, 1, 2)))
     true = jnp.broadcast_to(jnp.arange(2) == kind, (slots, 1, 2)).astype(jnp.float32)

@@ -106,7 +106,7 @@ def test_what_is_seen_now_is_read_without_the_history():
     assert not np.allclose(here.moves[:2], there.moves[:2])
 
 
-BOARD = envs.make("stag_hunt:4x4")
+BOARD: Any = envs.make("stag_hunt:4x4")
 
 
 def shown(cells: jax.Array, alive: tuple[int, ...] = (1, 1, 1, 1)) -> jax.Array:
