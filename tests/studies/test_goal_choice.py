@@ -10,7 +10,7 @@ from counterplay import studies
 from counterplay.bench import agents
 from counterplay.evaluate import published
 from counterplay.evaluate.scenarios import scenario_of
-from counterplay.studies import goal_choice, types
+from counterplay.studies import goal_choice, goal_timing, types
 
 
 def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
@@ -29,9 +29,10 @@ def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
     words = ["goal-choice", "--quick", "--out", str(tmp_path), "--json"]
     assert studies.main(words) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert len(found["rows"]) == 8 and len(asked) == 8 == len(set(asked))
+    assert len(found["rows"]) == 10 and len(asked) == 10 == len(set(asked))
     assert {steps for *_, steps in asked} == {400_000}
-    assert {row["player"] for row in found["rows"]} == {"none", "events", "declared", "codes-4"}
+    variants = {"none", "events", "events+habit", "declared", "codes-4"}
+    assert {row["player"] for row in found["rows"]} == variants
     told = published.references(scenario_of("race"))
     blind, filter = told.blind.mean(), told.filter.mean()
     for row in found["rows"][::2]:
@@ -39,7 +40,7 @@ def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
         assert row["score"][0] == pytest.approx((0.505 - blind) / (filter - blind))
     declared = next(row for row in found["rows"] if row["player"] == "declared")
     assert "G" in declared["marks"], "what it was told is marked"
-    assert studies.main(words) == 0 and len(asked) == 8
+    assert studies.main(words) == 0 and len(asked) == 10
 
 
 def test_a_habit_is_told_to_the_filter():
@@ -51,12 +52,17 @@ def test_a_habit_is_told_to_the_filter():
     assert not agents.settings(scenario_of("race"), *goal_choice.VARIANTS["events"])["habit"]
 
 
-@pytest.mark.parametrize(("name", "module"), [("goal-choice", goal_choice), ("types", types)])
-def test_the_page_says_how_much_a_study_trains_in_full(name, module):
+@pytest.mark.parametrize(
+    ("name", "chosen", "variants"),
+    [
+        ("goal-choice", goal_choice.GoalChoice(), len(goal_choice.VARIANTS)),
+        ("types", types.Types(), len(types.VARIANTS)),
+        ("goal-timing", goal_timing.GoalTiming(), 2 * len(goal_timing.VARIANTS)),
+    ],
+)
+def test_the_page_says_how_much_a_study_trains_in_full(name, chosen, variants):
     """Every variant and seed in every scenario, each for the scenario's budget of steps."""
-    kind = goal_choice.GoalChoice if module is goal_choice else types.Types
-    chosen = kind()
-    each = len(module.VARIANTS) * chosen.seeds
+    each = variants * chosen.seeds
     steps = [f"of {scenario_of(s).budget:,} in `{s}`" for s in chosen.scenarios]
     steps[0] = steps[0].replace(" in", " steps in")
     said = f"`study {name}` makes {each * len(steps)} trainings, {each} in each of its scenarios: "
