@@ -386,7 +386,8 @@ def test_what_one_kind_of_learners_learns_depends_on_its_own_keys_and_seats_only
     monkeypatch.setattr(dqn, "pass_of", other_keys)
     drawn = here.learned()
     jax.effects_barrier()
-    for again in (rewarded, drawn):
-        alike = [same(x, y) for x, y in zip(once.learners, again.learners, strict=True)]
+    close = lambda *pair: all(map(partial(np.allclose, atol=1e-6), *map(jax.tree.leaves, pair)))
+    for again, like in ((rewarded, same), (drawn, close)):  # another program may round otherwise
+        alike = [like(x, y) for x, y in zip(once.learners, again.learners, strict=True)]
         assert alike == [i != kind for i in range(2)]
     assert len(used) == len({*used}) == int(once.updates) * 3, "every learner has keys of its own"

@@ -142,7 +142,8 @@ def test_settings_that_contradict_each_other_are_refused(settings, said):
         ("goal_reward", {"goal_reward": 0.5}),
         ("goal_quantile", {"goal_quantile": 0.0}),
         ("habit", {"habit": 0.25}),
-        ("habit", {"habit": 0.25, "goals": "declared"}),
+        ("goals", {"habit": 0.25, "goals": "declared"}),
+        ("goals", {"goals": "declared"}),
         ("goals", {"goals": "extremum"}),
     ],
 )
