@@ -106,6 +106,12 @@ def absent(chunk: Any, lane: int, slot: int) -> Any:
     return chunk._replace(slots={name: jnp.asarray(x) for name, x in slots.items()})
 
 
+def close(a: Any, b: Any) -> bool:
+    """Equal but for how another program rounds."""
+    near = partial(np.allclose, rtol=1e-5, atol=1e-6, equal_nan=True)
+    return all(map(near, jax.tree.leaves(a), jax.tree.leaves(b)))
+
+
 @pytest.mark.parametrize(("who", "gru"), SIDES)
 def test_with_drop_the_rest_is_learnt_as_if_the_episode_were_absent(who, gru):
     was, before, learn = learning(who, gru, guards.DROP)
@@ -115,11 +121,11 @@ def test_with_drop_the_rest_is_learnt_as_if_the_episode_were_absent(who, gru):
         rest = absent(was.chunk, *place[:2])
         wanted, sums = plain(before, rest)
         after, found = learn(before, spoilt(was.chunk, field, place, value))
-        assert same(data(after), data(wanted)), (place, field, value)
-        assert not same(data(after), data(whole))
+        assert close(data(after), data(wanted)), (place, field, value)
+        assert not close(data(after), data(whole))
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(data(after)))
         for name, x in sums.items():
-            assert np.array_equal(found[name], x, equal_nan=True), name
+            assert close(found[name], x), name
         ended += int(found["dropped_episodes"])
         assert np.isfinite(found["learner_return_sum"])
     assert ended > PLACES // 2, "an episode counts where it ends"
