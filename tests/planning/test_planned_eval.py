@@ -131,8 +131,8 @@ def test_the_agent_remembers_and_tells_what_it_does_without_a_plan(run):
     )
     one = jax.jit(lambda policy, view: policy.act(key, memory, view, False))
     mine, theirs = one(plans, view), one(alone, replace(view, state=None))
-    same = jax.tree.map(lambda a, b: np.array_equal(a, b), mine.memory, theirs.memory)
-    assert all(jax.tree.leaves(same))
+    for a, b in zip(*map(jax.tree.leaves, (mine.memory, theirs.memory)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)  # another program may round otherwise
     assert bool(view.legal[mine.action]) and mine.record["simulator_calls"] == 6
     assert np.asarray(mine.record["weights"])[~np.asarray(view.legal)].max() == 0
     told = plans.predict(memory, view), alone.predict(memory, view)
