@@ -19,7 +19,7 @@ from counterplay import algos, jobs
 from counterplay.console import check_names, read, use_all_cores
 from counterplay.jobs import Job
 from counterplay.names import listed, run_named, unknown
-from counterplay.settings import typed
+from counterplay.settings import from_json, typed
 from counterplay.verbs import Train, run_training
 
 COMMANDS = {"make": ("counterplay.population:make", "train a population and split it into pools")}
@@ -201,8 +201,7 @@ def _asked(job: Job, run: Path) -> Train:
     """The settings of one training; it saves whenever a share of it may be over."""
     known = job.config["settings"]
     kind = import_module(algos.module_of(job.config["algorithm"])).Config
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in known.items()}
-    config = kind(**settings | {"seed": job.seed, "seeds": 1})
+    config = kind(**from_json(known) | {"seed": job.seed, "seeds": 1})
     parts = math.gcd(*(round(share * PARTS) for share in job.config["at"]))
     partners = job.config["partners"]
     return Train(

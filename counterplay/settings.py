@@ -5,7 +5,7 @@ is not is answered in one sentence that names the setting, what it wants and wha
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -18,6 +18,16 @@ MOST = 2**31 - 1
 """Whole numbers go into 32 bits in a compiled program."""
 MOST_OF = {"--steps": 2**53, "--keep-every": 2**53}
 """But these, which Python counts."""
+
+
+def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them: lists in place of tuples."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+
+
+def from_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, read back."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
 
 
 def check_least(settings: Any, **least: int) -> None:

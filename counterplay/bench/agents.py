@@ -31,7 +31,7 @@ from counterplay.opponents.sets import members
 from counterplay.pools import named, read_seats, roster_of
 from counterplay.queues import Form, tabled
 from counterplay.seats import Chair, Kind, Roster, bank
-from counterplay.settings import check_least
+from counterplay.settings import as_json, check_least, from_json
 
 Players = dict[str, tuple[str, dict[str, Any]]]
 """Name in a table -> an algorithm, and settings that are not those it has anyway."""
@@ -154,7 +154,7 @@ def settings(scenario: Scenario, algorithm: str, more: dict[str, Any]) -> dict[s
     usual = config_class(algorithm)()
     known = {f.name: getattr(usual, f.name) for f in fields(usual) if f.name not in SIZES}
     given = {k: v for k, v in scenario.training.items() if k in known}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in (known | given | more).items()}
+    return as_json(known | given | more)
 
 
 def config_class(algorithm: str) -> Any:
@@ -178,7 +178,7 @@ def training(about: dict[str, Any], env: Any, seed: int, seeds: int) -> tuple[An
     the training set. ``env`` is the game of the scenario."""
     module: Any = import_module(algos.module_of(about["algorithm"]))
     module = controlled(module, about.get("control"))
-    chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
+    chosen = from_json(about["settings"])
     sizes = {"seed": seed, "seeds": seeds, "steps": about["steps"], "match": about["match"]}
     them = about.get("against", "pool:train")
     entries = [f"{i}={'self' if i == about['seat'] else them}" for i in range(env.num_seats)]

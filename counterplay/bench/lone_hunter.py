@@ -34,6 +34,7 @@ from counterplay.opponents.rule import Mixture, Rule
 from counterplay.opponents.stag_hunt import nearest_hare, nearest_stag, stay
 from counterplay.rollout import collect, open_lanes
 from counterplay.seats import Chair, Kind, Roster
+from counterplay.settings import as_json, from_json
 from counterplay.types import NO_MOVE, Act, Memory, View
 from counterplay.views import view_shapes
 
@@ -50,8 +51,8 @@ def settings(more: dict[str, Any]) -> dict[str, Any]:
     """Those of goal_ppo that a training goes by, as JSON has them; ``more`` are a case's own."""
     config = Config(**more, lanes=LANES, slots=SLOTS)
     names = [f.name for kind in (ReaderSettings, GoalSettings) for f in fields(kind)]
-    found = {name: getattr(config, name) for name in ("lanes", "slots", "max_grad_norm", *names)}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
+    names += ["lanes", "slots", "max_grad_norm"]
+    return as_json({name: getattr(config, name) for name in names})
 
 
 class Watching(eqx.Module):
@@ -173,10 +174,7 @@ def believed(reader: GoalReader, other: Rule, lanes: int = LANES) -> Believed:
 def recognised(seed: int, settings: dict[str, Any], steps: int, lanes: int) -> dict[str, Any]:
     """Of a lone stag hunter after so many moves: the share of lanes in which the stag is held to be
     ``SURE``, and the median over lanes of how likely, of the reader and of exact inference."""
-    chosen: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()
-    }
-    reader, _ = trained(Config(**chosen), seed, max(steps // (LANES * SLOTS), 1))
+    reader, _ = trained(Config(**from_json(settings)), seed, max(steps // (LANES * SLOTS), 1))
     found = believed(reader, nearest_stag(GAME, TREMBLE), lanes)
     each = {"reader": found.stag[:, MOVES], "exact": found.exact[:, MOVES]}
     return {

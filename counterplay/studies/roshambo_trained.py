@@ -21,7 +21,7 @@ from counterplay.jobs import Job, digest
 from counterplay.names import unknown
 from counterplay.opponents.roshambo import NAMES, THROWS, check_installed
 from counterplay.queues import Form, tabled
-from counterplay.settings import check_least
+from counterplay.settings import as_json, check_least, from_json
 from counterplay.studies.population import folds
 from counterplay.studies.roshambo import AGENT_MATCHES, listed
 from counterplay.studies.roshambo_matches import GAME, TOLD, digest_of, met
@@ -125,8 +125,8 @@ def jobs_of(chosen: RoShamBoTrained) -> list[Job]:
             about = {"player": player, "fold": i, "bots": fold, "throws": chosen.throws}
             about |= {"matches": chosen.matches, "told": TOLD}
             if player in PLAYERS:
-                met = [bot for other in chosen.dealt for bot in other if bot not in fold]
-                about |= {"training": training_of(player, sorted(met), chosen)}
+                rest = [bot for other in chosen.dealt for bot in other if bot not in fold]
+                about |= {"training": training_of(player, sorted(rest), chosen)}
             else:
                 about |= {"is": digest_of(player)}
             seeds = range(chosen.seed, chosen.seed + chosen.seeds)
@@ -137,8 +137,7 @@ def jobs_of(chosen: RoShamBoTrained) -> list[Job]:
 def training_of(player: str, bots: list[str], chosen: RoShamBoTrained) -> dict[str, Any]:
     """All that a training depends on besides its seed, also what it has anyway."""
     algorithm, given = PLAYERS[player]
-    config = asdict(config_class(algorithm)(**given))
-    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
+    settings = as_json(asdict(config_class(algorithm)(**given)))
     settings = {k: v for k, v in settings.items() if k not in ("seed", "seeds", "steps")}
     about = {"algorithm": algorithm, "settings": settings, "against": bots}
     return about | {"steps": chosen.steps, "throws": chosen.throws}
@@ -162,8 +161,8 @@ def trained(about: dict[str, Any], player: str, seed: int, out: Path) -> Path:
     from counterplay import verbs
 
     folder = out / "trained" / f"{player}-{digest(Job('training', about, 0))}-{seed}"
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
-    config = config_class(about["algorithm"])(seed=seed, steps=about["steps"], **settings)
+    settings = {"seed": seed, "steps": about["steps"]} | from_json(about["settings"])
+    config = config_class(about["algorithm"])(**settings)
     game = f"{GAME},horizon={about['throws']}"
     them = ",".join(f"roshambo:{bot}" for bot in about["against"])
     chosen = verbs.Train(config, env=game, seat=("0=self", f"1={them}"), keep=1)
