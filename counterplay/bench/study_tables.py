@@ -187,9 +187,16 @@ def planning_frontier(found: Any) -> list[dict[str, Any]]:
             "simulator calls a decision": f"{row['simulator_calls']:,.0f}",
             "steps of its own world": f"{row['world_steps']:,}",
             "adaptation score, 95%": interval(row["score"]),
+            f"more than {found['beside']}, share of oracle - random": per_cent(row.get("ahead")),
         }
         for row in found["rows"]
     ]
+
+
+def per_cent(x: Any) -> str:
+    """A share and its interval, of a hundred; empty where there is none."""
+    told = [f"{round(100 * y, 1) + 0.0:.1f}" for y in x or ()]
+    return f"{told[0]} [{told[1]}, {told[2]}]%" if told else ""
 
 
 def raw_vs_embedding(found: Any) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ differs is how far it looks and in what.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from counterplay.evaluate.returns import evaluate
 from counterplay.evaluate.rows import EpisodeRows
 from counterplay.evaluate.scenarios import scenario_of
 from counterplay.evaluate.spent import Spent
+from counterplay.evaluate.statistics import t_interval
 from counterplay.jobs import Job, digest
 from counterplay.opponents.sets import members
 from counterplay.planning.naming import read_planner, with_planner
@@ -64,10 +66,15 @@ class PlanningFrontier:
     """First seed of training."""
     seeds: int = 10
     """Trainings of each place."""
+    together: int | None = None
+    """How many of them are one program, by default one a core, as in bench agents. What is stopped
+    halfway is lost."""
     steps: int | None = None
     """Environment steps of each training; by default the scenario's budget."""
     matches: int | None = None
     """Matches of each planner, 320 by default."""
+    beside: str = f"mcts:sims=50{_TRUE}"
+    """Planner with which the others are compared, seed by seed, where it is one of them."""
     greedy: bool = False
     """The likeliest move in place of a drawn one."""
     out: str = "runs/planning-frontier"
@@ -77,8 +84,8 @@ class PlanningFrontier:
     """Print one JSON object instead of text."""
 
     def __post_init__(self):
-        check_least(self, seeds=1, steps=1, matches=20)
-        for planner in self.planners:
+        check_least(self, seeds=1, together=1, steps=1, matches=20)
+        for planner in (*self.planners, self.beside):
             world_steps(planner, 1)  # refuses what no planner is, and what cannot be counted
 
 
@@ -90,11 +97,13 @@ def main(args: list[str]) -> int:
     set_threads()
     use_all_cores()
     out = Path(chosen.out)
-    count = references.together(chosen.seeds)
+    count = min(chosen.together or references.together(chosen.seeds), chosen.seeds)
     work = lambda job: measured(job, out, count, chosen.seed)
     heading = f"{title}, {'greedy' if chosen.greedy else 'sampled'} play"
-    form = Form(heading, scored, study_tables.planning_frontier, named_by)
+    gathered = partial(scored, beside=chosen.beside)
+    form = Form(heading, gathered, study_tables.planning_frontier, named_by)
     about = {"seed": chosen.seed, "seeds": chosen.seeds, "greedy": chosen.greedy}
+    about |= {"beside": chosen.beside}
     return tabled(jobs, work, out, form, about, title=title, as_json=chosen.json)
 
 
@@ -204,12 +213,32 @@ def world_steps(planner: str, moves: int) -> int:
     return how.sims if isinstance(how, Mcts) and not how.world else 0
 
 
-def scored(jobs: list[Job], results: list[Any]) -> list[dict[str, Any]]:
-    """One row a place and planner, over all its seeds."""
-    groups: dict[str, list[Any]] = {}
+def scored(jobs: list[Job], results: list[Any], beside: str) -> list[dict[str, Any]]:
+    """One row a place and planner, over all its seeds; each beside the same seeds that play by the
+    planner ``beside`` there."""
+    groups: dict[str, dict[int, Any]] = {}
     for job, result in zip(jobs, results, strict=True):
-        groups.setdefault(job.name, [job]).append(result)
-    return [_row(job, rows) for job, *rows in groups.values()]
+        groups.setdefault(job.name, {})[job.seed] = result
+    rows = {job.name: _row(job, list(groups[job.name].values())) for job in jobs}
+    for name, job in {job.name: job for job in jobs}.items():
+        place = job.config["training"]["place"]
+        other = f"{file_of(place)}-{file_of(beside)}"
+        if other != name and groups[name].keys() == groups.get(other, {}).keys():
+            rows[name]["ahead"] = ahead(job.config["training"], rows[name], rows[other])
+    return list(rows.values())
+
+
+def ahead(about: dict[str, Any], row: dict[str, Any], other: dict[str, Any]) -> Any:
+    """How much more a planner earns than another with the same seeds, as a share of what an oracle
+    earns more than random moves: Student's 95% interval of the mean over two seeds or more. None
+    where nobody has measured these two."""
+    scenario = scenario_of(about["scenario"])
+    known = about["against"] == "pool:train" and published.path_of(scenario).is_file()
+    if not known or len(row["per_seed"]) < 2:
+        return None
+    of = published.references(scenario)
+    more = np.subtract(row["per_seed"], other["per_seed"]) / (of.oracle.mean() - of.random.mean())
+    return [float(x) for x in t_interval(more)[:3]]
 
 
 def named_by(job: Job) -> list[dict[str, str]]:

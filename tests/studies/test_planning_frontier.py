@@ -102,7 +102,41 @@ def test_a_queue_goes_on_and_is_told(monkeypatch, tmp_path, capsys):
     assert race["score"][0] == pytest.approx((0.55 - blind) / (filter - blind))
     assert plans["mean"] == pytest.approx(0.65) and plans["error"] == pytest.approx(0.05)
     assert race["speed"] == 100.5 and hunt["score"] is None
+    assert "ahead" not in race and found["beside"] == "mcts:sims=50,world=true"
     assert study_tables.planning_frontier(found)[1]["steps of its own world"] == "9"
+
+
+def test_planners_are_compared_seed_by_seed_with_one_of_them():
+    """What both share, who is a lucky seed, takes nothing from what is known of the difference."""
+    chosen = frontier.PlanningFrontier(
+        places=("race", "stag_hunt:4x4=nearest_stag"), planners=("none", "latent", "mcts:sims=50"),
+        seeds=3, beside="mcts:sims=50",
+    )  # fmt: skip
+    jobs = frontier.jobs_of(chosen)
+    lucky, plus = {600: 0.1, 601: 0.9, 602: 0.4}, {"none": -0.2, "latent": 0.0, "mcts:sims=50": 0.1}
+    swing = {600: -0.01, 601: 0.0, 602: 0.01}
+    results = []
+    for job in jobs:
+        planner = job.config["planner"]
+        earned = lucky[job.seed] + plus[planner] + (planner == "latent") * swing[job.seed]
+        told = {"report": [earned] * 10, "calls_a_decision": 0.0, "decisions_a_second": None}
+        results.append(told | {"world_steps": 0})
+    rows = {(r["place"], r["planner"]): r for r in frontier.scored(jobs, results, chosen.beside)}
+    between = published.references(scenario_of("race"))
+    room = between.oracle.mean() - between.random.mean()
+    none, latent = rows["race", "none"]["ahead"], rows["race", "latent"]["ahead"]
+    assert none == pytest.approx([-0.3 / room] * 3)
+    wide = 4.30265 * 0.01 / np.sqrt(3)  # Student's, two degrees of freedom
+    assert latent == pytest.approx([-0.1 / room, (-0.1 - wide) / room, (-0.1 + wide) / room])
+    assert "ahead" not in rows["race", "mcts:sims=50"]
+    assert rows[chosen.places[1], "none"]["ahead"] is None  # nobody measured what room there is
+    (one, *_) = study_tables.planning_frontier({"rows": [rows["race", "none"]], "beside": "mcts"})
+    told = f"{round(-30 / room, 1):.1f}"
+    assert one["more than mcts, share of oracle - random"] == f"{told} [{told}, {told}]%"
+    last = len(jobs) // 2 - 1  # of race, a seed of the search is missing
+    part = [pair for i, pair in enumerate(zip(jobs, results, strict=True)) if i != last]
+    (row, *_) = frontier.scored([job for job, _ in part], [x for _, x in part], chosen.beside)
+    assert row["planner"] == "none" and "ahead" not in row
 
 
 def fresh(about: Any, env: Any, seed: int, seeds: int) -> Any:
