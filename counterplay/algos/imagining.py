@@ -141,11 +141,11 @@ def _valued(
     both = loss(told.later[:, 0], s.target) + loss(told.later[:, 1], s.target)
     came = jnp.roll(window.follows & s.fresh, 1).at[0].set(False)
     arrived = jnp.roll(window.reward, 1) + gamma * s.worth
-    parts = {"value_loss": (both, acting)}
+    parts = {"later_loss": (both, acting)}
     parts |= {"arriving_loss": (loss(told.arriving, arrived), came)}
     if s.dreamt is not None:
-        both = parts["value_loss"], _dreamt(values, s.dreamt, loss)  # every decision counts alike
-        parts["value_loss"] = jax.tree.map(lambda *x: jnp.concatenate(x), *both)
+        both = parts["later_loss"], _dreamt(values, s.dreamt, loss)  # every decision counts alike
+        parts["later_loss"] = jax.tree.map(lambda *x: jnp.concatenate(x), *both)
     left = lax.stop_gradient(_next(model.world, e, window, key))
     staying = jnp.where(window.continues[:, 1:, None], s.rows, 0.0)
     leaving = loss(jax.vmap(values)(left, staying).arriving, window.reward)

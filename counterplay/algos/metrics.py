@@ -38,5 +38,5 @@ def row_of(update: Update, metrics: dict[str, np.ndarray]) -> dict[str, Any]:
     learned += ("observations_loss", "added_reward", "plan_loss", "trust", "plan_rank", "spread")
     learned += ("legal_right", "alive_right", "reward", "reconstruction", "imagined_reward")
     learned += ("imagined_reconstruction", "ahead_loss", "arriving_loss", "dreamt_return")
-    learned += ("replanned_loss",)
+    learned += ("replanned_loss", "later_loss")
     return row | {name: metrics[name].tolist() for name in learned if name in metrics}

@@ -212,7 +212,8 @@ def fit(
     key: PRNGKeyArray,
     axis: str | None,
 ) -> tuple[Learner, dict[str, Float[Array, " K"]]]:
-    """Several passes over the rows. ``axis`` names the shards that learn together, if any."""
+    """Several passes over the rows; where none is live nothing moves, not even by its momentum.
+    ``axis`` names the shards that learn together, if any."""
     total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
     least = (lambda x: lax.pmin(x, axis)) if axis else (lambda x: x)
     some = rows.alive.any(2)
@@ -222,7 +223,7 @@ def fit(
 
     def member(net, opt, batch: Rows, count):
         found = eqx.filter_value_and_grad(
-            lambda n: loss(config, reading, bonus, count, n, batch), has_aux=True
+            lambda n: loss(config, reading, bonus, jnp.maximum(count, 1.0), n, batch), has_aux=True
         )(net)
         flat, back = ravel_pytree(found)  # shards wait for each other once, not for every array
         (value, info), grad = back(total(flat))
@@ -230,7 +231,7 @@ def fit(
         step, after = optimiser(config).update(grad, opt)
         moved = jax.tree.map(lambda w, s: w - rate * s, net, step)
         info |= {"bad_updates": 1.0 - good}
-        return *select(good, (moved, after), (net, opt)), info
+        return *select(good & (count > 0), (moved, after), (net, opt)), info
 
     def minibatch(order, counts, i, carry):
         net, opt, info = carry
@@ -245,7 +246,7 @@ def fit(
         ordered = jnp.take_along_axis(rows.alive.sum(2), order, axis=1)
         rest = size * config.minibatches - order.shape[1]  # the last minibatches may lack rows
         whole = jnp.pad(ordered, ((0, 0), (0, rest))).reshape(len(order), -1, size)
-        counts = jnp.maximum(total(whole.sum(2).astype(jnp.float32)), 1.0)
+        counts = total(whole.sum(2).astype(jnp.float32))
         return lax.fori_loop(0, parts, lambda i, c: minibatch(order, counts, i, c), carry), None
 
     names = [*TOLD, *([] if rows.plan is None else ["plan_loss"])]

@@ -82,7 +82,8 @@ def test_what_the_absent_hold_changes_nothing_that_is_learnt():
         assert all(np.isfinite(x).all() for x in new), part
         assert any(not np.array_equal(a, b) for a, b in zip(old, new, strict=True)), part
         assert all(np.array_equal(a, b) for a, b in zip(new, same, strict=True)), part
-    names = ("plan_loss", "value_loss", "ahead_loss", "imagined_reward", "dynamics", "plan_rank",
+    names = ("plan_loss", "value_loss", "later_loss", "ahead_loss", "imagined_reward",
+             "dynamics", "plan_rank",
              "legal_right", "alive_right", "spread", "leaving_loss", "arriving_loss")  # fmt: skip
     for name in names:
         assert np.isfinite(told[name]).all() and np.array_equal(told[name], also[name]), name
@@ -114,7 +115,7 @@ def test_what_is_learnt_from_are_the_latents_that_play_kept():
     np.testing.assert_allclose(ended[whole], kept[whole], atol=1e-5)
 
 
-FRESH = ("value_loss", "arriving_loss", "leaving_loss", "alive_wrong", "legal_wrong")
+FRESH = ("later_loss", "arriving_loss", "leaving_loss", "alive_wrong", "legal_wrong")
 
 
 def test_earlier_play_teaches_the_game_and_the_others_moves_but_no_value():

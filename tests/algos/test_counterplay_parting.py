@@ -91,7 +91,7 @@ def test_beside_one_who_does_not_matter_plans_are_what_ppo_learns(seed):
 
 def test_seeds_that_are_trained_at_once_learn_each_for_itself():
     last = trained()
-    assert last.metrics["value_loss"].shape == (SEEDS,) and not last.metrics["bad_updates"].any()
+    assert last.metrics["later_loss"].shape == (SEEDS,) and not last.metrics["bad_updates"].any()
     for x in jax.tree.leaves(last.nets[0].model):
         assert np.isfinite(x).all()
     weights = last.nets[0].model.world.heads.weight

@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
     "value_width": 4,
 }  # fmt: skip
 PARTS = "policy", "reader", "model", "slow"
-TOLD = "value_loss", "replanned_loss", "dreamt_return"
+TOLD = "value_loss", "later_loss", "replanned_loss", "dreamt_return"
 
 
 def config(iterations: int, **more: Any) -> Config:
@@ -70,7 +70,14 @@ def test_a_game_in_ordinary_python_is_learnt_and_planned_in():
     updates = counterplay.train(config(3, warm=0.0, replay=1), game, roster)
     first, _, last = [jax.tree.map(np.asarray, u._replace(going=None)) for u in updates]
     assert last.steps == 3 * LANES * SLOTS
-    for name in ("value_loss", "ahead_loss", "imagined_reward", "legal_right", "plan_rank"):
+    for name in (
+        "value_loss",
+        "later_loss",
+        "ahead_loss",
+        "imagined_reward",
+        "legal_right",
+        "plan_rank",
+    ):
         assert last.metrics[name].shape == (SEEDS,) and np.isfinite(last.metrics[name]).all(), name
     assert not last.metrics["bad_updates"].any()
     for part in PARTS:

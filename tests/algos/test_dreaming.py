@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -23,6 +24,7 @@ from counterplay.algos.loops import Spec
 from counterplay.algos.study import studies
 from counterplay.algos.thinking import Mind, Node
 from counterplay.models.world_loss import posterior
+from counterplay.planning import Arrival
 from counterplay.rollout import collect, open_lanes
 
 SIZES: dict[str, Any] = {"latent": 16, "world_width": 32, "world_token": 8}
@@ -90,6 +92,47 @@ def test_to_do_as_the_other_will_is_learnt_without_a_single_real_move():
     assert earned[0] < 0.65 and earned[-1] > 0.9
 
 
+class Clockwork(Mind):
+    """A world of a clock. Type 0 always makes move 0, type 1 move 1; a move at hour t pays 2 ** t;
+    playing on from it is worth 10 t, and 100 times how much type 0 is believed, by the lower head.
+    """
+
+    def chances(self, node):
+        return jnp.eye(2)[None, :, None]
+
+    def step(self, key, node, action, others):
+        after = node._replace(e=node.e + 1)
+        legal = jnp.ones(2, bool)
+        return Arrival(after, 2.0 ** node.e[0], jnp.ones(()), legal, node.there)
+
+    def told(self, node, belief):
+        return node.e, jnp.zeros((1, 1))
+
+
+def test_targets_of_dreams_are_lambda_returns_with_the_lower_head_and_the_belief_of_then():
+    lower = lambda e, rows: 10 * e[0] + 100 * rows[0, 1]
+    rates: Any = SimpleNamespace(least=lower, mean=lambda e, rows: lower(e, rows) + 1000)
+    reader: Any = SimpleNamespace(temper=None)
+    policy: Any = lambda x, memory: (jnp.zeros(2), jnp.float32(0), memory)
+    mind = Clockwork(cast(Any, None), rates, reader, policy)
+    node = Node(jnp.zeros(1), jnp.ones(1, bool), jnp.ones((1, 2), bool), None)
+    belief, legal = jnp.log(jnp.full((1, 2, 1), 0.5)), jnp.ones(2, bool)
+    gamma, lam, seen = 0.5, 0.9, set()
+    play = jax.jit(lambda key: dream(mind, node, belief, legal, key, (3, gamma, lam)))
+    for seed in range(8):
+        found = play(jr.key(seed))
+        first = float(found.rows[1, 0, 1])  # one move shows which type it is
+        seen.add(round(first))
+        assert first == pytest.approx(round(first), abs=1e-6)
+        worth = [50.0] + [10 * t + 100 * round(first) for t in (1, 2, 3)]
+        ahead = worth[3]
+        for t in (2, 1, 0):
+            ahead = 2.0**t + gamma * ((1 - lam) * worth[t + 1] + lam * ahead)
+            assert float(found.target[t]) == pytest.approx(ahead, rel=1e-5)
+        np.testing.assert_allclose(found.worth, worth[:3], rtol=1e-5)
+    assert seen == {0, 1}
+
+
 DREAMING = Config(**TINY, real_ratio=0.5, world_steps=3).among(ROSTER)
 
 
@@ -142,6 +185,21 @@ def test_nothing_is_dreamt_in_a_world_that_is_not_known():
     assert dreamer()[2].there.any() and not dreamer()[3].any()
 
 
+def test_where_nothing_is_dreamt_nothing_moves_not_even_by_its_momentum():
+    state, _, dreamt, *_ = dreamer()
+    learner = state.learners[0]
+    moving = jax.tree.map(lambda x: x + 0.1 if x.dtype == jnp.float32 else x, learner.optimiser)
+    learner = learner._replace(optimiser=moving)
+    fit = jax.jit(partial(fit_policy, DREAMING, SPEC))
+    for there, same in ((jnp.zeros_like(dreamt.there), True), (dreamt.there, False)):
+        part = dreamt._replace(there=there)
+        fitted, told = fit(learner, part, jnp.float32(0), jr.key(0))
+        before, after = (learner.net.policy, moving), (fitted.net, fitted.optimiser)
+        pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs) == same
+        assert not told["bad_updates"].any()
+
+
 def test_dreams_begin_where_somebody_was_and_hold_legal_moves():
     dreamt = dreamer()[2]
     there = np.asarray(dreamt.there)
@@ -167,7 +225,7 @@ def test_what_the_absent_hold_changes_nothing_that_is_dreamt():
     (clean, told), (odd, also) = learn(state, chunk), learn(state, spoilt(SEATING, chunk))
     for a, b in zip(*(jax.tree.leaves(s.learners[0].net) for s in (clean, odd)), strict=True):
         assert np.isfinite(a).all() and np.array_equal(a, b)
-    for name in ("dreamt_return", "dreamt_kl", "dreamt_there", "value_loss"):
+    for name in ("dreamt_return", "dreamt_kl", "dreamt_there", "later_loss"):
         assert np.isfinite(told[name]).all() and np.array_equal(told[name], also[name]), name
     assert 0 < told["dreamt_there"] < 1 and told["bad_updates"].sum() == 0
 
