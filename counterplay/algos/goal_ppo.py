@@ -147,11 +147,11 @@ def make_reader(config: Config, env: Env, key: PRNGKeyArray) -> GoalReader:
     sizes = size, n - 1, actions, config.types or 1, goals, config.reader_widths, config.reader_gru
     model = ActionModel(*sizes, key, env if config.around else None)
     window = config.window if config.goals == "codes" else 0
-    told = config.goals in ("events", "declared")
+    told = config.goals in ("events", "declared", "rewards")
     # who sees an event does not see what it paid another
     told &= not config.bounded or config.paid_me is not None
     speeds = config.mix, config.drift, config.type_drift, config.habit, config.decay
-    rates = Rates(*speeds, window, told, config.paid_me)
+    rates = Rates(*speeds, window, told, config.paid_me, config.goals == "rewards")
     how = config.belief == "amortised", config.goal_input, config.action_input
     joint = config.belief == "joint"
     prior = jnp.zeros(len(assignments(n - 1, config.types or 1))) if joint else None

@@ -142,9 +142,8 @@ class GoalSettings:
         if self.goals not in ("events", "extremum", "rewards") and self.bounded:
             raise ValueError(f"{me}: goal_reward and goal_quantile pick among events, found "
                              f"goals {self.goals}")  # fmt: skip
-        if self.goals not in ("events", "declared") and self.habit:
-            raise ValueError(f"{me}: habit counts goals that were reached, found goals "
-                             f"{self.goals}")  # fmt: skip
+        if self.habit:
+            self._check_habit()
         if self.belief == "joint" and self.types_from == "moves":
             raise ValueError(f"{me}: belief joint learns which opponents sit together, found "
                              "types_from moves")  # fmt: skip
@@ -161,6 +160,19 @@ class GoalSettings:
                 raise ValueError(
                     f"{me}: {name} must be {least:g} to below 1, found {getattr(self, name)}"
                 )
+
+    def _check_habit(self) -> None:
+        me = self.NAME
+        if self.goals not in ("events", "declared"):
+            raise ValueError(f"{me}: habit counts goals that were reached, found goals "
+                             f"{self.goals}")  # fmt: skip
+        if self.bounded and self.paid_me is None:
+            raise ValueError(f"{me}: habit counts goals that are seen to be reached, and what "
+                             "another is paid nobody sees at play: give goal_reward with "
+                             f"reward_of mine, found goal_reward {self.goal_reward}, goal_quantile "
+                             f"{self.goal_quantile}, reward_of {self.reward_of}")  # fmt: skip
+        if self.belief == "amortised":
+            raise ValueError(f"{me}: habit is a weight of the filter's, found belief amortised")
 
     def among(self: S, roster: Roster) -> S:
         """The same, with as many types as there are opponents, and one more for who learns where

@@ -200,7 +200,10 @@ def influence(
 def influence_reward(
     config: Config, env: Env, readers: MoaReader, studies: Study
 ) -> Float[Array, "K P T"] | None:
-    """Weighted influence of every move of mine on all who play on; None where none is paid."""
+    """Weighted influence of every move of mine on all who play on; None where none is paid.
+
+    Nor is it for a move by which I leave: what others do then is never seen, so never learnt.
+    """
     if config.influence == 0:
         return None
 
@@ -210,7 +213,7 @@ def influence_reward(
         moved = jnp.concatenate([action[:, None].astype(study.moves.dtype), study.moves], 1)
         each = lambda *slot: influence(reader.model, *slot)
         found = jax.vmap(each)(scenes(env, reader, study), moved, log_pi)
-        counts = study.acting[:, None] & study.there & study.goes_on
+        counts = (study.acting & study.stays)[:, None] & study.there & study.goes_on
         return config.influence * jnp.where(counts, found, 0.0).sum(1)
 
     return jax.vmap(jax.vmap(place, (None, 0)))(readers, studies)

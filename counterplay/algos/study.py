@@ -44,6 +44,8 @@ class Study(NamedTuple):
     time: Int[Array, "*b T"]
     goes_on: Bool[Array, "*b T M"]
     """Who of the others plays on after this slot."""
+    stays: Bool[Array, "*b T"]
+    """I play on after this slot."""
     theirs: Array
     """What the others were shown, compact [T, M, D]: known while training only."""
     memory: Memory
@@ -97,6 +99,7 @@ def studies(seating: Seating, index: int, chunk: Chunk) -> Study:
         rewards=jnp.where(there, theirs("reward"), 0.0),
         time=mine("time"),
         goes_on=theirs("continues"),
+        stays=mine("continues"),
         theirs=zero(theirs("obs"), there),
         memory=chunk.memories[index][1],
         record=record,

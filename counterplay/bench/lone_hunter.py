@@ -155,15 +155,16 @@ def exactly(study: Any) -> np.ndarray:
     return 1 / (1 + np.exp(before[..., 1] - before[..., 0]))
 
 
-def believed(reader: GoalReader, other: Rule, lanes: int = LANES) -> Believed:
+def believed(reader: GoalReader, other: Rule, lanes: int = LANES, seed: int = 0) -> Believed:
     """Of a hunter that nobody helps, in one episode a lane."""
     watcher = Watching(stay(GAME), reader)
     seating, policies = seating_of(watcher, other, lanes), (many(watcher), many(other))
 
     @jax.jit
     def play(policies):
-        opened = open_lanes(GAME, seating, policies, jr.key(5))
-        return collect(GAME, seating, policies, opened, jr.key(6), slots=GAME.horizon)[1]
+        open_key, play_key = jr.split(jr.fold_in(jr.key(5), seed))  # no other than it learnt from
+        opened = open_lanes(GAME, seating, policies, open_key)
+        return collect(GAME, seating, policies, opened, play_key, slots=GAME.horizon)[1]
 
     chunk = play(policies)
     study = studies(seating, 0, chunk)
@@ -175,9 +176,18 @@ def recognised(seed: int, settings: dict[str, Any], steps: int, lanes: int) -> d
     """Of a lone stag hunter after so many moves: the share of lanes in which the stag is held to be
     ``SURE``, and the median over lanes of how likely, of the reader and of exact inference."""
     reader, _ = trained(Config(**from_json(settings)), seed, max(steps // (LANES * SLOTS), 1))
-    found = believed(reader, nearest_stag(GAME, TREMBLE), lanes)
-    each = {"reader": found.stag[:, MOVES], "exact": found.exact[:, MOVES]}
-    return {
+    return shares(believed(reader, nearest_stag(GAME, TREMBLE), lanes, seed))
+
+
+def shares(found: Believed) -> dict[str, Any]:
+    """Of the lanes in which the hunter plays on after MOVES moves: who trembles onto a hare, and
+    takes it, has succeeded."""
+    on = found.there[:, MOVES]
+    if not on.any():
+        raise ValueError(f"no hunter is left after {MOVES} moves, of {len(on)} lanes: watch more")
+    each = {"reader": found.stag[on, MOVES], "exact": found.exact[on, MOVES]}
+    told: dict[str, Any] = {
         who: {"share": float((x > SURE).mean()), "median": float(np.median(x))}
         for who, x in each.items()
     }
+    return told | {"lanes": int(on.sum())}

@@ -87,7 +87,7 @@ def _moves(seeds: list[Any]) -> Iterator[dict[str, Any]]:
 
 def _types(seeds: list[Any]) -> Iterator[dict[str, Any]]:
     of = lambda who, *path: [_at(one, "types", who, *path) for one in seeds]
-    for moves in ("3", "10", "30"):
+    for moves in ("3", "10", "30", "100"):
         mine, known = of(MODEL, "brier", moves), of(FILTER, "brier", moves)
         if None not in (*mine, *known):
             more = [a - b for a, b in zip(mine, known, strict=True)]  # type: ignore[operator]

@@ -55,6 +55,8 @@ class Rates(NamedTuple):
     """Goals are what events tell of."""
     pays: float | None = None
     """What a slot must have paid me for its events to be goals; None for any."""
+    moves: bool = False
+    """Goals are moves, those that were paid, in place of the game's events."""
 
 
 def held_at_first(
@@ -115,7 +117,7 @@ def heard(held: Held, view: View, rates: Rates, temper: Float[Array, " *b"] | No
 def completed(view: View, rates: Rates) -> Int[Array, "M *b"]:
     """Goals that each other was seen to complete in the slot before, as far as such events are
     goals."""
-    event = view.event[1:]
+    event = (view.moved if rates.moves else view.event)[1:]
     if rates.pays is None:
         return event
     return jnp.where((view.reward >= rates.pays)[None], event, NO_EVENT)

@@ -125,7 +125,7 @@ def train(chosen: verbs.Train, until: int = 10**9) -> Left:
 def whole(tmp_path_factory, compiled_once) -> Left:
     """Two iterations against two rules, with memory and matches of two episodes."""
     out = str(tmp_path_factory.mktemp("runs") / "whole")
-    asked = config(2, gru=3, match=2, habit=0.1, around=True, goal_quantile=0.5)
+    asked = config(2, gru=3, match=2, around=True, goal_quantile=0.5)
     return train(verbs.Train(asked, env=HUNT, against=AGAINST, out=out))
 
 
@@ -135,7 +135,7 @@ def test_types_stand_in_the_settings_of_the_run(whole):
 
 
 def test_a_training_that_goes_on_is_the_whole_one_to_the_last_bit(whole, tmp_path):
-    asked = config(2, gru=3, match=2, habit=0.1, around=True, goal_quantile=0.5)
+    asked = config(2, gru=3, match=2, around=True, goal_quantile=0.5)
     chosen = verbs.Train(asked, env=HUNT, against=AGAINST, out=str(tmp_path / "halves"))
     train(chosen, until=1)
     half = left_by(Path(str(chosen.out)))

@@ -121,7 +121,8 @@ def test_what_each_type_would_do_makes_up_what_is_predicted():
 
 
 def test_events_are_evidence_where_it_is_seen_whether_they_paid():
-    """All events, or those of slots that paid me enough; what another was paid nobody sees."""
+    """All events, or moves, or those of slots that paid me enough; what another was paid nobody
+    sees."""
 
     def rates_of(**settings: Any) -> Any:
         config = Config(**SMALL, **settings).among(ROSTER)
@@ -130,10 +131,12 @@ def test_events_are_evidence_where_it_is_seen_whether_they_paid():
     found = rates_of()
     assert found.events and found.pays is None
     found = rates_of(goal_reward=0.5, reward_of="mine")
-    assert found.events and found.pays == 0.5
+    assert found.events and found.pays == 0.5 and not found.moves
+    found = rates_of(goals="rewards", goal_reward=0.5, reward_of="mine")
+    assert found.events and found.pays == 0.5 and found.moves
     for more in ({"goal_reward": 0.5}, {"goal_quantile": 0.5},
                  {"goal_quantile": 0.5, "reward_of": "mine"}, {"goals": "extremum"},
-                 {"goals": "rewards", "goal_reward": 0.5, "reward_of": "mine"}):  # fmt: skip
+                 {"goals": "rewards", "goal_reward": 0.5}):  # fmt: skip
         assert not rates_of(**more).events, more
 
 

@@ -140,7 +140,12 @@ def paid(here: Any, chunk: Any, weight: float) -> np.ndarray:
 def test_influence_is_paid_for_moves_that_others_are_there_to_answer():
     here = read("moa")
     study, found = here.study(), paid(here, here.chunk, 0.5)
+    mine = np.asarray(here.chunk.slots["continues"])  # [L, T, N]
+    stays = np.asarray(here.seating.take(jnp.moveaxis(jnp.asarray(mine), 2, 1), 0))[0]
     answered = np.asarray(study.acting[:, :, None] & study.there & study.goes_on)
+    last = answered.any(-1) & ~stays
+    assert last.any() and (found[last] == 0).all(), "nobody sees who answers when I have left"
+    answered = answered & stays[:, :, None]
     assert (found[answered.any(-1)] > 0).all() and (found[~answered.any(-1)] == 0).all()
     assert answered.any(-1).any() and (~answered.any(-1) & np.asarray(study.acting)).any()
     assert np.array_equal(found, paid(here, spoilt(here), 0.5)), "the absent are not read"
@@ -151,9 +156,9 @@ def test_influence_is_paid_in_the_slot_of_the_move():
     """By hand, in the first slot of the chunk."""
     here = read("moa")
     study, found = here.study(), paid(here, here.chunk, 0.5)
-    reader, place = here.reader, int(np.argmax(study.goes_on[:, 0].all(-1)))
+    reader, place = here.reader, int(np.argmax(study.goes_on[:, 0].all(-1) & study.stays[:, 0]))
     now: Any = jax.tree.map(lambda x: x[place, 0], study._replace(memory=()))
-    assert now.acting and now.goes_on.all()
+    assert now.acting and now.stays and now.goes_on.all()
     fresh = jnp.where(now.contact, 0.0, study.memory[0][place])
     x = reader.inputs(now.obs, now.seen)
     scene = reader.model.scene(x, reader.model.trunk(x, fresh)[0])

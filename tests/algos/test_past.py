@@ -22,7 +22,7 @@ CHUNKS, DRAWS = 6, 8
 KEPT = replace(CONFIG, replay=4 * SLOTS * SEATING.lanes)
 """Four chunks, of which three can be read once all are full."""
 COMPARED = ("obs", "seen", "acting", "contact", "moves", "there", "opponent", "event", "goal",
-            "reward", "rewards", "time", "goes_on", "theirs", "memory")  # fmt: skip
+            "reward", "rewards", "time", "goes_on", "stays", "theirs", "memory")  # fmt: skip
 
 
 class Lived(NamedTuple):

@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
 HUNT = "stag_hunt:4x4,players=2,size=2,stags=1,hares=1,horizon=4"
 AGAINST = ("nearest_stag", "nearest_hare")
 TRAININGS = [
-    ("goal_ppo", {"belief": "joint", "temper": True, "vanish": True, "replay": 48}),
+    ("goal_ppo", {"belief": "joint", "temper": True, "vanish": True, "habit": 0.1, "replay": 48}),
     ("moa", {"gru": 4, "influence": 0.1, "replay": 48}),
     ("liam", {"replay": 48}),
     ("naive_om", {"marks": False}),

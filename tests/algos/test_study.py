@@ -68,7 +68,8 @@ def by_loop(seating: Seating, played: Chunk) -> dict[str, np.ndarray]:
         "acting": np.zeros(one, bool), "contact": np.zeros(one, bool), "obs": np.zeros((*one, 3)),
         "moves": np.full(each, NO_MOVE), "there": np.zeros(each, bool),
         "opponent": np.zeros(each, int), "event": np.full(each, NO_EVENT),
-        "goes_on": np.zeros(each, bool), "theirs": np.zeros((*each, 3)),
+        "goes_on": np.zeros(each, bool), "stays": np.zeros(one, bool),
+        "theirs": np.zeros((*each, 3)),
     }  # fmt: skip
     for p, place in enumerate(places):
         lane, me = divmod(int(place), SEATS)
@@ -77,6 +78,7 @@ def by_loop(seating: Seating, played: Chunk) -> dict[str, np.ndarray]:
             out["contact"][p, t] = here["contact"]
             if here["alive"][me]:
                 out["acting"][p, t], out["obs"][p, t] = True, here["obs"][me]
+                out["stays"][p, t] = not here["left"][me] and not here["terminated"]
             for k in range(1, SEATS):
                 j, at = (me + k) % SEATS, (p, t, k - 1)
                 out["opponent"][at] = here["opponent_id"][j]

@@ -34,6 +34,26 @@ def test_a_lone_stag_hunter_that_never_succeeds_is_recognised():
     assert np.median(stag[:, -1]) > 0.9, "and it stays so"
 
 
+def test_who_caught_a_hare_by_a_tremble_is_not_asked_about():
+    moves = lone_hunter.MOVES
+    there = np.ones((4, 8), bool)
+    there[0, 3:] = there[1, moves:] = False  # before the moves were seen, and by the last of them
+    there[2, moves + 1 :] = False
+    stag = np.full((4, 8), 0.2)
+    stag[2:, moves] = 0.95, 0.4
+    told = lone_hunter.shares(Believed(stag, np.full_like(stag, 0.99), there))
+    assert told["lanes"] == 2 and told["reader"] == {"share": 0.5, "median": pytest.approx(0.675)}
+    assert told["exact"] == {"share": 1.0, "median": pytest.approx(0.99)}
+    with pytest.raises(ValueError, match="no hunter is left after 5 moves, of 4 lanes"):
+        lone_hunter.shares(Believed(stag, stag, np.zeros_like(there)))
+
+
+def test_other_seeds_watch_other_episodes():
+    rule = nearest_stag(GAME, 0.1)
+    one, same, other = (lone_hunter.believed(trained(), rule, 8, seed) for seed in (0, 0, 1))
+    assert np.array_equal(one.exact, same.exact) and not np.array_equal(one.exact, other.exact)
+
+
 def test_five_moves_tell_who_knows_the_rules_in_every_lane():
     """So a start from which both kinds of prey lie the same way is no excuse, nor are trembles."""
     _, exact, _ = believed(nearest_stag(GAME, 0.1))

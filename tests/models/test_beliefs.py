@@ -187,6 +187,23 @@ def test_an_event_counts_where_it_paid_me_enough():
     assert not np.allclose(step(begun, paid, said, rates).habit, begun.habit)
 
 
+def test_where_goals_are_moves_a_move_that_paid_is_one_reached_and_they_begin_anew():
+    """A coin that falls on 1 seven times in ten, told apart only by what each goal does itself:
+    between moves that pay nothing the belief stays, after one that pays the history speaks."""
+    rates = Rates(mix=0.0, drift=0.0, pays=0.5, moves=True)
+    said = reading([[[0.01, 0.99]]], [[[0.3, 0.7]]])
+    held = step(beliefs.held_at_first((1, 1, 2, 2)), view([NO_MOVE] * 2, first=True), said, rates)
+    np.testing.assert_allclose(predicted(held)[0, 1], 0.3 * 0.01 + 0.7 * 0.99, atol=1e-5)
+    for move in (0, 1, 1, 0):
+        seen = view([0, move])
+        kept = step(held, seen, said, rates)
+        assert over_goals(kept)[0, move] > 0.9, "nothing was paid, so it is still after that"
+        held = step(held, replace(seen, reward=jnp.float32(1)), said, rates)
+        np.testing.assert_allclose(over_goals(held)[0], [0.3, 0.7], atol=1e-5)
+    unseen = replace(view([0, NO_MOVE]), reward=jnp.float32(1))
+    np.testing.assert_array_equal(step(kept, unseen, said, rates).log_belief, kept.log_belief)
+
+
 def test_without_a_filter_beliefs_are_what_the_history_says():
     said = reading([ONES[0], ONES[0]], [GOALS[0], EVEN[0]], [[0.3, 0.7], [1.0, 0.0]])
     told = step(far(), view([0, 1, 1]), said, PLAIN, True)
