@@ -75,8 +75,8 @@ class PlanningFrontier:
     """Matches of each planner, 320 by default."""
     beside: str = f"mcts:sims=50{_TRUE}"
     """Planner with which the others are compared, seed by seed, where it is one of them."""
-    greedy: bool = False
-    """The likeliest move in place of a drawn one."""
+    greedy: bool = True
+    """The best of all moves that are planned, or the likeliest of a policy; else a drawn one."""
     out: str = "runs/planning-frontier"
     """Folder of the queue and of the trainings, which are run folders; a second call goes on where
     the first was stopped."""
