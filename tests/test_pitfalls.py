@@ -106,6 +106,35 @@ NOTICED: dict[str, tuple[str, ...]] = {
     ),
     "what is told of the others is averaged, so that two who hunt pass for one": (
         "models/test_conditioned.py::test_how_many_want_a_thing_is_told_apart",
+        "models/test_world_learns.py::test_two_who_hunt_are_not_one_who_hunts",
+    ),
+    "imagined games go on when they are over, or hold moves that nobody can make": (
+        "planning/test_latent.py::"
+        "test_departure_ends_what_can_be_earned_and_imagined_moves_obey_the_rules",
+        "planning/test_latent.py::test_illegal_moves_are_never_chosen",
+        "planning/test_tree.py::test_what_is_illegal_is_never_chosen_nor_imagined",
+        "planning/test_tree.py::test_where_i_have_left_nothing_follows",
+        "algos/test_dreaming.py::test_dreams_begin_where_somebody_was_and_hold_legal_moves",
+    ),
+    "a small error hides boards that cannot be, and those many moves ahead are never looked at": (
+        "bench/test_world_bench.py::test_it_tells_shares_by_moves_ahead",
+        "algos/test_mind.py::test_the_world_is_known",
+        "models/test_world_loss.py::test_longer_dreams_start_from_each_so_manieth_slot",
+    ),
+    "a model that is wrong plans all the same, or a policy learns in it": (
+        "algos/test_counterplay.py::test_trust_follows_what_plans_were_worth",
+        "algos/test_dreaming.py::test_nothing_is_dreamt_in_a_world_that_is_not_known",
+        "algos/test_dreaming.py::"
+        "test_where_nothing_is_dreamt_nothing_moves_not_even_by_its_momentum",
+    ),
+    "who plans never tries another move": (
+        "algos/test_counterplay.py::"
+        "test_trusted_plans_tilt_the_policy_and_every_legal_move_stays_possible",
+        "algos/test_dqn.py::test_exploration_falls_in_a_line_and_stays",
+    ),
+    "what a search costs is not told": (
+        "planning/test_planned_eval.py::test_simulator_calls_are_counted",
+        "bench/test_planning_bench.py::test_a_row_tells_its_speed",
     ),
     "every call compiles anew": (
         "algos/test_ppo.py::test_nothing_is_compiled_after_warming_up",

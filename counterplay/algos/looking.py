@@ -7,7 +7,6 @@ from typing import Any
 import jax.numpy as jnp
 
 from counterplay.names import unknown
-from counterplay.settings import check_least
 
 FORMS = ("full", "likeliest", "even", "arriving", "letter")
 
@@ -32,7 +31,10 @@ class Latent:
     often; by default that of the training."""
 
     def __post_init__(self):
-        check_least(self, depth=1, samples=0)
+        for name, least in (("depth", 1), ("samples", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"planner latent: {name} must be at least {least}, found "
+                                 f"{getattr(self, name)}")  # fmt: skip
         if self.form not in FORMS:
             raise unknown("form of planner latent", self.form, FORMS)
         if self.form in ("arriving", "letter") and self.depth > 1:

@@ -19,7 +19,7 @@ from counterplay import algos, envs
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED, Way
 from counterplay.bench.controlled import controlled
-from counterplay.bench.reached import LETTER
+from counterplay.bench.reached import LETTER, SIZES
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import marks, published, references
 from counterplay.evaluate.returns import evaluate
@@ -49,8 +49,6 @@ PLAYERS: Players = {
     "goal_dqn": ("goal_dqn", {}),
 }
 POOLS = ("train", "held-out")
-SIZES = ("seed", "seeds", "steps", "match")
-"""Settings that a job tells by itself."""
 FORESEEN = ("others_nll", "others_top1")
 """Of those who predict moves, how well in the last tenth of the training."""
 

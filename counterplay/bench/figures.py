@@ -49,8 +49,8 @@ SUITE: dict[str, str] = {
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
     " --seeds 10",
-    "rivals": "bench agents --scenarios race coordination matrix:pd matrix:stag --players ppo ppo-gru"
-    " dqn moa naive_om liam --seeds 10 --together 10",
+    "rivals": "bench agents --scenarios race coordination matrix:pd matrix:stag --players ppo"
+    " ppo-gru dqn moa naive_om liam --seeds 10 --together 10",
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
     "planning": "bench planning",

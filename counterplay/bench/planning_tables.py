@@ -8,8 +8,7 @@ def reached(found: Any) -> list[dict[str, Any]]:
     plus = lambda played: "{:.3f} ± {:.3f}".format(*played)
     return [
         {
-            "against": "itself" if row["against"] == "self" else f"3 {row['against']}",
-            "seed": str(row["seed"]),
+            **who_was_met(row["against"], row["seed"]),
             "sampled play": plus(row["sampled"]),
             "greedy play": plus(row["greedy"]),
             **{planner: plus(played) for planner, played in row["planners"].items()},
@@ -22,6 +21,11 @@ def reached(found: Any) -> list[dict[str, Any]]:
         }
         for row in found["rows"]
     ]
+
+
+def who_was_met(against: str, seed: int) -> dict[str, str]:
+    """The cells that tell a line of ``reached`` from others."""
+    return {"against": "itself" if against == "self" else f"3 {against}", "seed": str(seed)}
 
 
 def planning(found: Any) -> list[dict[str, Any]]:

@@ -3,25 +3,30 @@
 import json
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from counterplay import envs
+from counterplay.algos import module_of
 from counterplay.algos.looking import Latent
 from counterplay.bench import planning_tables
 from counterplay.bench.learning import Bench, trained
-from counterplay.console import read, table, use_all_cores
-from counterplay.jobs import Job, run
+from counterplay.console import read, use_all_cores
+from counterplay.jobs import Job
 from counterplay.planning.naming import read_planner, with_planner
+from counterplay.queues import Form, tabled
 from counterplay.runs.logbook import METRICS
-from counterplay.settings import check_least
+from counterplay.settings import as_json, check_least
 
 ARGMAX = "trust=1,temperature=0.01"
 PLANNERS = ("none", *(f"latent:form={form},{ARGMAX}" for form in ("full", "arriving", "letter")))
+SIZES = ("seed", "seeds", "steps", "match")
+"""Settings that a job tells by itself."""
 LETTER = "no value where I left"
 """How plans to the letter are understood: with other jobs they were, once, in another way."""
 SHARE, SMOOTH = 0.95, 5
@@ -65,7 +70,8 @@ class Reached(Bench):
 
 def main(args: list[str]) -> int:
     """``counterplay bench reached``"""
-    bench = read(Reached, args, "bench reached")
+    title = "bench reached"
+    bench = read(Reached, args, title)
     use_all_cores()
     jobs = [
         Job(f"{bench.algorithm}-{other}", _about(bench, other), seed)
@@ -74,18 +80,17 @@ def main(args: list[str]) -> int:
     ]
     with tempfile.TemporaryDirectory() as scratch:
         work = partial(_row, bench, scratch)
-        rows = run(jobs, work, Path(bench.queue), title="bench reached", quiet=bench.json)
-    if None in rows:
-        return 1
-    found = {"algorithm": bench.algorithm, "episodes": bench.episodes, "rows": rows}
-    found |= {"planned_episodes": bench.planned_episodes, "seeds": bench.seeds}
-    if bench.json:
-        print(json.dumps(found))
-        return 0
-    shown = planning_tables.reached(found)
-    title = f"{bench.algorithm} on {bench.env}, {bench.episodes:,} episodes, ± is 1.96 se"
-    table(title, tuple(shown[0]), [tuple(row.values()) for row in shown])
-    return 0
+        heading = f"{bench.algorithm} on {bench.env}, {bench.episodes:,} episodes, ± is 1.96 se"
+        form = Form(heading, lambda jobs, rows: list(rows), planning_tables.reached, _named_by)
+        about = {"algorithm": bench.algorithm, "episodes": bench.episodes, "seeds": bench.seeds}
+        about |= {"planned_episodes": bench.planned_episodes}
+        queue, how = Path(bench.queue), {"title": title, "as_json": bench.json}
+        return tabled(jobs, work, queue, form, about, **how)
+
+
+def _named_by(job: Job) -> list[dict[str, str]]:
+    """The cells that tell the line of a job from others."""
+    return [planning_tables.who_was_met(job.config["against"], job.seed)]
 
 
 def _about(bench: Reached, other: str) -> dict[str, Any]:
@@ -96,8 +101,15 @@ def _about(bench: Reached, other: str) -> dict[str, Any]:
         "episodes": bench.episodes,
         "planners": list(bench.ways),
         "planned_episodes": bench.planned_episodes,
+        "settings": as_json(_settings(bench.algorithm)),
         "letter": LETTER,
     }
+
+
+def _settings(algorithm: str) -> dict[str, Any]:
+    """All that the training has, which are its defaults, but for its size."""
+    config = import_module(module_of(algorithm)).Config()
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.name not in SIZES}
 
 
 def _row(bench: Reached, scratch: str, job: Job) -> dict[str, Any]:
