@@ -47,6 +47,8 @@ PLANNERS = (
 """All make the move that they find best: a search sharpens what it finds by its own scale, while
 the temperature of training would leave half of the moves to the policy."""
 QUICK = ("none", *_LATENT[:2], "mcts:sims=10", "mcts:sims=50", f"mcts:sims=10{_TRUE}")
+SCENARIOS = ("race", "coordination", "matrix:pd", "matrix:stag", "pursuit", "scissors")
+PLACES = ("stag_hunt:4x4=nearest_stag", *SCENARIOS)
 LANES = 64
 """Games side by side, the same for every planner, of which decisions/s are told."""
 QUICK_STEPS, MATCHES, QUICK_MATCHES = 100_000, 320, 64
@@ -56,7 +58,7 @@ QUICK_STEPS, MATCHES, QUICK_MATCHES = 100_000, 320, 64
 class PlanningFrontier:
     """Return, decisions/s and simulator calls of one frozen agent a seed, planning in many ways."""
 
-    places: tuple[str, ...] = ("stag_hunt:4x4=nearest_stag", "race", "coordination")
+    places: tuple[str, ...] = PLACES
     """Scenarios, against their training sets; or SCENARIO=RULE, against that one."""
     planners: tuple[str, ...] = ()
     """As eval --planner takes them; by default none, latent and mcts, in either world."""
