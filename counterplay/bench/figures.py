@@ -55,7 +55,7 @@ SUITE: dict[str, str] = {
     "world": "bench world --groups 0 --updates 6144",
     "planning": "bench planning",
     "reading": "bench reading --cases race pd-codes lone_hunter --together 10",
-    "reading_hunt": "bench reading --cases stag_hunt --seeds 2 --together 2",
+    "reading_hunt": "bench reading --cases stag_hunt --together 10",
     "goal_choice": "study goal-choice --quick",
     "types": "study types --quick",
     "goal_timing": "study goal-timing --quick",

@@ -128,6 +128,10 @@ def _training(config: Config, rounds: int) -> Callable[[PRNGKeyArray], Any]:
     return fit
 
 
+OF = "lanes in which nothing was caught"
+"""Of whom shares are told."""
+
+
 class Believed(NamedTuple):
     """How likely a stag was held to be before each slot, [L, T], beside one who stays."""
 

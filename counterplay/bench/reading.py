@@ -138,6 +138,7 @@ def jobs_of(bench: Reading) -> list[Job]:
         about |= {"seat": place.seat, "algorithm": "goal_ppo", "settings": chosen}
         met = lone_hunter.RULES if case.lone else None
         about |= {"sets": {pool: list(met or members(game, pool)) for pool in case.sets}}
+        about |= {"of": lone_hunter.OF} if case.lone else {}  # once, of all that were watched
         about |= {"steps": bench.steps or case.steps, "matches": bench.matches or case.matches}
         first = Job(name, about, bench.seed)
         jobs += [replace(first, seed=bench.seed + i) for i in range(bench.seeds)]
