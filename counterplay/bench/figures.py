@@ -49,6 +49,7 @@ SUITE: dict[str, str] = {
     "blind": "bench blind",
     "agents": "bench agents --scenarios race coordination matrix:pd matrix:stag --players goal_ppo"
     " --seeds 10",
+    "agents_hidden": "bench agents --scenarios pursuit scissors --players goal_ppo --together 10",
     "rivals": "bench agents --scenarios race coordination matrix:pd matrix:stag --players ppo"
     " ppo-gru dqn moa naive_om liam --seeds 10 --together 10",
     "overhead": "bench overhead",
@@ -67,7 +68,15 @@ SUITE: dict[str, str] = {
 }
 """Name of a table -> the command that measures it, one of counterplay's but for the tests."""
 
-QUEUES = ("references", "adaptation", "agents", "rivals", "reading", "reading_hunt")
+QUEUES = (
+    "references",
+    "adaptation",
+    "agents",
+    "agents_hidden",
+    "rivals",
+    "reading",
+    "reading_hunt",
+)
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 STUDIES = tuple(name for name, words in SUITE.items() if words.endswith("--quick"))
 """Studies in their quick form, of few seeds."""

@@ -265,6 +265,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "adaptation": adaptation,
     "blind": study_tables.blind,
     "agents": study_tables.agents,
+    "agents_hidden": study_tables.agents,
     "rivals": study_tables.agents,
     "overhead": study_tables.overhead,
     "world": planning_tables.world,
