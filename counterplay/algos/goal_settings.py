@@ -108,6 +108,9 @@ class GoalSettings:
                         f"{self.NAME}: {name} wants a game that tells of completed goals, found "
                         f"{name} {found} and {env}, which has none: leave it out"
                     )
+        if self.habit and env.num_goals and not env.public_events:
+            raise ValueError(f"{self.NAME}: habit counts goals that everybody sees reached, found "
+                             f"{env}, in which events are not public")  # fmt: skip
         if self.around and not hasattr(env, "around"):
             raise ValueError(f"{self.NAME}: around wants a game on a board that tells what lies "
                              f"around each player, found {env}")  # fmt: skip
@@ -164,8 +167,8 @@ class GoalSettings:
     def _check_habit(self) -> None:
         me = self.NAME
         if self.goals not in ("events", "declared"):
-            raise ValueError(f"{me}: habit counts goals that were reached, found goals "
-                             f"{self.goals}")  # fmt: skip
+            raise ValueError(f"{me}: habit counts goals of the game that were reached, found "
+                             f"goals {self.goals}")  # fmt: skip
         if self.bounded and self.paid_me is None:
             raise ValueError(f"{me}: habit counts goals that are seen to be reached, and what "
                              "another is paid nobody sees at play: give goal_reward with "

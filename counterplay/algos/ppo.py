@@ -216,13 +216,13 @@ def fit(
     total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
     least = (lambda x: lax.pmin(x, axis)) if axis else (lambda x: x)
     some = rows.alive.any(2)
-    size = -(-some.shape[1] // config.minibatches)
+    size, live = -(-some.shape[1] // config.minibatches), total(some.sum(1)) > 0
     parts = least(jnp.maximum(some.sum(1).min() // size, 1))  # whole minibatches of live rows
     bonus, rate = config.entropy * (1 - progress), config.learning_rate * (1 - progress)
 
-    def member(net, opt, batch: Rows, count):
+    def member(net, opt, batch: Rows, count, any_live):
         found = eqx.filter_value_and_grad(
-            lambda n: loss(config, reading, bonus, jnp.maximum(count, 1.0), n, batch), has_aux=True
+            lambda n: loss(config, reading, bonus, count, n, batch), has_aux=True
         )(net)
         flat, back = ravel_pytree(found)  # shards wait for each other once, not for every array
         (value, info), grad = back(total(flat))
@@ -230,13 +230,13 @@ def fit(
         step, after = optimiser(config).update(grad, opt)
         moved = jax.tree.map(lambda w, s: w - rate * s, net, step)
         info |= {"bad_updates": 1.0 - good}
-        return *select(good & (count > 0), (moved, after), (net, opt)), info
+        return *select(good & any_live, (moved, after), (net, opt)), info
 
     def minibatch(order, counts, i, carry):
         net, opt, info = carry
         here = lax.dynamic_slice_in_dim(order, i * size, size, axis=1)
         batch = jax.tree.map(lambda x: jax.vmap(lambda y, at: y[at])(x, here), rows)
-        net, opt, new = jax.vmap(member)(net, opt, batch, counts[:, i])
+        net, opt, new = jax.vmap(member)(net, opt, batch, counts[:, i], live)
         return net, opt, jax.tree.map(jnp.add, info, new)
 
     def epoch(carry, key):
@@ -245,7 +245,7 @@ def fit(
         ordered = jnp.take_along_axis(rows.alive.sum(2), order, axis=1)
         rest = size * config.minibatches - order.shape[1]  # the last minibatches may lack rows
         whole = jnp.pad(ordered, ((0, 0), (0, rest))).reshape(len(order), -1, size)
-        counts = total(whole.sum(2).astype(jnp.float32))
+        counts = jnp.maximum(total(whole.sum(2).astype(jnp.float32)), 1.0)
         return lax.fori_loop(0, parts, lambda i, c: minibatch(order, counts, i, c), carry), None
 
     names = [*TOLD, *([] if rows.plan is None else ["plan_loss"])]

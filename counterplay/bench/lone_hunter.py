@@ -166,7 +166,7 @@ def believed(reader: GoalReader, other: Rule, lanes: int = LANES, seed: int = 0)
 
     @jax.jit
     def play(policies):
-        open_key, play_key = jr.split(jr.fold_in(jr.key(5), seed))  # no other than it learnt from
+        open_key, play_key = jr.split(jr.fold_in(jr.key(5), seed))  # not those that it learnt from
         opened = open_lanes(GAME, seating, policies, open_key)
         return collect(GAME, seating, policies, opened, play_key, slots=GAME.horizon)[1]
 

@@ -176,6 +176,8 @@ def goal_timing(found: Any) -> list[dict[str, Any]]:
 def planning_frontier(found: Any) -> list[dict[str, Any]]:
     """What a frozen agent earns by how it plans, and what that costs."""
     several = lambda row: len(row["per_seed"]) > 1
+    more = f"more than {found['beside']}, share of oracle - random"
+    compared = any(row.get("ahead") for row in found["rows"])
     return [
         {
             "scenario": row["place"],
@@ -187,8 +189,8 @@ def planning_frontier(found: Any) -> list[dict[str, Any]]:
             "simulator calls a decision": f"{row['simulator_calls']:,.0f}",
             "steps of its own world": f"{row['world_steps']:,}",
             "adaptation score, 95%": interval(row["score"]),
-            f"more than {found['beside']}, share of oracle - random": per_cent(row.get("ahead")),
         }
+        | ({more: per_cent(row.get("ahead"))} if compared else {})
         for row in found["rows"]
     ]
 

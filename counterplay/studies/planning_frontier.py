@@ -44,8 +44,7 @@ PLANNERS = (
     *_LATENT,
     *(f"mcts:sims={sims}{world}" for world in ("", _TRUE) for sims in (10, 50, 200)),
 )
-"""All make the move that they find best: a search sharpens what it finds by its own scale, while
-the temperature of training would leave half of the moves to the policy."""
+"""The temperature of training would leave half of the moves that are drawn to the policy."""
 QUICK = ("none", *_LATENT[:2], "mcts:sims=10", "mcts:sims=50", f"mcts:sims=10{_TRUE}")
 SCENARIOS = ("race", "coordination", "matrix:pd", "matrix:stag", "pursuit", "scissors")
 PLACES = ("stag_hunt:4x4=nearest_stag", *SCENARIOS)

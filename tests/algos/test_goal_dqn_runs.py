@@ -41,7 +41,10 @@ def config(iterations: int, **more: Any) -> Config:
         ({"types": 65}, "goal_dqn: types must be 1 to 64, found 65"),
         ({"mix": 0.0}, "goal_dqn: mix must be 1e-06 to below 1, found 0.0"),
         ({"goal_reward": 1.0, "goal_quantile": 0.5}, "goal_dqn: give goal_reward or goal_quantile"),
-        ({"goals": "codes", "habit": 0.1}, "goal_dqn: habit counts goals that were reached, found"),
+        (
+            {"goals": "codes", "habit": 0.1},
+            "goal_dqn: habit counts goals of the game that were reached",
+        ),
         ({"code_window": 0}, "goal_dqn: code_window must be at least 1, found 0"),
         ({"reader_grad_norm": 0.0}, "goal_dqn: reader_grad_norm must be positive, found 0.0"),
         ({"codes": 1}, "goal_dqn: codes must be at least 2, found 1"),

@@ -120,7 +120,7 @@ def test_types_are_found_by_all_moves_of_a_match():
         ({"goals": "none", "goal_quantile": 0.5}, "pick among events, found goals none"),
         ({"goal_reward": 1.0, "goal_quantile": 0.5}, "not both"),
         ({"goal_quantile": 1.5}, "goal_quantile must be 0 to 1, found 1.5"),
-        ({"goals": "none", "habit": 0.5}, "habit counts goals that were reached"),
+        ({"goals": "none", "habit": 0.5}, "habit counts goals of the game that were reached"),
         ({"reward_of": "mine"}, "found reward_of mine and none of them"),
         ({"goals": "rewards"}, "goals rewards wants what is enough, goal_reward or goal_quantile,"),
         ({"goals": "rewards", "goal_reward": 1.0, "habit": 0.5}, "reached, found goals rewards"),
@@ -154,6 +154,13 @@ def test_what_needs_goals_is_refused_in_a_game_without(name, settings):
     found = f"found {name} {settings[name]} and .*, which has none: leave it out"
     with pytest.raises(ValueError, match=f"goal_ppo: {name} wants a game that tells .*{found}"):
         loops.resolved(Config(**settings), envs.make("matrix:pd"))
+
+
+def test_a_habit_is_refused_where_nobody_sees_what_is_reached():
+    hunt = "stag_hunt:4x4"
+    loops.resolved(Config(habit=0.25), envs.make(hunt))
+    with pytest.raises(ValueError, match="habit counts goals that everybody sees reached, found"):
+        loops.resolved(Config(habit=0.25), envs.make(f"{hunt},view=1"))
 
 
 NOTHING = [-1] * SLOTS
