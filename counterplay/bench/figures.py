@@ -55,6 +55,8 @@ SUITE: dict[str, str] = {
     "overhead": "bench overhead",
     "world": "bench world --groups 0 --updates 6144",
     "planning": "bench planning",
+    "frontier": "study planning-frontier --places matrix:stag --planners none"
+    " latent:depth=1,samples=8,temperature=0.01 mcts:sims=50,world=true --matches 160 --together 10",
     "reading": "bench reading --cases race pd-codes lone_hunter --together 10",
     "reading_hunt": "bench reading --cases stag_hunt --together 10",
     "goal_choice": "study goal-choice --quick",
@@ -76,6 +78,7 @@ QUEUES = (
     "rivals",
     "reading",
     "reading_hunt",
+    "frontier",
 )
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""
 STUDIES = tuple(name for name, words in SUITE.items() if words.endswith("--quick"))

@@ -266,6 +266,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "blind": study_tables.blind,
     "agents": study_tables.agents,
     "agents_hidden": study_tables.agents,
+    "frontier": study_tables.planning_frontier,
     "rivals": study_tables.agents,
     "overhead": study_tables.overhead,
     "world": planning_tables.world,
