@@ -56,7 +56,8 @@ SUITE: dict[str, str] = {
     "world": "bench world --groups 0 --updates 6144",
     "planning": "bench planning",
     "frontier": "study planning-frontier --places matrix:stag --planners none"
-    " latent:depth=1,samples=8,temperature=0.01 mcts:sims=50,world=true --matches 160 --together 10",
+    " latent:depth=1,samples=8,temperature=0.01 mcts:sims=50,world=true --matches 160"
+    " --together 10",
     "reading": "bench reading --cases race pd-codes lone_hunter --together 10",
     "reading_hunt": "bench reading --cases stag_hunt --together 10",
     "goal_choice": "study goal-choice --quick",
