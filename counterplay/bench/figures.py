@@ -59,6 +59,7 @@ SUITE: dict[str, str] = {
     " latent:depth=1,samples=8,temperature=0.01 mcts:sims=50,world=true --matches 160"
     " --together 10",
     "reading": "bench reading --cases race pd-codes lone_hunter --together 10",
+    "reading_pursuit": "bench reading --cases pursuit --seeds 2 --together 2",
     "reading_hunt": "bench reading --cases stag_hunt --together 10",
     "goal_choice": "study goal-choice --quick",
     "types": "study types --quick",
@@ -79,6 +80,7 @@ QUEUES = (
     "rivals",
     "reading",
     "reading_hunt",
+    "reading_pursuit",
     "frontier",
 )
 """Tables whose parts are kept as they are done: how long the last call took tells nothing."""

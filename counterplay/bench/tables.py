@@ -273,6 +273,7 @@ TABLES: dict[str, Callable[[Any], list[dict[str, Any]]]] = {
     "planning": planning_tables.planning,
     "reading": reading,
     "reading_hunt": reading,
+    "reading_pursuit": reading,
     "goal_choice": study_tables.agents,
     "types": types,
     "goal_timing": study_tables.goal_timing,
