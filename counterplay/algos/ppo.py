@@ -212,7 +212,7 @@ def fit(
     key: PRNGKeyArray,
     axis: str | None,
 ) -> tuple[Learner, dict[str, Float[Array, " K"]]]:
-    """Several passes over the rows; without a live one nothing moves, not even by its momentum."""
+    """Several passes over the rows; without a live one nothing moves. ``axis`` names the shards."""
     total = (lambda x: lax.psum(x, axis)) if axis else (lambda x: x)
     least = (lambda x: lax.pmin(x, axis)) if axis else (lambda x: x)
     some = rows.alive.any(2)

@@ -5,7 +5,7 @@ with the training set and with opponents of families it never met. It plays samp
 whichever earned more in other matches than those reported.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from operator import itemgetter
 from pathlib import Path
@@ -19,7 +19,7 @@ from counterplay import algos, envs
 from counterplay.bench import study_tables
 from counterplay.bench.adaptation import SEED, Way
 from counterplay.bench.controlled import controlled
-from counterplay.bench.reached import LETTER, SIZES
+from counterplay.bench.reached import LETTER, usual
 from counterplay.console import read, set_threads, use_all_cores
 from counterplay.evaluate import marks, published, references
 from counterplay.evaluate.returns import evaluate
@@ -149,8 +149,7 @@ def job_of(
 def settings(scenario: Scenario, algorithm: str, more: dict[str, Any]) -> dict[str, Any]:
     """All that an algorithm has, but for its size: its own, those of the scenario, and what a
     player adds. A result depends on them all, also where it has them anyway."""
-    usual = config_class(algorithm)()
-    known = {f.name: getattr(usual, f.name) for f in fields(usual) if f.name not in SIZES}
+    known = usual(algorithm)
     given = {k: v for k, v in scenario.training.items() if k in known}
     return as_json(known | given | more)
 

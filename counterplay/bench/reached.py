@@ -101,13 +101,13 @@ def _about(bench: Reached, other: str) -> dict[str, Any]:
         "episodes": bench.episodes,
         "planners": list(bench.ways),
         "planned_episodes": bench.planned_episodes,
-        "settings": as_json(_settings(bench.algorithm)),
+        "settings": as_json(usual(bench.algorithm)),
         "letter": LETTER,
     }
 
 
-def _settings(algorithm: str) -> dict[str, Any]:
-    """All that the training has, which are its defaults, but for its size."""
+def usual(algorithm: str) -> dict[str, Any]:
+    """The settings that a training has anyway, but for its size."""
     config = import_module(module_of(algorithm)).Config()
     return {f.name: getattr(config, f.name) for f in fields(config) if f.name not in SIZES}
 

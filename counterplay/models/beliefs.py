@@ -117,7 +117,9 @@ def heard(held: Held, view: View, rates: Rates, temper: Float[Array, " *b"] | No
 def completed(view: View, rates: Rates) -> Int[Array, "M *b"]:
     """Goals that each other was seen to complete in the slot before, as far as such events are
     goals."""
-    event = (view.moved if rates.moves else view.event)[1:]
+    event = view.event[1:]
+    if rates.moves:  # of slots in which I moved myself, as they are learnt from
+        event = jnp.where(view.moved[:1] != NO_MOVE, view.moved[1:], NO_EVENT)
     if rates.pays is None:
         return event
     return jnp.where((view.reward >= rates.pays)[None], event, NO_EVENT)

@@ -220,8 +220,9 @@ def scored(jobs: list[Job], results: list[Any], beside: str) -> list[dict[str, A
     groups: dict[str, dict[int, Any]] = {}
     for job, result in zip(jobs, results, strict=True):
         groups.setdefault(job.name, {})[job.seed] = result
-    rows = {job.name: _row(job, list(groups[job.name].values())) for job in jobs}
-    for name, job in {job.name: job for job in jobs}.items():
+    named = {job.name: job for job in jobs}
+    rows = {name: _row(job, list(groups[name].values())) for name, job in named.items()}
+    for name, job in named.items():
         place = job.config["training"]["place"]
         other = f"{file_of(place)}-{file_of(beside)}"
         if other != name and groups[name].keys() == groups.get(other, {}).keys():

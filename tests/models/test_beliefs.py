@@ -200,6 +200,8 @@ def test_where_goals_are_moves_a_move_that_paid_is_one_reached_and_they_begin_an
         assert over_goals(kept)[0, move] > 0.9, "nothing was paid, so it is still after that"
         held = step(held, replace(seen, reward=jnp.float32(1)), said, rates)
         np.testing.assert_allclose(over_goals(held)[0], [0.3, 0.7], atol=1e-5)
+    gone = step(kept, view([NO_MOVE, 1]), said, rates._replace(pays=0.0))
+    np.testing.assert_array_equal(gone.log_belief, kept.log_belief)  # I had left by then
     unseen = replace(view([0, NO_MOVE]), reward=jnp.float32(1))
     np.testing.assert_array_equal(step(kept, unseen, said, rates).log_belief, kept.log_belief)
 
